@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# Owns where the libraries of other people come from (Debian 12 packages; DESIGN, tools and parts).
+if(MILLRACE_PORTABLE)
+  include(MillracePortable)
+endif()
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(hwy REQUIRED)
+
+# Debian ships these without CMake files, or with ones that name only the shared library.
+function(millrace_find_archive target archive header)
+  find_library(${target}_LIBRARY NAMES ${archive} REQUIRED)
+  find_path(${target}_INCLUDE ${header} REQUIRED)
+  add_library(${target} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES
+    IMPORTED_LOCATION ${${target}_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
+endfunction()
+millrace_find_archive(secp256k1 libsecp256k1.a secp256k1_recovery.h)
+millrace_find_archive(gmp libgmp.a gmp.h)
+millrace_find_archive(zstd libzstd.a zstd.h)
+millrace_find_archive(crypto libcrypto.a openssl/evp.h)
+target_link_libraries(crypto INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+
+include(MillraceCuda)
+
+if(MILLRACE_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  find_package(rapidcheck REQUIRED)
+endif()
+
+# The JIT (evm/jit) is not part of this version; the option is here so that scripts may set it already.
+if(MILLRACE_JIT STREQUAL ON)
+  message(FATAL_ERROR "MILLRACE_JIT is ON, but this version has no JIT: use AUTO or OFF")
+endif()
+millrace_note("jit" "none in this version, contracts run in the interpreter")
