@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the entries of the vector and CUDA back ends, in types that every compiler here knows.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "host/base/types.hpp"
+
+// C++20 only: nvcc compiles this header too.
+namespace millrace::kernels::detail {
+
+/// As keccak256_batch, on the best vector unit of this CPU; the counts are equal.
+void keccak256_simd(std::span<const ByteView> messages, std::span<Hash256> digests);
+/// Highway's name of that vector unit, e.g. "AVX3".
+std::string keccak256_simd_target();
+
+struct CudaProbe {
+    bool available = false;
+    std::string target;
+    std::string reason;
+};
+
+/// Asks the driver once and hashes a known answer; later calls give the same reply.
+const CudaProbe& keccak256_cuda_probe();
+/// As keccak256_batch; the counts are equal and the probe has found a device. Gives an empty text,
+/// or what failed. After a failure the device is not used again by this process.
+std::string keccak256_cuda(std::span<const ByteView> messages, std::span<Hash256> digests);
+
+}  // namespace millrace::kernels::detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the offload engine: batched kernels over a pool of workers and, when present, a device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "host/base/clock.hpp"
+#include "host/base/error.hpp"
+#include "host/base/metrics.hpp"
+#include "host/base/types.hpp"
+#include "kernels/backend.hpp"
+#include "kernels/secp256k1/recover.hpp"
+
+namespace millrace::kernels {
+
+namespace detail {
+class KeccakDevice;
+}
+
+/// off never touches the driver; automatic uses a device that answers; on refuses to start without.
+enum class CudaPolicy : uint8_t { off, automatic, on };
+
+struct OffloadOptions {
+    /// Threads of the pool; 0 means one for each CPU that the process may use.
+    uint32_t worker_count = 0;
+    /// Jobs that may wait for a worker in the asynchronous queue; beyond it submissions are
+    /// refused.
+    size_t queue_jobs_max = 65536;
+    /// Most jobs that a worker takes from the queue, or from a blocking call, in one step.
+    size_t batch_jobs_max = 64;
+    /// Longest a submitted job should wait for a worker. Until then the work of blocking calls goes
+    /// first; an older job goes before it, and is counted as late. No job waits on purpose: on the
+    /// CPU a job alone costs no more than one of a batch.
+    uint32_t deadline_us = 500;
+    CudaPolicy cuda = CudaPolicy::automatic;
+    /// Smallest batch of messages worth a trip to the device.
+    size_t device_keccak_jobs_min = 8192;
+    /// One of this many device results is recomputed on the CPU; 1 recomputes all. At least the
+    /// first and the last of each batch are.
+    size_t recheck_one_in = 256;
+    /// Outlives the engine; null keeps the figures private.
+    metrics::Registry* metrics = nullptr;
+    /// Outlives the engine; null means the system's clock.
+    const Clock* clock = nullptr;
+};
+
+/// Runs kernels in batches. All functions may be called from any number of threads, callbacks
+/// included. Results do not depend on worker count, batch size, back end or device faults: a device
+/// that fails or gives one wrong digest is quarantined, and its batch is redone on the CPU.
+class OffloadEngine {
+public:
+    /// Starts the workers. Fails with `config` on a zero limit, and with `unavailable` when
+    /// the policy is `on` and no device answers.
+    static Result<std::unique_ptr<OffloadEngine>> create(const OffloadOptions& options);
+    /// As create, with a device of the caller's instead of the CUDA one (tests).
+    static Result<std::unique_ptr<OffloadEngine>>
+    create_with_device(const OffloadOptions& options, std::unique_ptr<detail::KeccakDevice> device);
+
+    /// Shuts down. No call may be in progress on another thread.
+    ~OffloadEngine();
+    OffloadEngine(const OffloadEngine&) = delete;
+    OffloadEngine& operator=(const OffloadEngine&) = delete;
+
+    /// Writes the sender of jobs[i], or nothing where recovery fails, to senders[i]. The spans have
+    /// equal lengths. Blocks; the calling thread works along with the pool.
+    void recover_senders(std::span<const RecoverJob> jobs,
+                         std::span<std::optional<Address>> senders);
+
+    /// Writes the Keccak-256 of messages[i] to digests[i]. As recover_senders.
+    void keccak256(std::span<const ByteView> messages, std::span<Hash256> digests);
+
+    using RecoverDone = std::function<void(std::vector<std::optional<Address>>)>;
+    /// Queues jobs; `done` gets the senders in order, once, on a worker, and must not throw.
+    /// Submissions may finish out of order. Fails at once, without calling `done`, with `limit`
+    /// when the queue cannot take all jobs and `unavailable` after shutdown began.
+    Result<void> submit_recover(std::vector<RecoverJob> jobs, RecoverDone done);
+
+    /// Stops intake, runs every queued job and its callback, joins the workers. Idempotent, any
+    /// thread but a worker's. Blocking calls still work afterwards, on the calling thread alone.
+    void shutdown();
+
+    /// Jobs that wait for a worker now.
+    size_t queue_depth_jobs() const noexcept;
+    /// Workers that were started.
+    size_t worker_count() const noexcept;
+    /// Every back end of every kernel, for the start-up line; quarantine shows here.
+    std::vector<BackendStatus> backends() const;
+
+private:
+    struct Impl;
+    explicit OffloadEngine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace millrace::kernels
