@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the chain specification: which rules hold at which block.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "evm/core/rules.hpp"
+#include "host/base/types.hpp"
+
+namespace millrace::evm {
+
+enum class RuleSet : uint8_t { ethereum, millrace };
+
+/// A fork of the `ethereum` rule set and when it begins: at a block number (up to Paris) or at a
+/// timestamp in seconds (from Shanghai on).
+struct ForkActivation {
+    Revision revision = Revision::frontier;
+    std::optional<uint64_t> block;
+    std::optional<uint64_t> time_s;
+    bool operator==(const ForkActivation&) const = default;
+};
+
+struct BlobScheduleActivation {
+    uint64_t time_s = 0;
+    BlobSchedule schedule;
+    bool operator==(const BlobScheduleActivation&) const = default;
+};
+
+/// All numbers of a chain. Plain data; fixed by the genesis file.
+struct ChainSpec {
+    RuleSet rule_set = RuleSet::millrace;
+    /// Rules of the `millrace` set, and the chain's own numbers for both sets.
+    Rules rules;
+    std::vector<ForkActivation> forks;                   ///< `ethereum` only, ascending
+    std::vector<BlobScheduleActivation> blob_schedules;  ///< `ethereum` only, ascending
+    /// Where the `vaults` fee policy puts tips and base fees.
+    Address sequencer_fee_vault;
+    Address base_fee_vault;
+
+    Rules rules_at(uint64_t block_number, uint64_t timestamp_s) const noexcept;
+};
+
+}  // namespace millrace::evm

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the engine that runs messages: calls, creations, precompiles, over one TxState.
+#pragma once
+
+#include "evm/core/code.hpp"
+#include "evm/core/keccak_memo.hpp"
+#include "evm/core/message.hpp"
+#include "evm/core/precompile_set.hpp"
+#include "evm/core/rules.hpp"
+#include "evm/core/tx_state.hpp"
+#include "host/base/reserved_memory.hpp"
+
+namespace millrace::evm {
+
+struct Frame;
+
+/// Sees every instruction before it runs; for debugging and EIP-3155 traces. Slow by nature.
+class Tracer {
+public:
+    virtual ~Tracer() = default;
+    virtual void on_instruction(const Frame& frame, uint64_t pc, uint8_t opcode, int64_t gas,
+                                std::span<const U256> stack) = 0;
+    virtual void on_frame_end(const Frame& frame, Status status, int64_t gas_left) = 0;
+};
+
+/// The memory that one worker's frames live in: stacks and EVM memory each in one range that never
+/// moves, a child's part beginning after its parent's. Reusable; one thread at a time.
+struct Workspace {
+    Workspace();
+    static constexpr size_t stack_limit = 1024;
+    static constexpr size_t depth_limit = 1024;
+
+    ReservedMemory stack;
+    ReservedMemory memory;
+    CodeCache codes;
+    TxState state;
+    std::vector<Bytes> return_data;  ///< one buffer per depth
+    KeccakMemo keccak_memo;
+    BarrettModulus mulmod_modulus;  ///< of the last MULMOD: contracts stay with one modulus
+    size_t memory_used_max = 0;     ///< high-water mark since the last trim
+    /// Returns memory beyond 64 MiB to the system; called between transactions.
+    void trim() noexcept;
+};
+
+/// Runs messages of one transaction. Cheap to construct.
+class Evm {
+public:
+    Evm(Workspace& workspace, const Rules& rules, const PrecompileSet& precompiles,
+        const BlockEnvironment& block, const TransactionEnvironment& transaction) noexcept
+        : workspace_(workspace),
+          rules_(rules),
+          precompiles_(precompiles),
+          block_(block),
+          transaction_(transaction) {}
+
+    /// Runs a call or creation. For creations the caller has already bumped the sender's nonce
+    /// and computed `recipient`.
+    CallOutcome run(const Message& message);
+
+    TxState& state() noexcept { return workspace_.state; }
+    Workspace& workspace() noexcept { return workspace_; }
+    const Rules& rules() const noexcept { return rules_; }
+    const BlockEnvironment& block() const noexcept { return block_; }
+    const TransactionEnvironment& transaction() const noexcept { return transaction_; }
+
+    void set_tracer(Tracer* tracer) noexcept { tracer_ = tracer; }
+    Tracer* tracer() const noexcept { return tracer_; }
+
+    /// Where the next frame's stack and memory begin; moved by the interpreter around calls.
+    U256* stack_top = nullptr;
+    uint8_t* memory_top = nullptr;
+
+private:
+    CallOutcome run_call(const Message& message);
+    CallOutcome run_create(const Message& message);
+    CallOutcome run_code(const Message& message, const AnalyzedCode& code);
+
+    Workspace& workspace_;
+    const Rules& rules_;
+    const PrecompileSet& precompiles_;
+    const BlockEnvironment& block_;
+    const TransactionEnvironment& transaction_;
+    Tracer* tracer_ = nullptr;
+};
+
+/// Address of a contract created with CREATE: low 20 bytes of keccak(rlp([sender, nonce])).
+Address create_address(const Address& sender, uint64_t nonce);
+/// CREATE2 (EIP-1014): keccak(0xff || sender || salt || keccak(init_code)).
+Address create2_address(const Address& sender, const U256& salt, ByteView init_code);
+
+}  // namespace millrace::evm
