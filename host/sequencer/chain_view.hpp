@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns what readers see of the chain: the durable part, sealed blocks and the open one.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "host/base/error.hpp"
+#include "host/sequencer/types.hpp"
+#include "storage/chain/chain_store.hpp"
+#include "storage/state/state_store.hpp"
+
+namespace millrace::sequencer {
+
+/// Takes publications on the committer's thread, in chain order. Implementations only queue.
+class ChainObserver {
+public:
+    virtual ~ChainObserver() = default;
+    virtual void on_mini_block(const MiniBlockPtr& mini_block) = 0;
+    virtual void on_sealed(const SealedPtr& block) = 0;
+    /// Blocks above `last_kept` and the open one are undone. `sealed` ascends.
+    virtual void on_reverted(uint64_t last_kept, const std::vector<SealedPtr>& sealed,
+                             const std::vector<MiniBlockPtr>& open) = 0;
+};
+
+/// A transaction with its place.
+struct LocatedTransaction {
+    ExecutedPtr transaction;
+    uint64_t block_number = 0;
+    Hash256 block_hash;  ///< zero while the block is open
+    uint64_t block_timestamp_s = 0;
+    U256 base_fee_per_gas;
+};
+
+/// The open block as far as it is durable.
+struct OpenBlockView {
+    OpenBlock open;
+    std::vector<MiniBlockPtr> mini_blocks;
+};
+
+/// Reads by any thread; publications by the committer only. Sealed blocks live in the chain store,
+/// the newest of them decoded here as well.
+class ChainView {
+public:
+    ChainView(storage::ChainStore& chain, storage::StateStore& state)
+        : chain_(chain), state_(state) {}
+
+    // --- Reading ---
+    /// Never null after recovery: block 0 is the genesis.
+    SealedPtr head() const;
+    std::optional<OpenBlockView> open_block() const;
+    /// Null when there is no such sealed block.
+    Result<SealedPtr> sealed(uint64_t number) const;
+    Result<SealedPtr> sealed(const Hash256& hash) const;
+    std::optional<LocatedTransaction> find_transaction(const Hash256& hash) const;
+    /// The newest durable state.
+    std::shared_ptr<const storage::StateSnapshot> latest_state() const { return state_.snapshot(); }
+    /// State after sealed block `number`; fails when it is older than the history kept.
+    Result<std::shared_ptr<const storage::StateSnapshot>> state_after(uint64_t number) const;
+
+    /// Calls `done` with the transaction as soon as it is durable: at once when it is already,
+    /// else on the committer's thread; or with null and the reason when it left the pool without
+    /// being executed. Gives an id for unwatch(), or 0 when `done` has run.
+    using Watcher = std::function<void(const LocatedTransaction*, std::string_view reason)>;
+    uint64_t watch(const Hash256& hash, Watcher done);
+    /// Ends the watches of a transaction that will not be executed. Any thread.
+    void give_up(const Hash256& hash, std::string_view reason);
+    void unwatch(uint64_t id);
+    size_t watcher_count() const;
+
+    void add_observer(ChainObserver* observer);
+    void remove_observer(ChainObserver* observer);
+
+    // --- Publishing (committer) ---
+    void publish_genesis(const SealedPtr& genesis, uint64_t state_version);
+    void publish_open(const OpenBlock& open);
+    void publish_mini_block(const MiniBlockPtr& mini_block);
+    void publish_sealed(const SealedPtr& block, uint64_t state_version);
+    /// Undoes everything after `last_kept`, whose sealed form the caller gives.
+    void publish_reverted(const SealedPtr& last_kept, uint64_t state_version,
+                          const std::vector<SealedPtr>& undone);
+    /// Restores what is known of earlier blocks at start-up, without telling observers.
+    void restore_version(uint64_t block_number, uint64_t state_version);
+    void restore_head(const SealedPtr& head);
+
+private:
+    LocatedTransaction locate_open(const ExecutedPtr& t) const;
+    std::optional<LocatedTransaction> find_sealed(const Hash256& hash) const;
+    std::vector<ChainObserver*> observers() const;
+
+    storage::ChainStore& chain_;
+    storage::StateStore& state_;
+
+    mutable std::shared_mutex mutex_;  // guards everything below
+    SealedPtr head_;
+    SealedPtr genesis_;
+    std::optional<OpenBlockView> open_;
+    std::unordered_map<Hash256, ExecutedPtr> open_transactions_;
+    struct Recent {
+        SealedPtr block;
+        size_t bytes;
+    };
+    void push_recent(const SealedPtr& block, size_t bytes);
+    std::deque<Recent> recent_;  ///< newest last
+    size_t recent_bytes_ = 0;
+    std::deque<std::pair<uint64_t, uint64_t>>
+        versions_;  ///< block number, state version; ascending
+    struct Watch {
+        uint64_t id;
+        Watcher done;
+    };
+    std::unordered_multimap<Hash256, Watch> watches_;
+    std::unordered_map<uint64_t, Hash256> watched_;  ///< by id; as many as watches_
+    uint64_t next_watch_ = 1;
+    std::vector<ChainObserver*> observers_;
+    /// Held shared while observers are called, so that removal can wait for them.
+    mutable std::shared_mutex observers_mutex_;
+};
+
+/// Conversions to and from what the chain store keeps.
+storage::StoredBlock to_stored(const SealedBlock& block);
+Result<SealedPtr> from_stored(const storage::StoredBlock& stored);
+
+}  // namespace millrace::sequencer

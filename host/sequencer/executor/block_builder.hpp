@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the building of one block after another: opening, executing, cutting, closing.
+#pragma once
+
+#include <deque>
+#include <expected>
+
+#include "evm/core/chain_spec.hpp"
+#include "evm/core/transition.hpp"
+#include "host/sequencer/executor/cells.hpp"
+#include "host/sequencer/types.hpp"
+
+namespace millrace::sequencer {
+
+/// Executes transactions in order on top of a CellTable and keeps the books of the open block. The
+/// sequencer drives it live, recovery drives it again over the log: the same calls give the same
+/// results. One owning thread.
+class BlockBuilder {
+public:
+    /// The references outlive the builder.
+    BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet& precompiles,
+                 CellTable& cells);
+
+    /// Opens a block and runs the opening system operations. No block may be open.
+    /// Returns their net effect.
+    storage::StateDelta open(const OpenBlock& block);
+    bool is_open() const noexcept { return is_open_; }
+    const OpenBlock& block() const noexcept { return block_; }
+    const evm::Rules& rules() const noexcept { return rules_; }
+    const evm::BlockEnvironment& environment() const noexcept { return environment_; }
+    uint64_t gas_left() const noexcept { return block_.gas_limit - gas_used_; }
+    uint64_t gas_used() const noexcept { return gas_used_; }
+    /// Transactions executed since the last cut.
+    size_t uncut_count() const noexcept { return uncut_.size(); }
+    /// About what a mini-block of them takes in the log: wire forms and post-values.
+    size_t uncut_bytes() const noexcept { return uncut_bytes_ + cells_.dirty_bytes(); }
+    /// About what the block takes so far in the chain data: wire forms and receipts.
+    size_t block_bytes() const noexcept { return block_bytes_; }
+    size_t transaction_count() const noexcept { return transactions_.size(); }
+    bool has_mini_blocks() const noexcept { return !mini_block_ends_.empty(); }
+
+    /// Executes and commits a transaction, or says why it cannot be included (nothing changes).
+    std::expected<ExecutedPtr, evm::TxError> execute(const AdmittedPtr& tx);
+    /// Accounts whose nonce the last execute() changed, with the new nonce: the sender, signers of
+    /// EIP-7702 authorizations, accounts whose code created contracts.
+    const std::vector<std::pair<Address, uint64_t>>& nonces_changed() const noexcept {
+        return nonces_changed_;
+    }
+
+    /// Makes a mini-block of what was executed since the last cut; there must be something.
+    MiniBlockPtr cut(uint64_t number, int64_t time_us);
+    /// Runs the closing system operations (fee vaults) and closes the block. Everything must be
+    /// cut.
+    ClosedBlock close();
+    /// Forgets the open block with everything executed in it; the cells must be reset next.
+    /// Returns what was executed since the last cut.
+    std::vector<ExecutedPtr> discard() noexcept;
+
+    /// Tells the hash of a block that was sealed or loaded, for BLOCKHASH; keeps the last 256.
+    void add_block_hash(uint64_t number, const Hash256& hash);
+    void clear_block_hashes() { block_hashes_.clear(); }
+
+private:
+    Hash256 block_hash(uint64_t number) const noexcept;
+
+    const evm::ChainSpec& spec_;
+    const evm::PrecompileSet& precompiles_;
+    CellTable& cells_;
+    evm::Workspace workspace_;
+    CellView::BlockHashes block_hash_function_;
+    CellView view_;
+
+    bool is_open_ = false;
+    OpenBlock block_;
+    evm::Rules rules_;
+    evm::BlockEnvironment environment_;
+    std::vector<ExecutedPtr> transactions_;
+    std::vector<ExecutedPtr> uncut_;
+    std::vector<uint32_t> mini_block_ends_;
+    uint64_t first_mini_block_number_ = 0;
+    uint64_t gas_used_ = 0;
+    uint64_t uncut_gas_ = 0;
+    size_t uncut_bytes_ = 0;
+    size_t block_bytes_ = 0;
+    std::vector<std::pair<Address, uint64_t>> nonces_changed_;
+    uint64_t log_count_ = 0;
+    U256 tips_;
+    U256 base_fees_;
+    std::deque<std::pair<uint64_t, Hash256>> block_hashes_;
+};
+
+/// Header of a closed block over this state root (Osaka's fields).
+evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root);
+/// What the log keeps of a mini-block's receipts: keccak over their encodings, each with its
+/// length.
+Hash256 receipt_digest(const std::vector<ExecutedPtr>& transactions);
+
+}  // namespace millrace::sequencer

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the order of durability: log first, then state and chain data, then publication.
+#include "host/sequencer/ledger/ledger.hpp"
+
+#include <atomic>
+#include <thread>
+
+#include "host/base/hex.hpp"
+#include "host/base/log.hpp"
+#include "host/base/thread.hpp"
+#include "host/sequencer/ledger/ledger_impl.hpp"
+#include "host/sequencer/ledger/mpt_commitment.hpp"
+
+namespace millrace::sequencer {
+
+Result<void> Ledger::Impl::wait_for_room(std::string_view what,
+                                         const std::function<Result<void>()>& step) {
+    for (;;) {
+        const Result<void> r = step();
+        const bool full = !r && r.error().code == ErrorCode::limit;
+        // Relaxed: both flags stand alone.
+        if (full != disk_full.exchange(full, std::memory_order_relaxed)) {
+            if (full) {
+                log::warn("disk full: waiting for room",
+                          {{"to", what}, {"reason", r.error().message}});
+            } else {
+                log::info("disk has room again");
+            }
+        }
+        if (!full || ending.load(std::memory_order_relaxed)) { return r; }
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+}
+
+Result<uint64_t> Ledger::Impl::append(const storage::Record& record,
+                                      std::function<Result<void>(uint64_t)> publish) {
+    auto sequence = wal->append(epoch, record);
+    if (!sequence && sequence.error().code == ErrorCode::limit && !pending.empty()) {
+        MILLRACE_CHECK(flush());  // the group was full
+        sequence = wal->append(epoch, record);
+    }
+    if (!sequence) {
+        // Alone in its group, a refusal for size is final: waiting for room would not help.
+        const bool too_long = sequence.error().code == ErrorCode::limit;
+        return fail(too_long ? ErrorCode::io : sequence.error().code, sequence.error().message);
+    }
+    storage::apply_delta(*commitment, storage::post_values_of(record));
+    pending.push_back({*sequence, std::move(publish)});
+    return *sequence;
+}
+
+Result<void> Ledger::Impl::flush() {
+    if (!pending.empty()) {
+        const int64_t start = clock.steady_us();
+        MILLRACE_CHECK(wal->flush(options.durable ? storage::FlushMode::durable
+                                                  : storage::FlushMode::written));
+        flush_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
+        flushed.insert(flushed.end(), std::make_move_iterator(pending.begin()),
+                       std::make_move_iterator(pending.end()));
+        pending.clear();
+    }
+    // What a full disk keeps from being published stays for the next call.
+    while (!flushed.empty()) {
+        MILLRACE_CHECK(flushed.front().publish(flushed.front().sequence));
+        flushed.pop_front();
+    }
+    return {};
+}
+
+Result<void> Ledger::append_open(const OpenBlock& open, const storage::StateDelta& post_values) {
+    const storage::BlockOpen record{
+        open.number,    open.timestamp_s, open.parent_hash, open.base_fee_per_gas,
+        open.gas_limit, open.coinbase,    open.prev_randao, open.parent_beacon_block_root,
+        post_values};
+    auto r = impl_->append(record, [this, open, post_values](uint64_t sequence) -> Result<void> {
+        MILLRACE_CHECK(impl_->state->apply(sequence, post_values));
+        impl_->view->publish_open(open);
+        return {};
+    });
+    return r ? Result<void>{} : std::unexpected(r.error());
+}
+
+Result<void> Ledger::append_mini_block(const MiniBlockPtr& m) {
+    storage::MiniBlock record;
+    record.chain_id = impl_->genesis.spec.rules.chain_id;
+    record.epoch = impl_->epoch;
+    record.number = m->number;
+    record.parent = impl_->last_digest;
+    record.block_number = m->block_number;
+    record.index = m->index;
+    record.time_us = m->time_us;
+    record.post_values = m->post_values;
+    record.receipt_digest = receipt_digest(m->transactions);
+    record.transactions.reserve(m->transactions.size());
+    for (const ExecutedPtr& t : m->transactions) {
+        record.transactions.push_back(t->admitted->raw);
+    }
+    const Hash256 digest = storage::mini_block_digest(record);
+    MILLRACE_CHECK(impl_->append(record, [this, m](uint64_t sequence) -> Result<void> {
+        MILLRACE_CHECK(impl_->state->apply(sequence, m->post_values));
+        impl_->view->publish_mini_block(m);
+        return {};
+    }));
+    impl_->last_digest = digest;
+    impl_->next_mini_block = m->number + 1;
+    return {};
+}
+
+Result<void> Ledger::append_dev_edit(std::string_view kind,
+                                     const storage::StateDelta& post_values) {
+    const storage::DevEdit record{std::string(kind), post_values};
+    auto r = impl_->append(record, [this, post_values](uint64_t sequence) {
+        return impl_->state->apply(sequence, post_values);
+    });
+    return r ? Result<void>{} : std::unexpected(r.error());
+}
+
+Result<void> Ledger::flush() { return impl_->flush(); }
+
+Result<SealedPtr> Ledger::seal(const ClosedBlock& block) {
+    // The root is over the closing operations too, so they are fed before the record exists.
+    storage::apply_delta(*impl_->commitment, block.post_values);
+    const int64_t start = impl_->clock.steady_us();
+    const Hash256 root = impl_->commitment->root();
+    impl_->root_seconds->observe_us(static_cast<uint64_t>(impl_->clock.steady_us() - start));
+    auto sealed = std::make_shared<SealedBlock>();
+    sealed->header = make_header(block, root);
+    sealed->hash = evm::header_hash(sealed->header);
+    sealed->transactions = block.transactions;
+    sealed->mini_block_ends = block.mini_block_ends;
+    sealed->first_mini_block_number = block.first_mini_block_number;
+    const storage::BlockSeal record{block.open.number, sealed->hash,
+                                    evm::encode_header(sealed->header), root, block.post_values};
+    // A full disk is waited for here: the block is complete and nothing can follow it.
+    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&]() -> Result<void> {
+        auto r = impl_->append(record, [this, sealed, block](uint64_t sequence) -> Result<void> {
+            // The chain data first: it may meet a full disk, and then all of this is repeated.
+            MILLRACE_CHECK(impl_->chain->append(to_stored(*sealed)));
+            MILLRACE_CHECK(impl_->state->apply(sequence, block.post_values));
+            impl_->note_sealed(*sealed, sequence);
+            impl_->view->publish_sealed(sealed, sequence);
+            return {};
+        });
+        return r ? Result<void>{} : std::unexpected(r.error());
+    }));
+    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&] { return impl_->flush(); }));
+    return sealed;
+}
+
+Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
+    Impl& l = *impl_;
+    MILLRACE_CHECK(l.wait_for_room("revert", [&] { return l.flush(); }));
+    MILLRACE_TRY(const SealedPtr kept, l.view->sealed(block_number));
+    if (kept == nullptr) {
+        return fail(ErrorCode::not_found,
+                    "there is no sealed block " + std::to_string(block_number));
+    }
+    MILLRACE_TRY(const auto snapshot, l.view->state_after(block_number));
+    std::vector<SealedPtr> undone;
+    const uint64_t last = l.view->head()->header.number;
+    for (uint64_t n = block_number + 1; n <= last; ++n) {
+        MILLRACE_TRY(SealedPtr b, l.view->sealed(n));
+        undone.push_back(std::move(b));
+    }
+    storage::Revert record;
+    record.to_block = block_number;
+    const auto cut = l.cut_after(block_number);
+    record.to_mini_block = cut.next_mini_block - 1;
+    record.epoch = l.epoch + 1;
+    MILLRACE_TRY(record.post_values, l.state->revert_delta(snapshot->version()));
+    Bytes encoded;
+    storage::encode_record(record, encoded);
+    if (encoded.size() > l.options.wal_record_bytes_max) {
+        return fail(ErrorCode::invalid_input,
+                    "the revert to block " + std::to_string(block_number) +
+                        " changes too much at once: " + std::to_string(encoded.size()) +
+                        " bytes, at most " + std::to_string(l.options.wal_record_bytes_max) +
+                        "; revert to a later snapshot first");
+    }
+    l.epoch = record.epoch;
+    // By value: on a full disk the record may be published by a later flush.
+    const auto appended = l.append(record,
+                                   [&l, post_values = record.post_values, kept, undone,
+                                    block_number](uint64_t sequence) -> Result<void> {
+                                       if (!undone.empty()) {
+                                           MILLRACE_CHECK(l.chain->truncate_after(block_number));
+                                       }
+                                       MILLRACE_CHECK(l.state->apply(sequence, post_values));
+                                       l.forget_after(block_number);
+                                       l.view->publish_reverted(kept, sequence, undone);
+                                       return {};
+                                   });
+    l.next_mini_block = cut.next_mini_block;
+    l.last_digest = cut.digest;
+    const Result<void> done = appended ? l.wait_for_room("revert", [&] { return l.flush(); })
+                                       : std::unexpected(appended.error());
+    if (done) { return kept; }
+    // The epoch has begun: whatever the reason, there is no way back.
+    const bool known =
+        done.error().code == ErrorCode::limit || done.error().code == ErrorCode::corrupt;
+    return fail(known ? done.error().code : ErrorCode::io, done.error().message);
+}
+
+Result<void> Ledger::checkpoint(bool now) {
+    Impl& l = *impl_;
+    const uint64_t records = l.wal->last_sequence() - l.checkpoint_sequence;
+    const bool due =
+        l.options.checkpoint_every_records != 0 && records >= l.options.checkpoint_every_records;
+    if ((!due && !now) || l.sealed.empty()) { return {}; }
+    if (l.background.joinable()) {
+        // Relaxed would do: joining is what synchronises.
+        if (!now && l.background_busy.load(std::memory_order_acquire)) { return {}; }
+        l.background.join();
+    }
+    const Impl::SealedNote& note = l.sealed.back();
+    if (l.state->version() != note.sequence) { return {}; }  // something followed the seal
+    // A checkpoint must not be ahead of the log that it lets be pruned, also when receipts did not
+    // wait for the disk.
+    MILLRACE_CHECK(l.wal->flush(storage::FlushMode::durable));
+    MILLRACE_CHECK(l.chain->sync());
+    storage::CheckpointMetadata metadata;
+    metadata.sequence = note.sequence;
+    metadata.mini_block_number = note.next_mini_block - 1;
+    metadata.mini_block_digest = note.digest;
+    metadata.block_number = note.number;
+    metadata.block_hash = note.hash;
+    metadata.state_root = note.state_root;
+    metadata.epoch = l.epoch;
+    auto work = [&l, metadata, snapshot = l.state->snapshot()]() -> Result<void> {
+        MILLRACE_CHECK(storage::write_checkpoint(l.fs, l.datadir->checkpoint_directory(), *snapshot,
+                                                 metadata));
+        MILLRACE_TRY(const uint64_t oldest,
+                     storage::oldest_checkpoint_sequence(l.fs, l.datadir->checkpoint_directory()));
+        MILLRACE_TRY(const size_t pruned, l.wal->prune_below(oldest + 1));
+        log::info("checkpoint",
+                  {{"block", metadata.block_number}, {"log_segments_removed", pruned}});
+        return {};
+    };
+    l.checkpoint_sequence = note.sequence;
+    if (now) { return work(); }
+    l.background_busy.store(true, std::memory_order_release);
+    l.background = std::jthread([&l, work = std::move(work)] {
+        set_thread_name("mr-checkpoint");
+        if (const auto r = work(); !r) {
+            log::warn("checkpoint failed; the log keeps everything",
+                      {{"reason", r.error().message}});
+        }
+        l.background_busy.store(false, std::memory_order_release);
+    });
+    return {};
+}
+
+void Ledger::Impl::note_sealed(const SealedBlock& block, uint64_t sequence) {
+    sealed.push_back({block.header.number, block.hash, block.header.state_root, sequence,
+                      next_mini_block, last_digest});
+    if (sealed.size() > sealed_notes_max) { sealed.pop_front(); }
+}
+
+Ledger::Impl::Cut Ledger::Impl::cut_after(uint64_t block_number) const {
+    for (auto it = sealed.rbegin(); it != sealed.rend(); ++it) {
+        if (it->number == block_number) { return {it->next_mini_block, it->digest}; }
+    }
+    return {1, Hash256{}};
+}
+
+void Ledger::Impl::forget_after(uint64_t block_number) {
+    while (!sealed.empty() && sealed.back().number > block_number) { sealed.pop_back(); }
+}
+
+Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Ledger::~Ledger() = default;
+ChainView& Ledger::view() noexcept { return *impl_->view; }
+const RecoveryReport& Ledger::recovery() const noexcept { return impl_->report; }
+storage::StateStore& Ledger::state() noexcept { return *impl_->state; }
+uint64_t Ledger::next_mini_block_number() const noexcept { return impl_->next_mini_block; }
+uint64_t Ledger::epoch() const noexcept { return impl_->epoch; }
+bool Ledger::disk_full() const noexcept { return impl_->disk_full.load(std::memory_order_relaxed); }
+void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
+
+std::vector<std::pair<uint64_t, Hash256>> Ledger::recent_block_hashes() const {
+    std::vector<std::pair<uint64_t, Hash256>> out;
+    const SealedPtr head = impl_->view->head();
+    const uint64_t last = head->header.number;
+    const uint64_t first = last >= 255 ? last - 255 : 0;
+    for (uint64_t n = first; n <= last; ++n) {
+        if (const auto b = impl_->view->sealed(n); b && *b != nullptr) {
+            out.emplace_back(n, (*b)->hash);
+        }
+    }
+    return out;
+}
+
+}  // namespace millrace::sequencer

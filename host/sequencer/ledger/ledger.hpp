@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns everything durable of a sequencer (log, state, commitment, blocks) and its recovery.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "evm/core/precompile_set.hpp"
+#include "host/base/metrics.hpp"
+#include "host/sequencer/chain_view.hpp"
+#include "host/sequencer/executor/block_builder.hpp"
+#include "host/sequencer/genesis.hpp"
+#include "storage/chain/chain_store.hpp"
+#include "storage/datadir.hpp"
+#include "storage/state/checkpoint.hpp"
+#include "storage/state/commitment.hpp"
+#include "storage/wal/wal.hpp"
+
+namespace millrace::sequencer {
+
+struct LedgerOptions {
+    std::string path;                ///< the data directory
+    std::string commitment = "mpt";  ///< or "memory"
+    /// False hands the log to the system without waiting for the disk: receipts may then be lost
+    /// with the machine, though not with the process.
+    bool durable = true;
+    /// Versions of the state that stay readable; what they changed is in memory.
+    uint64_t history_records = 100'000;
+    uint64_t checkpoint_every_records = 100'000;  ///< of log; 0: only on a clean end
+    /// Prepares log segments ahead of time on a thread of its own; off where I/O must be counted.
+    bool housekeeping = true;
+    uint64_t wal_segment_bytes = uint64_t{64} << 20;
+    uint64_t wal_record_bytes_max = uint64_t{32} << 20;     ///< at most a segment less 12 KiB
+    uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
+    /// Writes the log by plain calls; needed on file systems that are not the operating system's.
+    bool plain_log_writer = false;
+};
+
+/// What recovery found and did; for the start-up log.
+struct RecoveryReport {
+    bool created = false;
+    uint64_t checkpoint_block = 0;
+    uint64_t records_replayed = 0;
+    uint64_t transactions_reexecuted = 0;
+    uint64_t blocks_restored = 0;
+    bool sealed_open_block = false;
+    uint64_t torn_bytes = 0;
+    std::string warning;
+    std::string log_writer;  ///< kind and reason
+};
+
+/// The durable side of the sequencer. After open() one thread, the committer, calls the rest; what
+/// others read is in view(). Appended records become visible only when flush() has made them
+/// durable. An `ErrorCode::io` error is final; `ErrorCode::limit` means that the disk is full and
+/// flush() may be repeated.
+class Ledger {
+public:
+    /// Opens or creates the data directory, replays the log, re-executes blocks that the chain data
+    /// lacks, proves the state by every seal's root, and seals a block that was open.
+    static Result<std::unique_ptr<Ledger>>
+    open(storage::FileSystem& fs, const LedgerOptions& options, const Genesis& genesis,
+         const evm::PrecompileSet& precompiles, metrics::Registry& metrics);
+    ~Ledger();
+
+    ChainView& view() noexcept;
+    const RecoveryReport& recovery() const noexcept;
+    storage::StateStore& state() noexcept;
+    uint64_t next_mini_block_number() const noexcept;
+    uint64_t epoch() const noexcept;
+    /// Hashes of the last 256 blocks, ascending, for BLOCKHASH.
+    std::vector<std::pair<uint64_t, Hash256>> recent_block_hashes() const;
+
+    // --- Any thread ---
+    /// A seal or a revert waits for room on the disk.
+    bool disk_full() const noexcept;
+    /// From now on a full disk is not waited for but an error of the step that finds it.
+    void end_waiting() noexcept;
+
+    // --- Appending; nothing is visible before flush() ---
+    Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);
+    Result<void> append_mini_block(const MiniBlockPtr& mini_block);
+    Result<void> append_dev_edit(std::string_view kind, const storage::StateDelta& post_values);
+    /// Makes the appended records durable, applies them to the state and publishes them, in order.
+    Result<void> flush();
+
+    /// Seals a block whose mini-blocks were appended: computes the root, appends, flushes,
+    /// publishes.
+    Result<SealedPtr> seal(const ClosedBlock& block);
+    /// Undoes every block after `block_number`, durably, under a new fencing epoch.
+    /// `ErrorCode::not_found`, `unavailable` and `invalid_input` mean that nothing was changed;
+    /// `limit` that the end came while the disk was full: the log may hold the revert, so nothing
+    /// may be appended any more.
+    Result<SealedPtr> revert_to(uint64_t block_number);
+
+    /// Writes a checkpoint of the last sealed block, if one is due or `now`; in the background
+    /// unless `now`. Call right after seal().
+    Result<void> checkpoint(bool now);
+
+    struct Impl;  ///< shared with the recovery of ledger/recovery.cpp only
+
+private:
+    explicit Ledger(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace millrace::sequencer

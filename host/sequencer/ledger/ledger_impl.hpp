@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the private state of the ledger, shared by its running half and its recovery.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <iterator>
+#include <thread>
+
+#include "host/base/clock.hpp"
+#include "host/sequencer/ledger/ledger.hpp"
+
+namespace millrace::sequencer {
+
+struct Ledger::Impl {
+    Impl(storage::FileSystem& file_system, const LedgerOptions& o, const Genesis& g,
+         const evm::PrecompileSet& p)
+        : fs(file_system), options(o), genesis(g), precompiles(p) {}
+
+    struct Pending {
+        uint64_t sequence;
+        std::function<Result<void>(uint64_t)> publish;
+    };
+    /// What is needed of a sealed block to checkpoint it or to return to it.
+    struct SealedNote {
+        uint64_t number;
+        Hash256 hash;
+        Hash256 state_root;
+        uint64_t sequence;
+        uint64_t next_mini_block;
+        Hash256 digest;
+    };
+    struct Cut {
+        uint64_t next_mini_block;
+        Hash256 digest;
+    };
+    static constexpr size_t sealed_notes_max = 1 << 20;
+
+    Result<uint64_t> append(const storage::Record& record,
+                            std::function<Result<void>(uint64_t)> publish);
+    Result<void> flush();
+    /// Repeats `step` while the disk is full, until the end is near.
+    Result<void> wait_for_room(std::string_view what, const std::function<Result<void>()>& step);
+    void note_sealed(const SealedBlock& block, uint64_t sequence);
+    Cut cut_after(uint64_t block_number) const;
+    void forget_after(uint64_t block_number);
+    /// Tells the builder the hashes up to block `last` that BLOCKHASH can ask for next.
+    void load_block_hashes(BlockBuilder& builder, uint64_t last) const;
+
+    /// Fills everything below from the data directory.
+    Result<void> recover(Ledger& self);
+
+    storage::FileSystem& fs;
+    LedgerOptions options;
+    const Genesis& genesis;
+    const evm::PrecompileSet& precompiles;
+    SystemClock clock;
+    metrics::Histogram* flush_seconds = nullptr;
+    metrics::Histogram* root_seconds = nullptr;
+
+    std::optional<storage::DataDir> datadir;
+    std::unique_ptr<storage::StateStore> state;
+    std::unique_ptr<storage::StateCommitment> commitment;
+    std::unique_ptr<storage::ChainStore> chain;
+    std::unique_ptr<storage::Wal> wal;
+    std::unique_ptr<ChainView> view;
+    RecoveryReport report;
+
+    uint64_t epoch = 1;
+    uint64_t next_mini_block = 1;
+    Hash256 last_digest;
+    std::deque<SealedNote> sealed;
+    std::vector<Pending> pending;      ///< appended
+    std::deque<Pending> flushed;       ///< durable, to be published in order
+    uint64_t checkpoint_sequence = 0;  ///< of the newest checkpoint
+
+    std::atomic<bool> disk_full{false};
+    std::atomic<bool> ending{false};
+    std::atomic<bool> background_busy{false};
+    std::jthread background;  ///< checkpoint being written; joined before the rest goes
+    /// Prepares the log's next segment ahead of time, so that no flush waits for its allocation.
+    std::jthread housekeeper;
+};
+
+}  // namespace millrace::sequencer

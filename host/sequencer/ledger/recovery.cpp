@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns start-up: from checkpoint, log and chain data back to the state that was acknowledged.
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "host/base/hex.hpp"
+#include "host/base/log.hpp"
+#include "host/base/thread.hpp"
+#include "host/sequencer/admission.hpp"
+#include "host/sequencer/ledger/ledger_impl.hpp"
+#include "host/sequencer/ledger/mpt_commitment.hpp"
+
+namespace millrace::sequencer {
+namespace {
+
+std::unexpected<Error> damaged(const std::string& what) {
+    return fail(ErrorCode::corrupt,
+                what +
+                    ". The data directory does not agree with itself; restore it from a backup, or "
+                    "start with an empty one if its content may be lost");
+}
+
+/// What becomes of the blocks of a log, read before it is replayed: those that a later revert
+/// undoes need no execution and have no place in the chain data, which may already hold others of
+/// the same numbers.
+class Survivors {
+public:
+    Result<void> read(const storage::RecordInfo& info, ByteView payload) {
+        if (info.kind == storage::RecordKind::mini_block ||
+            info.kind == storage::RecordKind::dev_edit) {
+            return {};
+        }
+        MILLRACE_TRY(const storage::Record record, storage::decode_record(info.kind, payload));
+        if (const auto* open = std::get_if<storage::BlockOpen>(&record)) {
+            blocks_.push_back({open->number, info.sequence, std::nullopt});
+        } else if (const auto* seal = std::get_if<storage::BlockSeal>(&record)) {
+            if (!blocks_.empty() && blocks_.back().number == seal->number) {
+                blocks_.back().hash = seal->hash;
+            }
+        } else if (const auto* revert = std::get_if<storage::Revert>(&record)) {
+            while (!blocks_.empty() && blocks_.back().number > revert->to_block) {
+                blocks_.pop_back();
+            }
+            revert_targets_.insert(revert->to_mini_block);
+        }
+        return {};
+    }
+
+    struct Block {
+        uint64_t number;
+        uint64_t sequence;            ///< of the record that opens it
+        std::optional<Hash256> hash;  ///< absent while it is open
+    };
+    /// The block that the record `sequence` opens; null when a revert undoes it.
+    const Block* find(uint64_t sequence) const {
+        const auto it = std::lower_bound(blocks_.begin(), blocks_.end(), sequence,
+                                         [](const Block& b, uint64_t s) { return b.sequence < s; });
+        return it != blocks_.end() && it->sequence == sequence ? &*it : nullptr;
+    }
+    bool is_revert_target(uint64_t mini_block) const {
+        return revert_targets_.contains(mini_block);
+    }
+
+private:
+    std::vector<Block> blocks_;
+    std::unordered_set<uint64_t> revert_targets_;
+};
+
+/// Replays records and keeps what a running sequencer would keep.
+class Replay {
+public:
+    Replay(Ledger::Impl& impl, const Survivors& survivors, CellTable& cells, BlockBuilder& builder)
+        : l_(impl), survivors_(survivors), cells_(cells), builder_(builder) {}
+
+    Result<void> apply(const storage::RecordInfo& info, ByteView payload, bool before_checkpoint) {
+        MILLRACE_TRY(const storage::Record record, storage::decode_record(info.kind, payload));
+        l_.epoch = std::max(l_.epoch, info.epoch);
+        if (before_checkpoint) {
+            if (const auto* m = std::get_if<storage::MiniBlock>(&record)) { note_mini_block(*m); }
+            if (const auto* r = std::get_if<storage::Revert>(&record)) { return_to(*r); }
+            return {};
+        }
+        begin();
+        ++l_.report.records_replayed;
+        return std::visit([&](const auto& r) { return this->replay(r, info.sequence); }, record);
+    }
+
+    /// Everything up to the checkpoint was read; from here on its own note counts.
+    void begin() {
+        if (begun_) { return; }
+        begun_ = true;
+        l_.next_mini_block = l_.sealed.front().next_mini_block;
+        l_.last_digest = l_.sealed.front().digest;
+        // Its record may have been pruned.
+        digests_[l_.next_mini_block - 1] = l_.last_digest;
+    }
+
+    /// The block that was open when the log ended.
+    bool open() const noexcept { return open_.has_value(); }
+
+private:
+    void note_mini_block(const storage::MiniBlock& m) {
+        l_.next_mini_block = m.number + 1;
+        l_.last_digest = storage::mini_block_digest(m);
+        if (survivors_.is_revert_target(m.number)) { digests_[m.number] = l_.last_digest; }
+    }
+
+    void return_to(const storage::Revert& r) {
+        l_.next_mini_block = r.to_mini_block + 1;
+        const auto digest = digests_.find(r.to_mini_block);
+        l_.last_digest = digest == digests_.end() ? Hash256{} : digest->second;
+    }
+
+    Result<void> take(uint64_t sequence, const storage::StateDelta& delta) {
+        MILLRACE_CHECK(l_.state->apply(sequence, delta));
+        storage::apply_delta(*l_.commitment, delta);
+        return {};
+    }
+
+    Result<void> replay(const storage::BlockOpen& r, uint64_t sequence) {
+        if (open_) {
+            return damaged("block " + std::to_string(r.number) + " opens inside of another");
+        }
+        open_ = OpenBlock{r.number,    r.timestamp_s, r.parent_hash, r.base_fee_per_gas,
+                          r.gas_limit, r.coinbase,    r.prev_randao, r.parent_beacon_block_root};
+        const Survivors::Block* survivor = survivors_.find(sequence);
+        const bool in_chain =
+            survivor != nullptr && survivor->hash && l_.chain->hash_of(r.number) == *survivor->hash;
+        if (survivor != nullptr && !in_chain) {
+            // A block of this number that is there all the same is from another course of events.
+            if (l_.chain->last_number().value_or(0) >= r.number) {
+                MILLRACE_CHECK(l_.chain->truncate_after(r.number - 1));
+            }
+            cells_.reset(l_.state->snapshot());
+            const storage::StateDelta delta = builder_.open(*open_);
+            if (delta != r.post_values) {
+                return damaged("the opening of block " + std::to_string(r.number) +
+                               " gives other values than the log has");
+            }
+            builder_open_ = true;
+        }
+        return take(sequence, r.post_values);
+    }
+
+    Result<void> replay(const storage::MiniBlock& r, uint64_t sequence) {
+        if (!open_ || open_->number != r.block_number) {
+            return damaged("mini-block " + std::to_string(r.number) + " belongs to block " +
+                           std::to_string(r.block_number) + ", which is not open");
+        }
+        note_mini_block(r);
+        if (builder_open_) { MILLRACE_CHECK(reexecute(r)); }
+        return take(sequence, r.post_values);
+    }
+
+    Result<void> reexecute(const storage::MiniBlock& r) {
+        for (const Bytes& raw : r.transactions) {
+            auto admitted = admit_logged(raw);
+            if (!admitted) {
+                return damaged(
+                    "mini-block " + std::to_string(r.number) +
+                    " holds a transaction that cannot be read: " + admitted.error().message);
+            }
+            const auto executed = builder_.execute(*admitted);
+            if (!executed) {
+                return damaged("mini-block " + std::to_string(r.number) +
+                               " holds a transaction that cannot be executed: " +
+                               std::string(evm::to_string(executed.error())));
+            }
+            ++l_.report.transactions_reexecuted;
+        }
+        const MiniBlockPtr m = builder_.cut(r.number, r.time_us);
+        if (receipt_digest(m->transactions) != r.receipt_digest ||
+            m->post_values != r.post_values) {
+            return damaged("re-executing mini-block " + std::to_string(r.number) +
+                           " gives other results than the log has");
+        }
+        return {};
+    }
+
+    Result<void> replay(const storage::BlockSeal& r, uint64_t sequence) {
+        if (!open_ || open_->number != r.number) {
+            return damaged("block " + std::to_string(r.number) + " is sealed but was not open");
+        }
+        MILLRACE_CHECK(take(sequence, r.post_values));
+        const Hash256 root = l_.commitment->root();
+        if (root != r.state_root) {
+            return damaged("the state root after block " + std::to_string(r.number) + " is " +
+                           to_hex(root) + ", the log has " + to_hex(r.state_root));
+        }
+        auto sealed = std::make_shared<SealedBlock>();
+        MILLRACE_TRY(sealed->header, evm::decode_header(r.header));
+        sealed->hash = r.hash;
+        if (builder_open_) {
+            ClosedBlock closed = builder_.close();
+            builder_open_ = false;
+            if (closed.post_values != r.post_values ||
+                evm::header_hash(make_header(closed, root)) != r.hash) {
+                return damaged("re-executing block " + std::to_string(r.number) +
+                               " gives another header than the log has");
+            }
+            sealed->transactions = std::move(closed.transactions);
+            sealed->mini_block_ends = std::move(closed.mini_block_ends);
+            sealed->first_mini_block_number = closed.first_mini_block_number;
+            MILLRACE_CHECK(l_.chain->append(to_stored(*sealed)));
+            ++l_.report.blocks_restored;
+        }
+        builder_.add_block_hash(r.number, r.hash);
+        l_.note_sealed(*sealed, sequence);
+        l_.view->restore_version(r.number, sequence);
+        open_.reset();
+        return {};
+    }
+
+    Result<void> replay(const storage::DevEdit& r, uint64_t sequence) {
+        MILLRACE_CHECK(take(sequence, r.post_values));
+        // The edit came between mini-blocks; what is re-executed after it must see it.
+        if (builder_open_) {
+            MILLRACE_ASSERT(builder_.uncut_count() == 0, "replay cuts with every record");
+            cells_.reset(l_.state->snapshot());
+        }
+        return {};
+    }
+
+    Result<void> replay(const storage::Revert& r, uint64_t sequence) {
+        MILLRACE_CHECK(take(sequence, r.post_values));
+        if (builder_open_) {
+            builder_.discard();
+            builder_open_ = false;
+        }
+        open_.reset();
+        return_to(r);
+        l_.forget_after(r.to_block);
+        if (l_.sealed.empty() || l_.sealed.back().number != r.to_block) {
+            MILLRACE_CHECK(note_from_chain(r.to_block, sequence));
+        }
+        l_.view->restore_version(r.to_block, sequence);
+        l_.epoch = r.epoch;
+        // More than 256 blocks may have been undone, and the builder knows no more.
+        l_.load_block_hashes(builder_, r.to_block);
+        return {};
+    }
+
+    /// A revert that goes below the checkpoint ends at a block that only the chain data knows.
+    Result<void> note_from_chain(uint64_t number, uint64_t sequence) {
+        SealedBlock block;
+        block.hash = l_.genesis.hash;
+        block.header = l_.genesis.header;
+        if (number != l_.genesis.header.number) {
+            MILLRACE_TRY(const auto stored, l_.chain->block(number));
+            MILLRACE_TRY(block.header, evm::decode_header(stored->header));
+            block.hash = stored->hash;
+        }
+        l_.note_sealed(block, sequence);
+        return {};
+    }
+
+    Ledger::Impl& l_;
+    const Survivors& survivors_;
+    CellTable& cells_;
+    BlockBuilder& builder_;
+    std::unordered_map<uint64_t, Hash256> digests_;  ///< of mini-blocks that reverts return to
+    bool begun_ = false;
+    std::optional<OpenBlock> open_;
+    bool builder_open_ = false;  ///< the open block is being re-executed
+};
+
+}  // namespace
+
+void Ledger::Impl::load_block_hashes(BlockBuilder& builder, uint64_t last) const {
+    builder.clear_block_hashes();
+    builder.add_block_hash(genesis.header.number, genesis.hash);
+    for (uint64_t n = last >= 255 ? last - 255 : 0; n <= last; ++n) {
+        if (const auto hash = chain->hash_of(n)) { builder.add_block_hash(n, *hash); }
+    }
+}
+
+Result<void> Ledger::Impl::recover(Ledger& self) {
+    MILLRACE_TRY(storage::DataDir directory,
+                 storage::DataDir::open(fs, options.path,
+                                        {genesis.spec.rules.chain_id, genesis.hash,
+                                         rules_digest(genesis), options.commitment}));
+    datadir.emplace(std::move(directory));
+    report.created = datadir->created();
+
+    storage::StateStoreOptions state_options;
+    state_options.window_deltas = options.history_records;
+    state = storage::make_memory_state_store(state_options);
+    commitment =
+        options.commitment == "memory" ? storage::make_memory_commitment() : make_mpt_commitment();
+    MILLRACE_TRY(chain,
+                 storage::ChainStore::open(fs, datadir->chain_directory(),
+                                           {.block_bytes_max = options.stored_block_bytes_max}));
+
+    MILLRACE_TRY(const auto loaded,
+                 storage::load_checkpoint(fs, datadir->checkpoint_directory(), *state));
+    storage::CheckpointMetadata from;
+    if (loaded) {
+        from = loaded->metadata;
+        report.warning = loaded->warning;
+        report.checkpoint_block = from.block_number;
+    } else {
+        MILLRACE_CHECK(state->restore_part(genesis.state));
+        MILLRACE_CHECK(state->finish_restore(0));
+        from.block_hash = genesis.hash;
+        from.state_root = genesis.header.state_root;
+    }
+    storage::load_commitment(*commitment, *state->snapshot());
+    if (const Hash256 root = commitment->root();
+        root != from.state_root && options.commitment == "mpt") {
+        return damaged("the state root of the checkpoint at block " +
+                       std::to_string(from.block_number) + " is " + to_hex(root) +
+                       ", recorded is " + to_hex(from.state_root));
+    }
+
+    storage::WalOptions wal_options;
+    wal_options.chain_id = genesis.spec.rules.chain_id;
+    wal_options.segment_bytes = options.wal_segment_bytes;
+    wal_options.checkpoint_sequence = from.sequence;
+    wal_options.record_bytes_max = options.wal_record_bytes_max;
+    auto writer = options.plain_log_writer
+                      ? storage::make_pwrite_log_writer(
+                            "log is written by pwrite and fdatasync, as the options ask")
+                      : storage::make_log_writer();
+    report.log_writer = std::string(writer->kind()) + ": " + writer->reason();
+    MILLRACE_TRY(wal,
+                 storage::Wal::open(fs, datadir->wal_directory(), wal_options, std::move(writer)));
+    report.torn_bytes = wal->recovery().torn_bytes;
+    epoch = std::max<uint64_t>({1, from.epoch, wal->recovery().last_epoch});
+
+    // The chain data is written after the log is durable, so it can only be ahead of a log that was
+    // kept without waiting for the disk; then the log decides.
+    view = std::make_unique<ChainView>(*chain, *state);
+    auto genesis_block = std::make_shared<SealedBlock>();
+    genesis_block->header = genesis.header;
+    genesis_block->hash = genesis.hash;
+    next_mini_block = from.mini_block_number + 1;
+    last_digest = from.mini_block_digest;
+    checkpoint_sequence = from.sequence;
+    sealed.push_back({from.block_number, from.block_hash, from.state_root, from.sequence,
+                      next_mini_block, last_digest});
+    view->restore_version(from.block_number, from.sequence);
+
+    CellTable cells{state->snapshot()};
+    BlockBuilder builder{genesis.spec, precompiles, cells};
+    load_block_hashes(builder, from.block_number);
+    Survivors survivors;
+    MILLRACE_CHECK(
+        wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
+            return survivors.read(info, payload);
+        }));
+    Replay replay{*this, survivors, cells, builder};
+    MILLRACE_CHECK(
+        wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
+            return replay.apply(info, payload, info.sequence <= from.sequence);
+        }));
+    replay.begin();
+
+    const uint64_t last_sealed = sealed.back().number;
+    if (chain->last_number().value_or(0) > last_sealed) {
+        MILLRACE_CHECK(chain->truncate_after(last_sealed));
+    }
+    view->publish_genesis(genesis_block, 0);
+    if (last_sealed != genesis.header.number) {
+        const auto stored = chain->block(last_sealed);
+        if (!stored) {
+            return damaged("the chain data lacks block " + std::to_string(last_sealed) + ": " +
+                           stored.error().message);
+        }
+        MILLRACE_TRY(const SealedPtr head, from_stored(**stored));
+        view->restore_head(head);
+    }
+    if (replay.open()) {
+        // Its time and opening operations are part of the state: it is completed, empty or not.
+        MILLRACE_CHECK(self.seal(builder.close()));
+        report.sealed_open_block = true;
+    }
+    return {};
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const LedgerOptions& options,
+                                             const Genesis& genesis,
+                                             const evm::PrecompileSet& precompiles,
+                                             metrics::Registry& metrics) {
+    auto impl = std::make_unique<Impl>(fs, options, genesis, precompiles);
+    impl->flush_seconds =
+        &metrics.histogram("millrace_log_flush_seconds", "Time of one durable log flush");
+    impl->root_seconds = &metrics.histogram("millrace_state_root_seconds",
+                                            "Time to compute the state root of a block");
+    std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
+    MILLRACE_CHECK(ledger->impl_->recover(*ledger));
+    if (!options.housekeeping) { return ledger; }
+    ledger->impl_->housekeeper =
+        std::jthread([wal = ledger->impl_->wal.get()](const std::stop_token& stop) {
+            set_thread_name("mr-housekeeper");
+            std::mutex mutex;
+            std::condition_variable_any wake;
+            std::unique_lock lock(mutex);
+            while (!stop.stop_requested()) {
+                if (const auto r = wal->prepare_segment(); !r) {
+                    log::debug("the log's next segment could not be prepared",
+                               {{"reason", r.error().message}});
+                }
+                wake.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+            }
+        });
+    return ledger;
+}
+
+}  // namespace millrace::sequencer

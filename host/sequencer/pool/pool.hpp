@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the transaction pool: nonce chains per sender, priority by tip, replacement, limits.
+#pragma once
+
+#include <atomic>
+#include <expected>
+#include <map>
+#include <set>
+#include <shared_mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "host/sequencer/types.hpp"
+
+namespace millrace::sequencer {
+
+struct PoolLimits {
+    size_t transactions_max = 200'000;
+    size_t bytes_max = size_t{512} << 20;
+    /// Transactions behind a missing nonce may take 1/gapped_share of both limits above, because
+    /// nobody can say whether they will ever run.
+    size_t gapped_share = 4;
+    /// How far beyond the first missing nonce of its sender a transaction may be.
+    uint64_t future_nonces_max = 64;
+    /// By how much both fees of a replacement must exceed those of the replaced.
+    uint64_t replacement_percent = 10;
+};
+
+enum class PoolRefusal : uint8_t {
+    already_known,
+    nonce_too_low,
+    nonce_too_far,
+    replacement_underpriced,
+    full
+};
+
+/// What other threads may ask of the pool: transactions by hash and the next nonce of a sender.
+/// Entries stay until the transaction is durable in a mini-block or dropped, so that nothing is
+/// invisible between execution and publication. Any thread.
+class PoolIndex {
+public:
+    AdmittedPtr find(const Hash256& hash) const;
+    /// The nonce after the sender's last executable or executed transaction, when it has any here.
+    std::optional<uint64_t> next_nonce(const Address& sender) const;
+    size_t size() const;
+    /// Of the pool itself, without what was executed and waits for the log.
+    size_t executable_count() const noexcept { return executable_.load(std::memory_order_relaxed); }
+    size_t queued_count() const noexcept { return queued_.load(std::memory_order_relaxed); }
+
+    void add(const AdmittedPtr& tx);
+    /// Ignored for senders without a transaction here.
+    void set_next_nonce(const Address& sender, uint64_t nonce);
+    void remove(const Hash256& hash);
+    /// The transaction is durable: the account's own nonce now tells what it told.
+    void published(const AdmittedTransaction& tx);
+    void clear();
+    void set_counts(size_t executable, size_t queued) noexcept;
+
+private:
+    mutable std::shared_mutex mutex_;  // guards both maps
+    struct Sender {
+        uint64_t next_nonce = 0;
+        size_t count = 0;  ///< of transactions here; without any, nothing is known of the sender
+    };
+    void forget(const Hash256& hash);
+
+    std::unordered_map<Hash256, AdmittedPtr> by_hash_;
+    std::unordered_map<Address, Sender> senders_;
+    // Relaxed: numbers to look at, nothing depends on them.
+    std::atomic<size_t> executable_{0};
+    std::atomic<size_t> queued_{0};
+};
+
+/// The pool itself. One owning thread; keeps `index` up to date.
+class Pool {
+public:
+    Pool(const PoolLimits& limits, PoolIndex& index) : limits_(limits), index_(index) {}
+
+    struct Added {
+        bool executable = false;
+        uint64_t expected_nonce = 0;  ///< the first missing one, when not executable
+        AdmittedPtr replaced;
+        /// Of the same sender, with nonces that its account has left behind.
+        std::vector<AdmittedPtr> passed;
+        std::vector<AdmittedPtr> evicted;
+        std::vector<AdmittedPtr> promoted;  ///< became executable, the transaction itself included
+    };
+    /// Takes a transaction of a sender whose next nonce to execute is `account_nonce`; when the
+    /// sender is known with another one it is brought up to date first, as by account_changed().
+    ///
+    /// A full pool makes room for an executable transaction by giving up those behind a missing
+    /// nonce, whatever they pay, then chains that pay less; for one behind a missing nonce only
+    /// others of that kind that pay less have to go.
+    std::expected<Added, PoolRefusal> add(const AdmittedPtr& tx, uint64_t account_nonce);
+
+    /// The executable transaction with the highest tip that pays `base_fee` and needs at most
+    /// `gas_left`; heads that do not are passed over until the next begin_block(). Null when there
+    /// is none. It stays in the pool until executed() or drop().
+    AdmittedPtr next(uint64_t gas_left);
+    /// The head of its sender was executed: the one after it becomes executable.
+    void executed(const AdmittedTransaction& tx);
+    /// Removes one that cannot be executed; the sender's later ones wait for a new one.
+    void drop(const AdmittedTransaction& tx);
+    /// The account's nonce is not what the pool's own transactions made of it (it authorised
+    /// something by EIP-7702, its code created contracts, or a development node set it):
+    /// transactions below it are removed and returned, the others follow from it.
+    std::vector<AdmittedPtr> account_changed(const Address& sender, uint64_t account_nonce);
+    /// Orders heads by what they pay over this base fee.
+    void begin_block(const U256& base_fee);
+    /// Returns everything that it held.
+    std::vector<AdmittedPtr> clear();
+
+    size_t size() const noexcept { return count_; }
+    size_t bytes() const noexcept { return bytes_; }
+    size_t executable_count() const noexcept { return count_ - gapped_.size(); }
+    std::vector<AdmittedPtr> executable() const;
+    std::vector<AdmittedPtr> queued() const;
+
+private:
+    struct Entry {
+        AdmittedPtr tx;
+        uint64_t arrival = 0;
+    };
+    struct Sender {
+        uint64_t account_nonce = 0;
+        /// The first nonce that is not here: everything before it is executable in turn.
+        uint64_t missing = 0;
+        std::map<uint64_t, Entry> entries;
+    };
+    struct ReadyKey {
+        U256 tip;
+        uint64_t arrival = 0;
+        Address sender;
+        /// Higher tip first, then earlier arrival.
+        bool operator<(const ReadyKey& o) const noexcept {
+            if (tip != o.tip) { return o.tip < tip; }
+            if (arrival != o.arrival) { return arrival < o.arrival; }
+            return sender < o.sender;
+        }
+    };
+    struct TipKey {
+        U256 tip;
+        uint64_t arrival = 0;
+        Address sender;
+        uint64_t nonce = 0;
+        /// Lower tip first, then later arrival: the order of eviction.
+        bool operator<(const TipKey& o) const noexcept {
+            if (tip != o.tip) { return tip < o.tip; }
+            return arrival > o.arrival;
+        }
+    };
+
+    std::optional<ReadyKey> ready_key(const Address& sender, const Sender& s) const;
+    void make_ready(const Address& sender, const Sender& s);
+    void unready(const Address& sender, const Sender& s);
+    using EntryPlace = std::map<uint64_t, Entry>::iterator;
+    static TipKey tip_key(const Address& sender, EntryPlace it);
+    void insert(const Address& sender, Sender& s, const AdmittedPtr& tx);
+    void erase(const Address& sender, Sender& s, EntryPlace it);
+    /// Changes the first missing nonce; entries between the old and the new one change their kind.
+    void move_missing(const Address& sender, Sender& s, uint64_t missing);
+    /// Makes room for `tx`, in the place of `replaced` if there is one; false, and nothing changed,
+    /// when what may go is not enough.
+    bool make_room(const AdmittedTransaction& tx, bool executable,
+                   const AdmittedTransaction* replaced, std::vector<AdmittedPtr>& evicted);
+    void publish_counts() noexcept { index_.set_counts(count_ - gapped_.size(), gapped_.size()); }
+
+    PoolLimits limits_;
+    PoolIndex& index_;
+    std::unordered_map<Address, Sender> senders_;
+    std::set<ReadyKey> ready_;
+    std::set<TipKey> by_tip_;
+    std::set<TipKey> gapped_;  ///< those of by_tip_ behind a missing nonce
+    U256 base_fee_;
+    size_t count_ = 0;
+    size_t bytes_ = 0;
+    size_t gapped_bytes_ = 0;
+    uint64_t next_arrival_ = 0;
+};
+
+}  // namespace millrace::sequencer

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the two pipeline threads: execution with its clock, and commitment to the ledger.
+#include "host/sequencer/sequencer.hpp"
+
+#include <algorithm>
+
+#include "evm/core/block_rules.hpp"
+#include "host/base/log.hpp"
+#include "host/base/thread.hpp"
+#include "kernels/keccak/keccak.hpp"
+
+namespace millrace::sequencer {
+namespace {
+
+constexpr size_t inbox_capacity = 1 << 16;
+constexpr size_t commit_capacity = 256;  // mini-blocks that may wait for the log (sequencer note)
+constexpr int64_t wait_forever_us = int64_t{1} << 60;
+
+/// What one transaction can add to a block at most: its wire form, and log data at 8 gas per byte
+/// (a receipt's other parts cost far more per byte).
+size_t transaction_bytes_worst(const SequencerOptions& options, const Genesis& genesis) {
+    constexpr uint64_t gas_per_log_byte = 8;
+    constexpr size_t rest = size_t{1} << 20;
+    const uint64_t gas = std::min(genesis.spec.rules.transaction_gas_cap, genesis.block_gas_limit);
+    return options.transaction_bytes_max + static_cast<size_t>(gas / gas_per_log_byte) + rest;
+}
+
+}  // namespace
+
+Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
+                     const evm::PrecompileSet& precompiles, Ledger& ledger,
+                     kernels::OffloadEngine& offload, metrics::Registry& metrics,
+                     std::function<void(const Error&)> on_fatal)
+    : options_(options),
+      // At least one byte: a block takes one transaction whatever its size.
+      block_bytes_enough_(
+          options.block_bytes_max -
+          std::min(options.block_bytes_max - 1, transaction_bytes_worst(options, genesis))),
+      genesis_(genesis),
+      ledger_(ledger),
+      offload_(offload),
+      on_fatal_(std::move(on_fatal)),
+      cells_(ledger.state().snapshot()),
+      builder_(genesis.spec, precompiles, cells_),
+      pool_(options.pool, pool_index_),
+      head_(ledger.view().head()),
+      next_mini_block_(ledger.next_mini_block_number()),
+      inbox_(inbox_capacity),
+      commits_(commit_capacity),
+      metrics_{
+          .transactions = &metrics.counter("millrace_transactions_total", "Transactions executed"),
+          .gas = &metrics.counter("millrace_gas_total", "Gas used by executed transactions"),
+          .mini_blocks = &metrics.counter("millrace_mini_blocks_total", "Mini-blocks cut"),
+          .blocks = &metrics.counter("millrace_blocks_total", "EVM blocks sealed"),
+          .refused = &metrics.counter("millrace_refused_total",
+                                      "Transactions refused at ingress or by the pool"),
+          .pool_transactions =
+              &metrics.gauge("millrace_pool_transactions", "Transactions in the pool"),
+          .ingress_depth = &metrics.gauge("millrace_ingress_transactions",
+                                          "Transactions between arrival and pool"),
+          .commit_depth =
+              &metrics.gauge("millrace_commit_queue", "Mini-blocks that wait for the log"),
+          .admit_seconds = &metrics.histogram("millrace_stage_seconds",
+                                              "Time of one step of a stage", "stage=\"admit\""),
+          .execute_seconds = &metrics.histogram("millrace_stage_seconds",
+                                                "Time of one step of a stage", "stage=\"execute\""),
+          .mini_block_seconds = &metrics.histogram("millrace_mini_block_commit_seconds",
+                                                   "From cut to durable and published")} {
+    for (const auto& [number, hash] : ledger.recent_block_hashes()) {
+        builder_.add_block_hash(number, hash);
+    }
+}
+
+Sequencer::~Sequencer() { stop(); }
+
+void Sequencer::start() {
+    running_.store(true, std::memory_order_relaxed);
+    commit_thread_ = std::jthread([this] { run_committer(); });
+    sequencer_thread_ = std::jthread([this] { run_sequencer(); });
+}
+
+void Sequencer::begin_stop() noexcept {
+    stopping_.store(true, std::memory_order_release);
+    ledger_.end_waiting();  // with a full disk the end is not waited for: recovery seals the block
+    inbox_.wake();
+}
+
+void Sequencer::fail_pipeline() noexcept {
+    // Intake first, so that nobody who sees the failure can still be taken in.
+    stopping_.store(true, std::memory_order_release);
+    failed_.store(true, std::memory_order_release);
+    inbox_.wake();
+}
+
+void Sequencer::stop() {
+    if (!sequencer_thread_.joinable()) { return; }
+    begin_stop();
+    sequencer_thread_.join();
+    refuse_rest();  // what arrived after the thread's last look; this thread is the consumer now
+    commit_stopping_.store(true, std::memory_order_release);
+    commits_.wake();
+    commit_thread_.join();
+    running_.store(false, std::memory_order_relaxed);
+}
+
+// --- Execution ---
+
+void Sequencer::run_sequencer() {
+    set_thread_name("mr-sequencer");
+    open_block();
+    while (!stopping_.load(std::memory_order_acquire)) {
+        int64_t deadline = block_deadline_us_;
+        if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
+        const bool work_waits = next_ready() != nullptr;
+        auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
+        for (int n = 0; message; ++n) {
+            handle(std::move(*message));
+            // Arrivals must not keep execution and the clock waiting.
+            message = n < 256 ? inbox_.try_pop() : std::nullopt;
+        }
+        if (stopping_.load(std::memory_order_acquire)) {
+            break;
+        }  // also when a command met the end
+        execute_ready(std::min(deadline, clock_.steady_us() + 2'000));
+        const int64_t now = clock_.steady_us();
+        if (builder_.uncut_count() != 0 &&
+            (now >= mini_deadline_us_ ||
+             builder_.uncut_count() >= options_.mini_block_transactions_max ||
+             builder_.uncut_bytes() >= options_.mini_block_bytes_max)) {
+            cut();
+        }
+        if (now >= block_deadline_us_) {
+            if (!seal_block()) { break; }
+            open_block();
+        }
+    }
+    // What was executed is sealed; what waits in the pool was never more than acknowledged as
+    // pending.
+    if (!failed_.load(std::memory_order_acquire) && builder_.is_open()) {
+        if (seal_block()) {
+            if (const auto r = commit_and_wait([](Ledger& l) { return l.checkpoint(true); }); !r) {
+                log::warn("no checkpoint was written; the next start replays the log",
+                          {{"reason", r.error().message}});
+            }
+        }
+    }
+    refuse_rest();
+}
+
+void Sequencer::refuse_rest() {
+    while (auto message = inbox_.try_pop()) {
+        if (auto* a = std::get_if<Admit>(&*message)) {
+            a->done(std::unexpected(Refusal{Refusal::Kind::stopping, {}, {}, {}}));
+        } else {
+            std::get<Command>(*message).run();
+        }
+    }
+}
+
+void Sequencer::handle(Message message) {
+    if (auto* a = std::get_if<Admit>(&message)) {
+        admit(std::move(*a));
+    } else {
+        std::get<Command>(message).run();
+    }
+}
+
+AdmittedPtr Sequencer::next_ready() {
+    return builder_.block_bytes() >= block_bytes_enough_ ? nullptr
+                                                         : pool_.next(builder_.gas_left());
+}
+
+void Sequencer::drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason) {
+    if (pool_observer_ == nullptr) { return; }
+    for (const AdmittedPtr& tx : transactions) { pool_observer_->on_dropped(tx, reason); }
+}
+
+void Sequencer::account_moved(const Address& sender, uint64_t nonce) {
+    drop_all(pool_.account_changed(sender, nonce), evm::to_string(evm::TxError::nonce_too_low));
+}
+
+void Sequencer::execute_ready(int64_t until_us) {
+    while (AdmittedPtr tx = next_ready()) {
+        const int64_t start = clock_.steady_us();
+        if (builder_.uncut_count() == 0) {
+            // Cuts lie on a fixed grid, so that an arrival waits half a period on average.
+            mini_deadline_us_ = (start / options_.mini_block_us + 1) * options_.mini_block_us;
+        }
+        const auto executed = builder_.execute(tx);
+        const int64_t end = clock_.steady_us();
+        if (executed) {
+            pool_.executed(*tx);
+            // Not only the sender's moved, and the sender's perhaps further (EIP-7702).
+            for (const auto& [address, nonce] : builder_.nonces_changed()) {
+                if (address != tx->sender || nonce != tx->transaction.nonce + 1) {
+                    account_moved(address, nonce);
+                }
+            }
+            changed_since_seal_ = true;
+            metrics_.transactions->add();
+            metrics_.gas->add((*executed)->gas_used);
+            metrics_.execute_seconds->observe_us(static_cast<uint64_t>(end - start));
+            statistics_.execute_us += end - start;
+        } else {
+            pool_.drop(*tx);
+            metrics_.refused->add();
+            drop_all({tx}, evm::to_string(executed.error()));
+            account_moved(tx->sender, cells_.account(tx->sender).nonce.value);
+        }
+        if (end >= until_us || builder_.uncut_count() >= options_.mini_block_transactions_max ||
+            builder_.uncut_bytes() >= options_.mini_block_bytes_max) {
+            break;
+        }
+    }
+    metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
+}
+
+void Sequencer::cut() {
+    if (builder_.uncut_count() == 0) { return; }
+    const int64_t start = clock_.steady_us();
+    const MiniBlockPtr m = builder_.cut(next_mini_block_++, clock_.wall_us());
+    metrics_.mini_blocks->add();
+    ++statistics_.mini_blocks;
+    Commit c;
+    c.run = [m](Ledger& l) { return l.append_mini_block(m); };
+    c.on_failure = OnFailure::repeat_while_full;
+    c.done = [this, m, start](const Result<void>& r) {
+        if (!r) { return; }
+        metrics_.mini_block_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
+        for (const ExecutedPtr& t : m->transactions) { pool_index_.published(*t->admitted); }
+    };
+    push_commit(std::move(c));
+}
+
+Result<void> Sequencer::seal_block() {
+    cut();
+    const int64_t start = clock_.steady_us();
+    auto closed = std::make_shared<ClosedBlock>(builder_.close());
+    auto sealed = std::make_shared<SealedPtr>();
+    // The builder has closed the block: without its seal there is no way on.
+    MILLRACE_CHECK(commit_and_wait(
+        [closed, sealed](Ledger& l) -> Result<void> {
+            MILLRACE_TRY(*sealed, l.seal(*closed));
+            const Result<void> checkpoint = l.checkpoint(false);
+            if (checkpoint || checkpoint.error().code == ErrorCode::io ||
+                checkpoint.error().code == ErrorCode::corrupt) {
+                return checkpoint;
+            }
+            log::warn("checkpoint failed; the log keeps everything",
+                      {{"reason", checkpoint.error().message}});
+            return {};
+        },
+        OnFailure::end_node));
+    head_ = *sealed;
+    const evm::BlockHeader& h = head_->header;
+    builder_.add_block_hash(h.number, head_->hash);
+    // Everything up to the seal is in the store now.
+    cells_.rebase(ledger_.state().snapshot(), options_.cells_max);
+    changed_since_seal_ = false;
+    metrics_.blocks->add();
+    last_seal_us_.store(clock_.steady_us(), std::memory_order_relaxed);
+    log::info("block", {{"number", h.number},
+                        {"txs", head_->transactions.size()},
+                        {"mini_blocks", statistics_.mini_blocks},
+                        {"mgas", static_cast<double>(h.gas_used) / 1e6},
+                        {"exec_ms", static_cast<double>(statistics_.execute_us) / 1e3},
+                        {"seal_ms", static_cast<double>(clock_.steady_us() - start) / 1e3},
+                        {"pool", pool_.size()}});
+    statistics_ = {};
+    return {};
+}
+
+void Sequencer::open_block() {
+    const evm::BlockHeader& parent = head_->header;
+    const auto wall_s = static_cast<uint64_t>(clock_.wall_us() / 1'000'000 + time_offset_s_);
+    OpenBlock open;
+    open.number = parent.number + 1;
+    // Strictly increasing, whatever the wall clock does.
+    open.timestamp_s = std::max(next_timestamp_s_.value_or(wall_s), parent.timestamp + 1);
+    next_timestamp_s_.reset();
+    open.parent_hash = head_->hash;
+    const evm::Rules rules = genesis_.spec.rules_at(open.number, open.timestamp_s);
+    open.base_fee_per_gas =
+        evm::next_base_fee(rules.base_fee, parent.base_fee_per_gas.value_or(rules.base_fee.initial),
+                           parent.gas_used, parent.gas_limit);
+    open.gas_limit = genesis_.block_gas_limit;
+    open.coinbase = genesis_.coinbase;
+    Bytes seed(head_->hash.begin(), head_->hash.end());
+    seed.push_back(0x01);
+    open.prev_randao = kernels::keccak256(
+        seed);  // unpredictable only before the parent; not a source of randomness
+
+    storage::StateDelta delta = builder_.open(open);
+    Commit c;
+    c.run = [open, delta = std::move(delta)](Ledger& l) { return l.append_open(open, delta); };
+    c.on_failure = OnFailure::repeat_while_full;
+    push_commit(std::move(c));
+    pool_.begin_block(open.base_fee_per_gas);
+
+    // The next seal falls on the next multiple of the block time on the wall clock; steady time
+    // measures the way there, so a step of the wall clock moves one block at most.
+    const int64_t now = clock_.steady_us();
+    block_deadline_us_ = now + options_.block_us - clock_.wall_us() % options_.block_us;
+}
+
+void Sequencer::push_commit(Commit commit) {
+    while (!commits_.try_push(std::move(commit))) {
+        // The log is behind by a whole ring: execution waits, which is the back-pressure.
+        if (failed_.load(std::memory_order_acquire)) { return; }
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    metrics_.commit_depth->set(static_cast<int64_t>(commits_.size_approx()));
+}
+
+Result<void> Sequencer::commit_and_wait(std::function<Result<void>(Ledger&)> run,
+                                        OnFailure on_failure) {
+    auto promise = std::make_shared<std::promise<Result<void>>>();
+    auto future = promise->get_future();
+    Commit c;
+    c.run = std::move(run);
+    c.on_failure = on_failure;
+    c.done = [promise](Result<void> r) { promise->set_value(std::move(r)); };
+    push_commit(std::move(c));
+    while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+        if (failed_.load(std::memory_order_acquire) &&
+            future.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
+            return fail(ErrorCode::io, "the log cannot be written");
+        }
+    }
+    return future.get();
+}
+
+// --- Commitment ---
+
+void Sequencer::run_committer() {
+    set_thread_name("mr-commit");
+    std::vector<std::pair<std::function<void(Result<void>)>, Result<void>>> done;
+    auto repeat_while_full = [&](auto step) -> Result<void> {
+        for (;;) {
+            const Result<void> r = step();
+            if (r || r.error().code != ErrorCode::limit) { return r; }
+            if (!disk_full_.exchange(true, std::memory_order_relaxed)) {
+                log::warn("disk full: no transactions are taken until there is room",
+                          {{"reason", r.error().message}});
+            }
+            if (stopping_.load(std::memory_order_acquire)) { return r; }
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        }
+    };
+    while (!failed_.load(std::memory_order_acquire)) {
+        auto c = commits_.pop_wait_until(wait_forever_us);
+        if (!c) {
+            if (commit_stopping_.load(std::memory_order_acquire)) { break; }
+            continue;
+        }
+        Result<void> status{};
+        // Everything that waits shares one flush.
+        for (int n = 0; c && status; ++n) {
+            Result<void> r = c->on_failure == OnFailure::repeat_while_full
+                                 ? repeat_while_full([&] { return c->run(ledger_); })
+                                 : c->run(ledger_);
+            const bool fatal =
+                !r && (c->on_failure != OnFailure::report || r.error().code == ErrorCode::io ||
+                       r.error().code == ErrorCode::corrupt);
+            if (fatal) { status = r; }
+            if (c->done) { done.emplace_back(std::move(c->done), std::move(r)); }
+            c = status && n < 64 ? commits_.try_pop() : std::nullopt;
+        }
+        if (status) {
+            status = repeat_while_full([&] { return ledger_.flush(); });
+        }
+        if (status && disk_full_.exchange(false, std::memory_order_relaxed)) {
+            log::info("disk has room again");
+        }
+        // Before anybody hears of it: the sequencer must not go on with a block that is not there.
+        if (!status) { fail_pipeline(); }
+        for (auto& [f, r] : done) { f(status ? std::move(r) : status); }
+        done.clear();
+        if (!status) {
+            if (status.error().code == ErrorCode::limit) {
+                log::warn("the node ends with a full disk; what was not acknowledged is lost",
+                          {{"reason", status.error().message}});
+            } else {
+                log::error("the pipeline cannot go on; the node stops",
+                           {{"reason", status.error().message}});
+                on_fatal_(status.error());
+            }
+        }
+    }
+}
+
+}  // namespace millrace::sequencer

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the sequencer: ingress, pool, execution, mini-blocks every few milliseconds, blocks every
+// second, and the threads behind them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "evm/core/precompile_set.hpp"
+#include "evm/core/transition.hpp"
+#include "host/base/clock.hpp"
+#include "host/base/metrics.hpp"
+#include "host/base/ring.hpp"
+#include "host/sequencer/ledger/ledger.hpp"
+#include "host/sequencer/pool/pool.hpp"
+#include "kernels/offload/engine.hpp"
+
+namespace millrace::sequencer {
+
+struct SequencerOptions {
+    int64_t mini_block_us = 10'000;
+    int64_t block_us = 1'000'000;
+    size_t mini_block_transactions_max = 4096;
+    /// A mini-block is cut when its transactions and post-values reach this.
+    size_t mini_block_bytes_max = size_t{8} << 20;
+    /// A block executes nothing more when one transaction could take it beyond this, in wire forms
+    /// and receipts; at most half of what the chain data takes as one block.
+    size_t block_bytes_max = size_t{128} << 20;
+    size_t transaction_bytes_max = 128 * 1024;
+    /// Transactions between their arrival and the pool; more are refused with a retry hint.
+    size_t ingress_max = 65536;
+    size_t cells_max = 8'000'000;
+    PoolLimits pool;
+    /// Accepts transactions without replay protection, as old deployment scripts send them.
+    bool allow_unprotected = false;
+};
+
+/// Why a transaction was not taken.
+struct Refusal {
+    enum class Kind : uint8_t {
+        malformed,
+        rule,
+        pool,
+        fee_below_floor,
+        too_large,
+        unprotected,
+        deposit,
+        overloaded,
+        disk_full,
+        stopping
+    };
+    Kind kind = Kind::malformed;
+    evm::TxError rule{};  ///< for `rule`
+    PoolRefusal pool{};   ///< for `pool`
+    std::string detail;   ///< numbers that help, may be empty
+};
+
+struct Admission {
+    Hash256 hash;
+    bool executable = true;
+    uint64_t expected_nonce = 0;
+};
+using AdmissionDone = std::function<void(std::expected<Admission, Refusal>)>;
+
+/// Takes what happens in the pool, on the sequencer's thread. Implementations only queue.
+class PoolObserver {
+public:
+    virtual ~PoolObserver() = default;
+    virtual void on_executable(const std::vector<AdmittedPtr>& transactions) = 0;
+    /// Left the pool without being executed.
+    virtual void on_dropped(const AdmittedPtr& transaction, std::string_view reason) = 0;
+};
+
+/// One worker for now. Threads: `mr-sequencer` owns pool, cells and the open block; `mr-commit`
+/// owns the ledger; recovery of senders runs on the offload engine.
+class Sequencer {
+public:
+    /// All references outlive the sequencer. `on_fatal` is called once, from `mr-commit`, when the
+    /// pipeline cannot go on (the log cannot be written, a block cannot be sealed): the process
+    /// must end.
+    Sequencer(const SequencerOptions& options, const Genesis& genesis,
+              const evm::PrecompileSet& precompiles, Ledger& ledger,
+              kernels::OffloadEngine& offload, metrics::Registry& metrics,
+              std::function<void(const Error&)> on_fatal);
+    /// Stops when still running.
+    ~Sequencer();
+
+    void start();
+    /// Begins stop() without waiting: from now on transactions and commands are refused, and a
+    /// command under way ends soon. Any thread.
+    void begin_stop() noexcept;
+    /// Stops intake, executes nothing more, seals the open block, makes everything durable, writes
+    /// a checkpoint. The offload engine must have been shut down before, so that no admission is
+    /// under way.
+    void stop();
+
+    // --- Any thread ---
+    /// Decodes, checks and hands on; `done` runs exactly once, on any thread.
+    void submit(Bytes raw, AdmissionDone done);
+    /// The second half of submit, for a transaction that was checked and whose sender is certain.
+    void submit_admitted(AdmittedPtr tx, AdmissionDone done);
+    /// As submit for an unsigned transaction of an account that a development node impersonates.
+    void submit_impersonated(evm::Transaction tx, const Address& sender, AdmissionDone done);
+    const PoolIndex& pool_index() const noexcept { return pool_index_; }
+    bool disk_full() const noexcept {
+        return disk_full_.load(std::memory_order_relaxed) || ledger_.disk_full();
+    }
+    bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
+    /// Steady time of the last sealed block, in microseconds.
+    int64_t last_seal_us() const noexcept { return last_seal_us_.load(std::memory_order_relaxed); }
+
+    /// How many transactions are executable and how many wait behind a missing nonce; does not
+    /// wait.
+    std::pair<size_t, size_t> pool_counts() const noexcept {
+        return {pool_index_.executable_count(), pool_index_.queued_count()};
+    }
+    struct PoolContent {
+        std::vector<AdmittedPtr> executable;
+        std::vector<AdmittedPtr> queued;
+    };
+    Result<PoolContent> pool_content();
+    void set_pool_observer(PoolObserver* observer) {
+        pool_observer_ = observer;
+    }  ///< before start()
+
+    // --- Development nodes; any thread but the pipeline's, block until durable ---
+    Result<uint64_t> dev_snapshot();
+    Result<bool> dev_revert(uint64_t id);
+    Result<uint64_t> dev_mine(uint64_t count, std::optional<uint64_t> timestamp_s,
+                              uint64_t interval_s);
+    Result<uint64_t> dev_increase_time(uint64_t seconds);
+    Result<void> dev_set_next_timestamp(uint64_t timestamp_s);
+    using Edit = std::function<Result<void>(CellTable&)>;
+    Result<void> dev_edit(std::string_view kind, Edit edit);
+
+private:
+    struct Admit {
+        AdmittedPtr tx;
+        AdmissionDone done;
+    };
+    struct Command {
+        std::function<void()> run;
+    };
+    using Message = std::variant<Admit, Command>;
+    enum class OnFailure : uint8_t {
+        report,             ///< the caller deals with it; only a failing disk ends the node
+        end_node,           ///< there is no way on: any failure ends the node
+        repeat_while_full,  ///< as end_node, but a full disk is waited for
+    };
+    struct Commit {
+        std::function<Result<void>(Ledger&)> run;
+        OnFailure on_failure = OnFailure::report;
+        std::function<void(Result<void>)> done;  ///< after the flush, may be empty
+    };
+
+    void run_sequencer();
+    void run_committer();
+    void handle(Message message);
+    void admit(Admit a);
+    void execute_ready(int64_t until_us);
+    void cut();
+    Result<void> seal_block();
+    void open_block();
+    void push_commit(Commit commit);
+    /// Runs `f` on the sequencer's thread and waits for its result.
+    template <class F>
+    auto on_sequencer(F f) -> decltype(f());
+    /// Waits until everything pushed so far is durable.
+    Result<void> commit_and_wait(std::function<Result<void>(Ledger&)> run,
+                                 OnFailure on_failure = OnFailure::report);
+    /// Ends the pipeline: nothing is executed or appended any more.
+    void fail_pipeline() noexcept;
+    /// The next transaction for the open block, null when there is none or no room.
+    AdmittedPtr next_ready();
+    /// An account's nonce moved: transactions that this leaves behind are dropped.
+    void account_moved(const Address& sender, uint64_t nonce);
+    void drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason);
+    /// Refusals that need neither signature nor state.
+    std::optional<Refusal> check_stateless(const evm::Transaction& tx) const;
+    void refuse_rest();
+
+    SequencerOptions options_;
+    /// Of block_bytes() from which on nothing more is executed.
+    size_t block_bytes_enough_;
+    const Genesis& genesis_;
+    Ledger& ledger_;
+    kernels::OffloadEngine& offload_;
+    std::function<void(const Error&)> on_fatal_;
+    SystemClock clock_;
+    PoolObserver* pool_observer_ = nullptr;
+
+    // Owned by mr-sequencer.
+    CellTable cells_;
+    BlockBuilder builder_;
+    PoolIndex pool_index_;  // has a lock of its own
+    Pool pool_;
+    SealedPtr head_;
+    uint64_t next_mini_block_ = 1;
+    int64_t mini_deadline_us_ = 0;
+    int64_t block_deadline_us_ = 0;
+    int64_t time_offset_s_ = 0;
+    std::optional<uint64_t> next_timestamp_s_;
+    bool changed_since_seal_ = false;
+    std::vector<std::pair<uint64_t, uint64_t>> snapshots_;  ///< id, block number
+    uint64_t next_snapshot_ = 1;
+
+    Mailbox<Message> inbox_;
+    Mailbox<Commit> commits_;
+    std::atomic<size_t> ingress_count_{0};
+    std::atomic<bool> running_{false};
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> commit_stopping_{false};
+    std::atomic<bool> failed_{false};
+    std::atomic<bool> disk_full_{false};
+    std::atomic<int64_t> last_seal_us_{0};
+    std::jthread sequencer_thread_;
+    std::jthread commit_thread_;
+
+    struct Metrics {
+        metrics::Counter* transactions;
+        metrics::Counter* gas;
+        metrics::Counter* mini_blocks;
+        metrics::Counter* blocks;
+        metrics::Counter* refused;
+        metrics::Gauge* pool_transactions;
+        metrics::Gauge* ingress_depth;
+        metrics::Gauge* commit_depth;
+        metrics::Histogram* admit_seconds;
+        metrics::Histogram* execute_seconds;
+        metrics::Histogram* mini_block_seconds;
+    } metrics_;
+    /// Since the last sealed block, for its log line.
+    struct BlockStatistics {
+        uint64_t mini_blocks = 0;
+        int64_t execute_us = 0;
+    } statistics_;
+};
+
+/// The words for a refusal, e.g. "nonce too low: next nonce 7, tx nonce 5".
+std::string to_string(const Refusal& refusal);
+
+}  // namespace millrace::sequencer
