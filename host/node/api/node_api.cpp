@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns reads of the chain and the state, simulations and events.
+#include "host/node/api/node_api.hpp"
+
+#include <algorithm>
+
+#include "host/base/hex.hpp"
+#include "host/node/api/convert.hpp"
+#include "host/node/api/simulation.hpp"
+#include "host/node/snapshot_view.hpp"
+
+namespace millrace::node {
+
+using net::ApiErrorKind;
+using net::ApiResult;
+using net::BlockRef;
+
+SequencerNode::SequencerNode(const NodeApiOptions& options, const sequencer::Genesis& genesis,
+                             const evm::PrecompileSet& precompiles, sequencer::Sequencer& sequencer,
+                             sequencer::ChainView& view)
+    : options_(options),
+      genesis_(genesis),
+      precompiles_(precompiles),
+      sequencer_(sequencer),
+      view_(view) {
+    view_.add_observer(this);
+    sequencer_.set_pool_observer(this);
+}
+
+SequencerNode::~SequencerNode() { view_.remove_observer(this); }
+
+std::vector<net::ReadinessCheck> SequencerNode::readiness() const {
+    const bool running = sequencer_.running();
+    const int64_t age_s = (clock_.steady_us() - sequencer_.last_seal_us()) / 1'000'000;
+    // Just after the start no block has been sealed yet.
+    const bool fresh = sequencer_.last_seal_us() == 0 || age_s < 30;
+    return {{"sequencer", running, running ? "running" : "stopped; restart the node"},
+            {"disk", !sequencer_.disk_full(),
+             sequencer_.disk_full() ? "full; make room, the node goes on by itself" : "has room"},
+            {"head_age", fresh,
+             fresh ? "blocks are sealed"
+                   : "no block for " + std::to_string(age_s) + " s; see the log"}};
+}
+
+ApiResult<SequencerNode::Resolved> SequencerNode::resolve(const BlockRef& ref) const {
+    Resolved r;
+    auto take = [&](Result<sequencer::SealedPtr> found) -> ApiResult<Resolved> {
+        if (!found) { return std::unexpected(to_api_error(found.error())); }
+        r.sealed = *found;
+        return r;
+    };
+    switch (ref.kind) {
+        case BlockRef::Kind::pending:
+            r.open = view_.open_block();
+            if (!r.open) { r.sealed = view_.head(); }
+            return r;
+        // No settlement yet: what is sealed is as safe and final as it gets.
+        case BlockRef::Kind::latest:
+        case BlockRef::Kind::safe:
+        case BlockRef::Kind::finalized: r.sealed = view_.head(); return r;
+        case BlockRef::Kind::earliest: return take(view_.sealed(genesis_.header.number));
+        case BlockRef::Kind::number: return take(view_.sealed(ref.number_value));
+        case BlockRef::Kind::hash: return take(view_.sealed(ref.hash_value));
+    }
+    return r;
+}
+
+ApiResult<std::shared_ptr<const storage::StateSnapshot>>
+SequencerNode::state_at(const BlockRef& ref) const {
+    if (ref.kind == BlockRef::Kind::latest || ref.kind == BlockRef::Kind::pending) {
+        return view_.latest_state();
+    }
+    auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    return state_at(ref, *r);
+}
+
+ApiResult<std::shared_ptr<const storage::StateSnapshot>>
+SequencerNode::state_at(const BlockRef& ref, const Resolved& resolved) const {
+    if (ref.kind == BlockRef::Kind::latest || ref.kind == BlockRef::Kind::pending) {
+        return view_.latest_state();
+    }
+    if (resolved.sealed == nullptr) {
+        return net::api_fail(ApiErrorKind::not_found, "header not found");
+    }
+    auto state = view_.state_after(resolved.sealed->header.number);
+    if (!state) { return net::api_fail(ApiErrorKind::not_found, state.error().message); }
+    return *state;
+}
+
+Hash256 SequencerNode::hash_of(uint64_t number) const {
+    const auto b = view_.sealed(number);
+    return b && *b != nullptr ? (*b)->hash : Hash256{};
+}
+
+// --- Chain ---
+
+ApiResult<std::shared_ptr<const net::BlockData>> SequencerNode::block(const BlockRef& ref) {
+    auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    if (r->open) { return std::make_shared<const net::BlockData>(to_net(*r->open)); }
+    if (r->sealed == nullptr) { return std::shared_ptr<const net::BlockData>{}; }
+    return std::make_shared<const net::BlockData>(to_net(*r->sealed));
+}
+
+ApiResult<std::optional<std::vector<net::ReceiptData>>>
+SequencerNode::block_receipts(const BlockRef& ref) {
+    auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    std::vector<net::ReceiptData> out;
+    if (r->open) {
+        for (const auto& m : r->open->mini_blocks) {
+            for (const auto& t : m->transactions) {
+                out.push_back(receipt_to_net(locate(r->open->open, t)));
+            }
+        }
+        return out;
+    }
+    if (r->sealed == nullptr) { return std::optional<std::vector<net::ReceiptData>>{}; }
+    for (size_t i = 0; i < r->sealed->transactions.size(); ++i) {
+        out.push_back(receipt_to_net(locate(*r->sealed, i)));
+    }
+    return out;
+}
+
+ApiResult<std::optional<net::TransactionData>> SequencerNode::transaction(const Hash256& hash) {
+    if (const auto found = view_.find_transaction(hash)) { return to_net(*found); }
+    if (const auto pooled = sequencer_.pool_index().find(hash)) { return pending_to_net(pooled); }
+    // It may have become durable between the two looks.
+    if (const auto found = view_.find_transaction(hash)) { return to_net(*found); }
+    return std::optional<net::TransactionData>{};
+}
+
+ApiResult<std::optional<net::ReceiptData>> SequencerNode::receipt(const Hash256& hash) {
+    if (const auto found = view_.find_transaction(hash)) { return receipt_to_net(*found); }
+    return std::optional<net::ReceiptData>{};
+}
+
+ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& query) {
+    std::vector<net::LogData> out;
+    // False when there are more than asked for; nothing more is collected then.
+    auto take = [&](const sequencer::LocatedTransaction& t) {
+        if (!query.filter.may_match(t.transaction->receipt->bloom)) { return true; }
+        for (net::LogData& l : logs_to_net(t, false)) {
+            if (!query.filter.matches(l.log)) { continue; }
+            if (out.size() >= query.results_max) { return false; }
+            out.push_back(std::move(l));
+        }
+        return true;
+    };
+    auto take_block = [&](const sequencer::SealedBlock& b) {
+        if (!query.filter.may_match(b.header.logs_bloom)) { return true; }
+        for (size_t i = 0; i < b.transactions.size(); ++i) {
+            if (!take(locate(b, i))) { return false; }
+        }
+        return true;
+    };
+    auto too_many = [&](std::optional<std::pair<uint64_t, uint64_t>> retry_range) {
+        net::ApiError e{ApiErrorKind::limit,
+                        "query returns more than " + std::to_string(query.results_max) + " logs",
+                        {},
+                        {},
+                        retry_range};
+        // A single block that does not fit must be narrowed by the filter.
+        if (!retry_range) { e.message += " of one block; narrow it by address or topics"; }
+        return std::unexpected(std::move(e));
+    };
+    if (query.block_hash) {
+        auto b = view_.sealed(*query.block_hash);
+        if (!b) { return std::unexpected(to_api_error(b.error())); }
+        if (*b == nullptr) { return net::api_fail(ApiErrorKind::not_found, "unknown block"); }
+        if (!take_block(**b)) { return too_many({}); }
+        return out;
+    }
+    const uint64_t head = view_.head()->header.number;
+    auto number_of = [&](const BlockRef& ref) -> ApiResult<uint64_t> {
+        switch (ref.kind) {
+            case BlockRef::Kind::pending: return head + 1;
+            case BlockRef::Kind::number: return ref.number_value;
+            case BlockRef::Kind::earliest: return genesis_.header.number;
+            default: return head;
+        }
+    };
+    auto from = number_of(query.from);
+    auto to = number_of(query.to);
+    if (*from > *to) {
+        return net::api_fail(ApiErrorKind::invalid_params,
+                             "invalid block range params: fromBlock is after toBlock");
+    }
+    const uint64_t last = std::min(*to, head);
+    if (*from <= last && last - *from + 1 > query.blocks_max) {
+        net::ApiError e{ApiErrorKind::limit,
+                        "query spans more than " + std::to_string(query.blocks_max) + " blocks",
+                        {},
+                        {},
+                        {}};
+        e.retry_range = {{*from, *from + query.blocks_max - 1}};
+        return std::unexpected(std::move(e));
+    }
+    for (uint64_t n = *from; n <= last; ++n) {
+        auto b = view_.sealed(n);
+        if (!b) { return std::unexpected(to_api_error(b.error())); }
+        if (*b == nullptr) { break; }  // undone meanwhile
+        if (!take_block(**b)) {
+            // Everything before this block fits.
+            if (n == *from) { return too_many({}); }
+            return too_many({{*from, n - 1}});
+        }
+    }
+    if (query.to.kind == BlockRef::Kind::pending) {
+        if (const auto open = view_.open_block()) {
+            for (const auto& m : open->mini_blocks) {
+                for (const auto& t : m->transactions) {
+                    if (take(locate(open->open, t))) { continue; }
+                    if (*from > last) { return too_many({}); }
+                    return too_many({{*from, last}});
+                }
+            }
+        }
+    }
+    return out;
+}
+
+// --- State ---
+
+ApiResult<U256> SequencerNode::balance(const Address& address, const BlockRef& ref) {
+    auto s = state_at(ref);
+    if (!s) { return std::unexpected(s.error()); }
+    const auto a = (*s)->account(address);
+    return a ? a->balance : U256{};
+}
+
+ApiResult<uint64_t> SequencerNode::nonce(const Address& address, const BlockRef& ref) {
+    // The pool is asked first: should the transaction become durable in between, the state has it.
+    const auto pooled = ref.kind == BlockRef::Kind::pending
+                            ? sequencer_.pool_index().next_nonce(address)
+                            : std::nullopt;
+    auto s = state_at(ref);
+    if (!s) { return std::unexpected(s.error()); }
+    const auto a = (*s)->account(address);
+    return std::max(a ? a->nonce : 0, pooled.value_or(0));
+}
+
+ApiResult<Bytes> SequencerNode::code(const Address& address, const BlockRef& ref) {
+    auto s = state_at(ref);
+    if (!s) { return std::unexpected(s.error()); }
+    const auto a = (*s)->account(address);
+    if (!a || a->code_hash == evm::empty_code_hash) { return Bytes{}; }
+    const auto code = (*s)->code(a->code_hash);
+    return code == nullptr ? Bytes{} : *code;
+}
+
+ApiResult<U256> SequencerNode::storage(const Address& address, const U256& slot,
+                                       const BlockRef& ref) {
+    auto s = state_at(ref);
+    if (!s) { return std::unexpected(s.error()); }
+    return (*s)->slot(address, slot);
+}
+
+// --- Simulation ---
+
+template <class F>
+auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides& overrides, F f) {
+    using R = decltype(f(std::declval<const SimulationContext&>()));
+    // Looked up once: between two looks a block may be undone.
+    auto r = resolve(ref);
+    if (!r) { return R(std::unexpected(r.error())); }
+    auto state = state_at(ref, *r);
+    if (!state) { return R(std::unexpected(state.error())); }
+    evm::BlockEnvironment env;
+    auto from_open = [&](const sequencer::OpenBlock& o) {
+        env.number = o.number;
+        env.timestamp = o.timestamp_s;
+        env.gas_limit = o.gas_limit;
+        env.coinbase = o.coinbase;
+        env.prev_randao = o.prev_randao;
+        env.base_fee_per_gas = o.base_fee_per_gas;
+        env.blob_base_fee = U256{1};
+    };
+    // At `latest` the state is that of the newest mini-block, so the block around it is the open
+    // one.
+    if (ref.kind == BlockRef::Kind::latest && !r->open) { r->open = view_.open_block(); }
+    if (r->open) {
+        from_open(r->open->open);
+    } else {
+        const evm::BlockHeader& h = r->sealed->header;
+        from_open({h.number,
+                   h.timestamp,
+                   h.parent_hash,
+                   h.base_fee_per_gas.value_or(U256{}),
+                   h.gas_limit,
+                   h.coinbase,
+                   h.prev_randao,
+                   {}});
+    }
+    const evm::Rules rules = genesis_.spec.rules_at(env.number, env.timestamp);
+    apply_overrides(env, overrides);
+    SnapshotView view{*state, [this](uint64_t n) { return hash_of(n); }};
+    return f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap});
+}
+
+ApiResult<net::CallResult> SequencerNode::call(const net::CallRequest& request, const BlockRef& ref,
+                                               const net::StateOverrides& state,
+                                               const net::BlockOverrides& block) {
+    return with_context(
+        ref, block, [&](const SimulationContext& c) { return simulate_call(c, request, state); });
+}
+
+ApiResult<uint64_t> SequencerNode::estimate_gas(const net::CallRequest& request,
+                                                const BlockRef& ref,
+                                                const net::StateOverrides& state,
+                                                const net::BlockOverrides& block) {
+    return with_context(ref, block, [&](const SimulationContext& c) {
+        return node::estimate_gas(c, request, state);
+    });
+}
+
+// --- Fees ---
+
+ApiResult<U256> SequencerNode::max_priority_fee_per_gas() {
+    // The least tip that is worth anything: priority costs more only when the block is contended.
+    return U256{1'000'000};
+}
+
+ApiResult<U256> SequencerNode::gas_price() {
+    const auto open = view_.open_block();
+    const U256 base =
+        open ? open->open.base_fee_per_gas : view_.head()->header.base_fee_per_gas.value_or(U256{});
+    return base + *max_priority_fee_per_gas();
+}
+
+ApiResult<net::FeeHistory> SequencerNode::fee_history(uint64_t block_count, const BlockRef& newest,
+                                                      const std::vector<double>& percentiles) {
+    BlockRef ref = newest;
+    if (ref.kind == BlockRef::Kind::pending) { ref = BlockRef::latest(); }
+    auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    if (r->sealed == nullptr) {
+        return net::api_fail(ApiErrorKind::not_found, "request beyond head block");
+    }
+    const uint64_t last = r->sealed->header.number;
+    const uint64_t count = std::min(block_count, last + 1);
+    net::FeeHistory h;
+    h.oldest_block = last + 1 - count;
+    const evm::BlockHeader* previous = nullptr;
+    sequencer::SealedPtr kept;
+    for (uint64_t n = h.oldest_block; n <= last; ++n) {
+        auto b = view_.sealed(n);
+        if (!b || *b == nullptr) {
+            return net::api_fail(ApiErrorKind::not_found,
+                                 "block " + std::to_string(n) + " is not available");
+        }
+        kept = *b;
+        previous = &kept->header;
+        const U256 base = previous->base_fee_per_gas.value_or(U256{});
+        h.base_fee_per_gas.push_back(base);
+        h.gas_used_ratio.push_back(static_cast<double>(previous->gas_used) /
+                                   static_cast<double>(previous->gas_limit));
+        h.base_fee_per_blob_gas.push_back(U256{1});
+        h.blob_gas_used_ratio.push_back(0);
+        if (percentiles.empty()) { continue; }
+        std::vector<std::pair<U256, uint64_t>> tips;
+        for (const auto& t : kept->transactions) {
+            tips.emplace_back(t->effective_gas_price > base ? t->effective_gas_price - base
+                                                            : U256{},
+                              t->gas_used);
+        }
+        std::sort(tips.begin(), tips.end());
+        std::vector<U256>& rewards = h.reward.emplace_back();
+        size_t at = 0;
+        uint64_t gas = tips.empty() ? 0 : tips[0].second;
+        for (const double p : percentiles) {
+            const auto threshold =
+                static_cast<uint64_t>(static_cast<double>(previous->gas_used) * p / 100);
+            while (at + 1 < tips.size() && gas < threshold) { gas += tips[++at].second; }
+            rewards.push_back(tips.empty() ? U256{} : tips[at].first);
+        }
+    }
+    const auto open = view_.open_block();
+    if (open && open->open.number == last + 1) {
+        h.base_fee_per_gas.push_back(open->open.base_fee_per_gas);
+    } else {
+        auto next = view_.sealed(last + 1);
+        h.base_fee_per_gas.push_back(next && *next != nullptr
+                                         ? (*next)->header.base_fee_per_gas.value_or(U256{})
+                                         : h.base_fee_per_gas.back());
+    }
+    h.base_fee_per_blob_gas.push_back(U256{1});
+    return h;
+}
+
+// --- Transactions ---
+
+void SequencerNode::send_raw_transaction(Bytes raw, net::SendCallback done) {
+    sequencer_.submit(
+        std::move(raw),
+        [done = std::move(done)](std::expected<sequencer::Admission, sequencer::Refusal> r) {
+            if (r) {
+                done(net::SendOutcome{r->hash, r->executable, r->expected_nonce});
+            } else {
+                done(to_api_error(r.error()));
+            }
+        });
+}
+
+net::WatchId SequencerNode::watch_receipt(const Hash256& hash, net::ReceiptCallback done) {
+    return view_.watch(hash, [done = std::move(done)](const sequencer::LocatedTransaction* t,
+                                                      std::string_view reason) {
+        if (t != nullptr) {
+            done(receipt_to_net(*t));
+        } else {
+            done(net::api_fail(ApiErrorKind::rejected, std::string(reason)));
+        }
+    });
+}
+
+ApiResult<net::PoolStatus> SequencerNode::pool_status() {
+    const auto [executable, queued] = sequencer_.pool_counts();
+    return net::PoolStatus{executable, queued};
+}
+
+ApiResult<net::PoolContent> SequencerNode::pool_content(const std::optional<Address>& sender) {
+    auto content = sequencer_.pool_content();
+    if (!content) { return std::unexpected(to_api_error(content.error())); }
+    net::PoolContent out;
+    auto take = [&](const std::vector<sequencer::AdmittedPtr>& from,
+                    std::vector<net::TransactionData>& to) {
+        for (const auto& t : from) {
+            if (!sender || t->sender == *sender) { to.push_back(pending_to_net(t)); }
+        }
+    };
+    take(content->executable, out.pending);
+    take(content->queued, out.queued);
+    return out;
+}
+
+// --- Events ---
+
+void SequencerNode::add_event_sink(std::shared_ptr<net::EventSink> sink) {
+    const std::lock_guard lock(sinks_mutex_);
+    sinks_.push_back(std::move(sink));
+}
+
+void SequencerNode::remove_event_sink(const net::EventSink* sink) {
+    const std::lock_guard lock(sinks_mutex_);
+    std::erase_if(sinks_, [&](const auto& s) { return s.get() == sink; });
+}
+
+void SequencerNode::on_mini_block(const sequencer::MiniBlockPtr& m) {
+    const std::lock_guard lock(sinks_mutex_);
+    if (sinks_.empty()) { return; }
+    auto event = std::const_pointer_cast<net::MiniBlockEvent>(to_event(*m));
+    // Accounts of which only slots changed: their nonce and balance come from the state just
+    // published.
+    const auto state = view_.latest_state();
+    for (net::StateChange& c : event->state_changes) {
+        if (const auto a = state->account(c.address)) {
+            c.nonce = a->nonce;
+            c.balance = a->balance;
+        }
+    }
+    for (const auto& s : sinks_) { s->on_mini_block(event); }
+}
+
+void SequencerNode::on_sealed(const sequencer::SealedPtr& block) {
+    const std::lock_guard lock(sinks_mutex_);
+    if (sinks_.empty()) { return; }
+    const auto event = to_event(*block);
+    for (const auto& s : sinks_) { s->on_head(event); }
+}
+
+void SequencerNode::on_reverted(uint64_t last_kept, const std::vector<sequencer::SealedPtr>& sealed,
+                                const std::vector<sequencer::MiniBlockPtr>& open) {
+    const std::lock_guard lock(sinks_mutex_);
+    auto event = std::make_shared<net::RemovedEvent>();
+    event->last_kept_block = last_kept;
+    // Newest first, as they are taken back.
+    for (auto m = open.rbegin(); m != open.rend(); ++m) {
+        for (auto t = (*m)->transactions.rbegin(); t != (*m)->transactions.rend(); ++t) {
+            const sequencer::LocatedTransaction l{*t, (*m)->block_number, Hash256{},
+                                                  (*m)->block_timestamp_s, U256{}};
+            auto logs = logs_to_net(l, true);
+            event->logs.insert(event->logs.end(), logs.rbegin(), logs.rend());
+        }
+    }
+    event->open_block_logs = event->logs.size();
+    for (auto b = sealed.rbegin(); b != sealed.rend(); ++b) {
+        event->block_hashes.push_back((*b)->hash);
+        for (size_t i = (*b)->transactions.size(); i-- > 0;) {
+            auto logs = logs_to_net(locate(**b, i), true);
+            event->logs.insert(event->logs.end(), logs.rbegin(), logs.rend());
+        }
+    }
+    for (const auto& s : sinks_) { s->on_removed(event); }
+}
+
+void SequencerNode::on_executable(const std::vector<sequencer::AdmittedPtr>& transactions) {
+    const std::lock_guard lock(sinks_mutex_);
+    if (sinks_.empty()) { return; }
+    auto event = std::make_shared<net::PendingTransactionEvent>();
+    for (const auto& t : transactions) { event->transactions.push_back(pending_to_net(t)); }
+    for (const auto& s : sinks_) { s->on_pending_transactions(event); }
+}
+
+void SequencerNode::on_dropped(const sequencer::AdmittedPtr& transaction, std::string_view reason) {
+    view_.give_up(transaction->hash, reason);
+}
+
+}  // namespace millrace::node

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns `millrace evm bench`: the EVM's speed on workloads with known results.
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <sys/utsname.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "host/node/benchmark/evm_workload.hpp"
+#include "host/node/commands/commands.hpp"
+#include "host/node/json.hpp"
+
+namespace millrace::node {
+namespace {
+
+struct BenchArguments {
+    std::string path;
+    std::string npm_directory = "tests/e2e/node_modules";
+    std::string json;
+    EvmBenchOptions options;
+};
+
+std::string cpu_name() {
+    std::ifstream in("/proc/cpuinfo");
+    std::string line;
+    while (std::getline(in, line)) {
+        if (line.starts_with("model name")) { return line.substr(line.find(':') + 2); }
+    }
+    return "unknown";
+}
+
+/// google-benchmark's shape, times in microseconds of CPU.
+boost::json::value to_json(const std::vector<EvmTiming>& timings) {
+    utsname u{};
+    uname(&u);
+    boost::json::object context{{"cpu", cpu_name()},
+                                {"kernel", u.release},
+                                {"compiler", "clang " __clang_version__},
+                                {"millrace", MILLRACE_VERSION},
+                                {"time", "CPU time of the thread"}};
+    boost::json::array rows;
+    for (const EvmTiming& t : timings) {
+        rows.push_back(boost::json::object{{"name", "evm/" + t.name},
+                                           {"run_type", "aggregate"},
+                                           {"aggregate_name", "median"},
+                                           {"iterations", t.runs},
+                                           {"cpu_time", t.median_us},
+                                           {"cpu_time_min", t.min_us},
+                                           {"cpu_time_max", t.max_us},
+                                           {"time_unit", "us"},
+                                           {"mgas_per_second", t.mgas_per_s},
+                                           {"stateful", t.stateful}});
+    }
+    return boost::json::object{{"context", context}, {"benchmarks", rows}};
+}
+
+int run_bench(const BenchArguments& a) {
+    auto file = load_evm_workloads(a.path, a.npm_directory);
+    if (!file) {
+        std::fprintf(stderr, "millrace: %s\n", file.error().message.c_str());
+        return exit_usage;
+    }
+    for (const std::string& s : file->skipped) { std::fprintf(stderr, "skipped %s\n", s.c_str()); }
+    const auto timings = run_evm_bench(*file, a.options);
+    if (!timings) {
+        std::fprintf(stderr, "millrace: %s\n", timings.error().message.c_str());
+        return exit_unexpected;
+    }
+    std::printf("%-26s %12s %12s %12s %10s %6s\n", "workload", "median us", "min us", "max us",
+                "Mgas/s", "runs");
+    for (const EvmTiming& t : *timings) {
+        std::printf("%-26s %12.1f %12.1f %12.1f %10.0f %6zu\n", t.name.c_str(), t.median_us,
+                    t.min_us, t.max_us, t.mgas_per_s, t.runs);
+    }
+    if (!a.json.empty()) {
+        std::ofstream out(a.json);
+        out << boost::json::serialize(to_json(*timings)) << '\n';
+        if (!out) {
+            std::fprintf(stderr, "millrace: cannot write %s\n", a.json.c_str());
+            return exit_unexpected;
+        }
+    }
+    return exit_ok;
+}
+
+}  // namespace
+
+void add_evm_bench_command(CLI::App& evm, Run& run) {
+    CLI::App* bench =
+        evm.add_subcommand("bench", "Time the EVM on workloads whose results are checked first");
+    auto a = std::make_shared<BenchArguments>();
+    bench->add_option("path", a->path, "Workload file, e.g. workloads/evm.json")->required();
+    bench->add_option("--npm", a->npm_directory, "node_modules folder for code given by reference")
+        ->capture_default_str();
+    bench->add_option("--filter", a->options.filter,
+                      "Only workloads whose name contains this text");
+    bench->add_option("--runs", a->options.runs_min, "Least runs of each")->capture_default_str();
+    bench->add_option("--seconds", a->options.seconds_min, "Least CPU seconds for each")
+        ->capture_default_str();
+    bench->add_option("--json", a->json, "Also write the result to this file");
+    bench->callback([a, &run] { run = [a] { return run_bench(*a); }; });
+}
+
+}  // namespace millrace::node
