@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the proof of the real-time API: synchronous sending, mini-blocks, state changes, pending logs, and
+// what a client sees of a block while it is open.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Interface } from "ethers";
+
+import { accounts, sign } from "./harness/accounts.mjs";
+import { compile } from "./harness/contracts.mjs";
+import { millrace_only, start_node } from "./harness/node.mjs";
+import { HttpClient, WsClient, wait_for } from "./harness/rpc.mjs";
+
+const zero_hash = `0x${"0".repeat(64)}`;
+const hex = (value) => `0x${value.toString(16)}`;
+
+test("the real-time API", async (t) => {
+    const node = await start_node(t);
+    const rpc = new HttpClient(node.port);
+    const live = await WsClient.open(node.ws_url);
+    t.after(() => {
+        rpc.close();
+        live.close();
+    });
+    const [sender, receiver] = accounts;
+    let nonce = 0;
+    const transfer = (fields = {}) =>
+        sign(sender, { nonce: nonce++, to: receiver.address, value: 5n, ...fields });
+    const tally = compile("Tally");
+    const tally_abi = new Interface(tally.abi);
+    const count_data = tally_abi.encodeFunctionData("bump");
+    let contract;
+
+    await t.test(
+        "eth_sendRawTransactionSync gives the receipt that eth_getTransactionReceipt gives",
+        async () => {
+            const receipt = await rpc.call("eth_sendRawTransactionSync", [await transfer()]);
+            assert.equal(receipt.status, "0x1");
+            assert.equal(receipt.gasUsed, "0x5208");
+            assert.equal(receipt.from, sender.address.toLowerCase());
+            assert.equal(receipt.to, receiver.address.toLowerCase());
+            assert.deepEqual(receipt.logs, []);
+            assert.match(receipt.logsBloom, /^0x0{512}$/);
+            const again = await rpc.call("eth_getTransactionReceipt", [receipt.transactionHash]);
+            assert.deepEqual({ ...again, blockHash: "" }, { ...receipt, blockHash: "" });
+        },
+    );
+
+    await t.test("it answers an invalid transaction with an error at once", async () => {
+        const stale = await sign(sender, { nonce: 0, to: receiver.address });
+        await assert.rejects(rpc.call("eth_sendRawTransactionSync", [stale]), /nonce too low/);
+        await assert.rejects(rpc.call("eth_sendRawTransactionSync", ["0x02c0"]));
+    });
+
+    await t.test(
+        "realtime_sendRawTransaction gives a receipt",
+        { skip: millrace_only },
+        async () => {
+            const receipt = await rpc.call("realtime_sendRawTransaction", [await transfer()]);
+            assert.equal(receipt.status, "0x1");
+            const again = await rpc.call("eth_getTransactionReceipt", [receipt.transactionHash]);
+            assert.deepEqual({ ...again, blockHash: "" }, { ...receipt, blockHash: "" });
+        },
+    );
+
+    await t.test(
+        "a transaction that cannot run yet times out with its hash",
+        { skip: millrace_only, timeout: 30_000 },
+        async () => {
+            const gap = await sign(accounts[7], { nonce: 5, to: receiver.address });
+            const start = performance.now();
+            const slow = rpc.call("realtime_sendRawTransaction", [
+                await sign(accounts[8], { nonce: 9, to: receiver.address }),
+            ]);
+            const other = new HttpClient(node.port);
+            const answer = await other.answer("eth_sendRawTransactionSync", [gap, 300]);
+            other.close();
+            assert.ok([4, 5].includes(answer.error?.code), JSON.stringify(answer));
+            assert.match(answer.error.data, /^0x[0-9a-f]{64}$/);
+            assert.ok(performance.now() - start < 3_000);
+            await assert.rejects(slow, (error) => {
+                assert.equal(error.code, -32000);
+                assert.match(error.message, /realtime transaction expired/);
+                return true;
+            });
+            assert.ok(performance.now() - start > 9_000);
+        },
+    );
+
+    await t.test("a contract is deployed in one round trip", async () => {
+        const raw = await transfer({
+            to: null,
+            value: 0n,
+            data: tally.bytecode,
+            gasLimit: 1_000_000n,
+        });
+        const receipt = await rpc.call("eth_sendRawTransactionSync", [raw]);
+        assert.equal(receipt.status, "0x1");
+        contract = receipt.contractAddress;
+        assert.ok((await rpc.call("eth_getCode", [contract, "latest"])).length > 100);
+    });
+
+    await t.test(
+        "state at latest and pending has a transfer as soon as its receipt is out",
+        async () => {
+            const read = (tag) => rpc.call("eth_getBalance", [receiver.address, tag]).then(BigInt);
+            for (let i = 0; i < 10; i++) {
+                const before = await read("latest");
+                await rpc.call("eth_sendRawTransactionSync", [await transfer()]);
+                assert.equal(await read("latest"), before + 5n);
+                assert.equal(await read("pending"), before + 5n);
+                assert.equal(
+                    await rpc.call("eth_getTransactionCount", [sender.address, "latest"]),
+                    hex(nonce),
+                );
+            }
+        },
+    );
+
+    await t.test(
+        "an open block shows the zero hash, the sealed one its hash",
+        { skip: millrace_only, timeout: 20_000 },
+        async () => {
+            // A transaction right after a new head is in a block that stays open for the best part of a second.
+            const heads = [];
+            const id = await live.subscribe(["newHeads"], (head) => heads.push(head));
+            await wait_for(() => heads.length, "a head", 5_000);
+            const raw = await transfer();
+            const receipt = await rpc.call("eth_sendRawTransactionSync", [raw]);
+            const hash = receipt.transactionHash;
+            assert.equal(receipt.blockHash, zero_hash);
+            const number = Number(receipt.blockNumber);
+            assert.equal((await rpc.call("eth_getTransactionByHash", [hash])).blockHash, zero_hash);
+            assert.equal(await rpc.call("eth_getBlockByNumber", [hex(number), false]), null);
+            const pending = await rpc.call("eth_getBlockByNumber", ["pending", false]);
+            assert.equal(Number(pending.number), number);
+            assert.ok(pending.transactions.includes(hash));
+            const latest = await rpc.call("eth_getBlockByNumber", ["latest", false]);
+            assert.equal(Number(latest.number), number - 1);
+            const at_number = await rpc.call("eth_getTransactionCount", [
+                sender.address,
+                latest.number,
+            ]);
+            assert.ok(Number(at_number) < nonce, "a number means the sealed block's state");
+
+            const head = await wait_for(
+                () => heads.find((seen) => Number(seen.number) === number),
+                "the seal",
+                5_000,
+            );
+            assert.equal(
+                typeof head.miniBlockCount === "string"
+                    ? Number(head.miniBlockCount)
+                    : head.miniBlockCount,
+                1,
+            );
+            const sealed = await rpc.call("eth_getTransactionReceipt", [hash]);
+            assert.deepEqual(sealed, { ...receipt, blockHash: head.hash });
+            const block = await rpc.call("eth_getBlockByHash", [head.hash, true]);
+            assert.ok(block.transactions.some((transaction) => transaction.hash === hash));
+            await live.call("eth_unsubscribe", [id]);
+        },
+    );
+
+    await t.test(
+        "a block is sealed every second, empty or not",
+        { skip: millrace_only, timeout: 20_000 },
+        async () => {
+            const heads = [];
+            const id = await live.subscribe(["newHeads"], (head) => heads.push(head));
+            await wait_for(() => heads.length >= 4, "four heads", 8_000);
+            await live.call("eth_unsubscribe", [id]);
+            for (let i = 1; i < 4; i++) {
+                assert.equal(Number(heads[i].number), Number(heads[i - 1].number) + 1);
+                assert.equal(heads[i].parentHash, heads[i - 1].hash);
+                assert.ok(Number(heads[i].timestamp) > Number(heads[i - 1].timestamp));
+            }
+            const span_s = Number(heads[3].timestamp) - Number(heads[0].timestamp);
+            assert.ok(span_s <= 4, `three seconds of blocks span ${span_s} s`);
+        },
+    );
+
+    await t.test(
+        "miniBlocks streams every transaction once, in order, with its receipt",
+        { skip: millrace_only, timeout: 30_000 },
+        async () => {
+            const mini_blocks = [];
+            const id = await live.subscribe(["miniBlocks"], (mini_block) =>
+                mini_blocks.push(mini_block),
+            );
+            const receipts = [];
+            for (let i = 0; i < 30; i++) {
+                const raw =
+                    i % 2
+                        ? await transfer()
+                        : await transfer({
+                              to: contract,
+                              value: 0n,
+                              data: count_data,
+                              gasLimit: 100_000n,
+                          });
+                receipts.push(await rpc.call("eth_sendRawTransactionSync", [raw]));
+            }
+            const streamed = () => mini_blocks.flatMap((mini_block) => mini_block.receipts);
+            await wait_for(() => streamed().length >= 30, "thirty receipts");
+            await live.call("eth_unsubscribe", [id]);
+            assert.deepEqual(
+                streamed().map((receipt) => receipt.transactionHash),
+                receipts.map((receipt) => receipt.transactionHash),
+            );
+            assert.deepEqual(
+                streamed().map((receipt) => ({
+                    ...receipt,
+                    blockHash: "",
+                    logs: receipt.logs.length,
+                })),
+                receipts.map((receipt) => ({
+                    ...receipt,
+                    blockHash: "",
+                    logs: receipt.logs.length,
+                })),
+            );
+            mini_blocks.forEach((mini_block, i) => {
+                for (const key of [
+                    "block_number",
+                    "block_timestamp",
+                    "index",
+                    "mini_block_number",
+                    "mini_block_timestamp",
+                    "gas_used",
+                ]) {
+                    assert.ok(key in mini_block, `${key} is missing`);
+                }
+                assert.ok(mini_block.transactions.length > 0, "empty mini-blocks are not made");
+                assert.deepEqual(
+                    mini_block.transactions.map((transaction) => transaction.hash),
+                    mini_block.receipts.map((receipt) => receipt.transactionHash),
+                );
+                assert.ok(
+                    mini_block.receipts.every(
+                        (receipt) =>
+                            Number(receipt.blockNumber) === Number(mini_block.block_number),
+                    ),
+                );
+                assert.equal(
+                    Number(mini_block.gas_used),
+                    mini_block.receipts.reduce((sum, receipt) => sum + Number(receipt.gasUsed), 0),
+                );
+                if (i > 0) {
+                    const last = mini_blocks[i - 1];
+                    assert.equal(
+                        Number(mini_block.mini_block_number),
+                        Number(last.mini_block_number) + 1,
+                    );
+                    assert.ok(
+                        Number(mini_block.mini_block_timestamp) > Number(last.mini_block_timestamp),
+                    );
+                    const same = Number(mini_block.block_number) === Number(last.block_number);
+                    assert.equal(Number(mini_block.index), same ? Number(last.index) + 1 : 0);
+                }
+            });
+            const now_us = Date.now() * 1_000;
+            const age_us = now_us - Number(mini_blocks.at(-1).mini_block_timestamp);
+            assert.ok(
+                age_us > -2e6 && age_us < 60e6,
+                `the time stamp is in microseconds (age ${age_us} us)`,
+            );
+        },
+    );
+
+    await t.test(
+        "stateChanges gives balance, nonce and storage of the addresses asked for",
+        { skip: millrace_only, timeout: 20_000 },
+        async () => {
+            const changes = [];
+            const id = await live.subscribe(
+                ["stateChanges", [contract, receiver.address]],
+                (change) => changes.push(change),
+            );
+            await rpc.call("eth_sendRawTransactionSync", [await transfer()]);
+            const receipt = await rpc.call("eth_sendRawTransactionSync", [
+                await transfer({ to: contract, value: 0n, data: count_data, gasLimit: 100_000n }),
+            ]);
+            await wait_for(() => changes.length >= 2, "two changes");
+            await live.call("eth_unsubscribe", [id]);
+            const of = (address) =>
+                changes
+                    .filter((change) => change.address.toLowerCase() === address.toLowerCase())
+                    .at(-1);
+            assert.equal(
+                of(sender.address),
+                undefined,
+                "addresses that were not asked for are not sent",
+            );
+            const paid = of(receiver.address);
+            assert.equal(paid.nonce, 0, "the nonce is a JSON number");
+            assert.equal(
+                BigInt(paid.balance),
+                BigInt(await rpc.call("eth_getBalance", [receiver.address, "latest"])),
+            );
+            assert.deepEqual(Object.keys(of(contract).storage).length, 1);
+            const [[slot, written]] = Object.entries(of(contract).storage);
+            assert.equal(BigInt(written), BigInt(receipt.logs[0].data));
+            assert.equal(
+                BigInt(await rpc.call("eth_getStorageAt", [contract, slot, "latest"])),
+                BigInt(written),
+            );
+        },
+    );
+
+    await t.test(
+        "logs from pending arrive with their mini-block",
+        { skip: millrace_only, timeout: 20_000 },
+        async () => {
+            const logs = [];
+            const filter = { address: contract, fromBlock: "pending", toBlock: "pending" };
+            const id = await live.subscribe(["logs", filter], (log) => logs.push(...[log].flat()));
+            const receipt = await rpc.call("eth_sendRawTransactionSync", [
+                await transfer({ to: contract, value: 0n, data: count_data, gasLimit: 100_000n }),
+            ]);
+            await wait_for(() => logs.length, "the log", 500);
+            await live.call("eth_unsubscribe", [id]);
+            assert.equal(logs[0].transactionHash, receipt.transactionHash);
+            assert.equal(logs[0].data, receipt.logs[0].data);
+        },
+    );
+
+    await t.test("newPendingTransactions names a transaction", async () => {
+        const hashes = [];
+        const id = await live.subscribe(["newPendingTransactions"], (hash) => hashes.push(hash));
+        const hash = await rpc.call("eth_sendRawTransaction", [await transfer()]);
+        await wait_for(() => hashes.includes(hash), "the hash");
+        await live.call("eth_unsubscribe", [id]);
+    });
+
+    await t.test("after eth_unsubscribe nothing more is sent", async () => {
+        let count = 0;
+        const id = await live.subscribe(["newHeads"], () => count++);
+        assert.equal(await live.call("eth_unsubscribe", [id]), true);
+        const seen = count;
+        await rpc.call("eth_sendRawTransactionSync", [await transfer()]);
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        await live.call("eth_chainId");
+        assert.equal(count, seen);
+        assert.equal(await live.call("eth_unsubscribe", [id]).catch(() => false), false);
+    });
+});
+
+test(
+    "a receipt does not wait for the EVM block",
+    { skip: millrace_only, timeout: 30_000 },
+    async (t) => {
+        const node = await start_node(t, { args: ["--block-ms", "5000"] });
+        const rpc = new HttpClient(node.port);
+        t.after(() => rpc.close());
+        const latencies = [];
+        for (let nonce = 0; nonce < 20; nonce++) {
+            const raw = await sign(accounts[0], { nonce, to: accounts[1].address });
+            const start = performance.now();
+            await rpc.call("eth_sendRawTransactionSync", [raw]);
+            latencies.push(performance.now() - start);
+        }
+        latencies.sort((a, b) => a - b);
+        t.diagnostic(`median ${latencies[10].toFixed(2)} ms, max ${latencies[19].toFixed(2)} ms`);
+        assert.ok(
+            latencies[10] < 500,
+            "a mini-block is cut every 10 ms, an EVM block here every 5 s",
+        );
+    },
+);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of receipts and the bloom filter that need no files.
+#include "evm/tx/receipt.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "host/base/hex.hpp"
+#include "host/base/rlp.hpp"
+#include "tests/evm/tx/sample_transactions.hpp"
+
+namespace millrace::evm {
+namespace {
+
+using test::all_types;
+using test::filled;
+using ::testing::HasSubstr;
+
+Receipt sample_receipt(TxType type) {
+    Receipt r;
+    r.type = type;
+    r.success = true;
+    r.cumulative_gas_used = 0x123456;
+    r.logs = {{filled<20>(1), {}, {}},
+              {filled<20>(2), {filled<32>(3), filled<32>(4), filled<32>(5), filled<32>(6)}, {1}},
+              {filled<20>(7), {filled<32>(8)}, Bytes(300, 0x99)}};
+    r.bloom = bloom_of(r.logs);
+    return r;
+}
+
+TEST(Bloom, HoldsWhatWasAdded) {
+    Bloom bloom;
+    bloom_add(bloom, as_bytes("one"));
+    EXPECT_TRUE(bloom_may_contain(bloom, as_bytes("one")));
+    EXPECT_FALSE(bloom_may_contain(bloom, as_bytes("two")));
+    Bloom other;
+    bloom_add(other, as_bytes("two"));
+    bloom_merge(bloom, other);
+    EXPECT_TRUE(bloom_may_contain(bloom, as_bytes("one")));
+    EXPECT_TRUE(bloom_may_contain(bloom, as_bytes("two")));
+    EXPECT_FALSE(bloom_may_contain(other, as_bytes("one")));
+}
+
+TEST(Bloom, SetsTheBitsOfTheYellowPaper) {
+    // keccak256("") starts c5d2 4601 86f7: bits 0x5d2, 0x601 and 0x6f7, counted from the end.
+    Bloom bloom;
+    bloom_add(bloom, ByteView{});
+    Bloom expected;
+    for (const unsigned bit : {0x5d2u, 0x601u, 0x6f7u}) {
+        expected[255 - bit / 8] |= static_cast<uint8_t>(1u << (bit % 8));
+    }
+    EXPECT_EQ(bloom, expected);
+}
+
+TEST(Bloom, OfALogHasAddressAndTopicsButNotData) {
+    const Log log{filled<20>(1), {filled<32>(2)}, {0xaa, 0xbb}};
+    const Bloom bloom = bloom_of({log});
+    EXPECT_TRUE(bloom_may_contain(bloom, log.address.view()));
+    EXPECT_TRUE(bloom_may_contain(bloom, log.topics[0].view()));
+    EXPECT_FALSE(bloom_may_contain(bloom, log.data));
+}
+
+TEST(Receipt, SampleOfEveryTypeSurvivesEncoding) {
+    for (const TxType type : all_types()) {
+        for (const bool success : {false, true}) {
+            Receipt receipt = sample_receipt(type);
+            receipt.success = success;
+            const Bytes raw = encode_receipt(receipt);
+            const auto decoded = decode_receipt(raw);
+            ASSERT_TRUE(decoded) << decoded.error().message;
+            EXPECT_EQ(*decoded, receipt);
+            EXPECT_EQ(raw[0] < 0xc0 ? raw[0] : 0, static_cast<uint8_t>(type));
+        }
+    }
+}
+
+TEST(Receipt, StateRootTakesThePlaceOfTheStatus) {
+    Receipt receipt = sample_receipt(TxType::legacy);
+    receipt.success = false;
+    receipt.state_root = filled<32>(0x77);
+    const Bytes raw = encode_receipt(receipt);
+    EXPECT_EQ(decode_receipt(raw).value(), receipt);
+    Bytes typed{0x02};
+    typed.insert(typed.end(), raw.begin(), raw.end());
+    const auto decoded = decode_receipt(typed);
+    ASSERT_FALSE(decoded);
+    EXPECT_THAT(decoded.error().message, HasSubstr("'status' is neither 0 nor 1"));
+}
+
+TEST(Receipt, PrefixesAndTrailersAreRefused) {
+    for (const TxType type : all_types()) {
+        Bytes raw = encode_receipt(sample_receipt(type));
+        for (size_t n = 0; n < raw.size(); n += 7) {
+            EXPECT_FALSE(decode_receipt(ByteView(raw).first(n)));
+        }
+        raw.push_back(0);
+        EXPECT_FALSE(decode_receipt(raw));
+    }
+    EXPECT_FALSE(decode_receipt(Bytes{0x05, 0xc0}));
+}
+
+TEST(Receipt, MoreThanFourTopicsAreRefused) {
+    Receipt receipt = sample_receipt(TxType::legacy);
+    receipt.logs[1].topics.push_back(filled<32>(9));
+    const auto decoded = decode_receipt(encode_receipt(receipt));
+    ASSERT_FALSE(decoded);
+    EXPECT_THAT(decoded.error().message, HasSubstr("'topics' has more than 4 items"));
+    EXPECT_THAT(decoded.error().message, HasSubstr("item 1"));
+}
+
+}  // namespace
+}  // namespace millrace::evm

@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of the ledger: what a restart finds, what it refuses, and crashes at every I/O.
+#include <gtest/gtest.h>
+
+#include "tests/host/sequencer/ledger_script.hpp"
+#include "tests/storage/scratch_directory.hpp"
+
+namespace millrace::sequencer {
+namespace {
+
+using namespace test;
+using storage::DiskFault;
+using storage::SimulatedDisk;
+
+#define ASSERT_OK(expression)                                        \
+    do {                                                             \
+        const auto result_ = (expression);                           \
+        ASSERT_TRUE(result_.has_value()) << result_.error().message; \
+    } while (false)
+
+class LedgerTest : public ::testing::Test {
+protected:
+    std::unique_ptr<ScriptedNode> node(LedgerOptions options = small_ledger_options("/node")) {
+        return std::make_unique<ScriptedNode>(disk_, genesis_, std::move(options), &oracle_);
+    }
+    /// Starts a node on what is there and compares it with the oracle.
+    std::unique_ptr<ScriptedNode> reopened() {
+        auto n = node();
+        const auto started = n->start();
+        EXPECT_TRUE(started.has_value()) << started.error().message;
+        if (!started) { return nullptr; }
+        EXPECT_EQ(check(*n, oracle_), "");
+        return n;
+    }
+
+    Genesis genesis_ = make_genesis();
+    SimulatedDisk disk_;
+    Oracle oracle_{genesis_};
+};
+
+TEST_F(LedgerTest, NewDirectoryHoldsTheGenesis) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    EXPECT_TRUE(n->ledger->recovery().created);
+    EXPECT_EQ(n->ledger->view().head()->hash, genesis_.hash);
+    EXPECT_EQ(n->ledger->next_mini_block_number(), 1u);
+    EXPECT_EQ(n->ledger->view().latest_state()->account(account(0))->balance, U256{1000} * ether);
+    EXPECT_EQ(n->ledger->view().sealed(genesis_.hash).value()->hash, genesis_.hash);
+    EXPECT_EQ(n->ledger->view().sealed(1).value(), nullptr);
+}
+
+TEST_F(LedgerTest, NothingIsVisibleBeforeTheFlush) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    const AdmittedPtr tx = admitted(0, transfer_transaction(0, stranger(1), U256{5}));
+    int seen = 0;
+    EXPECT_NE(n->ledger->view().watch(tx->hash,
+                                      [&](const LocatedTransaction* t, std::string_view) {
+                                          ++seen;
+                                          ASSERT_NE(t, nullptr);
+                                          EXPECT_TRUE(t->block_hash.is_zero());
+                                          EXPECT_EQ(t->block_number, 1u);
+                                      }),
+              0u);
+    ASSERT_OK(n->mini_block({tx}));
+    EXPECT_FALSE(n->ledger->view().find_transaction(tx->hash));
+    EXPECT_FALSE(n->ledger->view().latest_state()->account(stranger(1)));
+    EXPECT_EQ(seen, 0);
+    ASSERT_OK(n->flush());
+    EXPECT_EQ(seen, 1);
+    EXPECT_TRUE(n->ledger->view().find_transaction(tx->hash));
+    EXPECT_EQ(n->ledger->view().latest_state()->account(stranger(1))->balance, U256{5});
+    ASSERT_TRUE(n->ledger->view().open_block());
+    EXPECT_EQ(n->ledger->view().open_block()->mini_blocks.size(), 1u);
+    EXPECT_EQ(n->ledger->view().watcher_count(), 0u);
+    EXPECT_EQ(
+        n->ledger->view().watch(tx->hash, [&](const LocatedTransaction* t,
+                                              std::string_view) { seen += t != nullptr ? 1 : 0; }),
+        0u)
+        << "durable already";
+    EXPECT_EQ(seen, 2);
+    ASSERT_OK(n->seal());
+    EXPECT_EQ(n->ledger->view().find_transaction(tx->hash)->block_hash,
+              n->ledger->view().head()->hash);
+}
+
+TEST_F(LedgerTest, WatchesEndWhenTheyAreGivenUp) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    const Hash256 hash = to_hash(U256{1});
+    std::string reason;
+    const auto note = [&](const LocatedTransaction* t, std::string_view why) {
+        EXPECT_EQ(t, nullptr);
+        reason += why;
+    };
+    EXPECT_NE(n->ledger->view().watch(hash, note), 0u);
+    const uint64_t other = n->ledger->view().watch(hash, note);
+    n->ledger->view().unwatch(0);
+    n->ledger->view().unwatch(other + 100);
+    EXPECT_EQ(n->ledger->view().watcher_count(), 2u);
+    n->ledger->view().unwatch(other);
+    n->ledger->view().unwatch(other);
+    EXPECT_EQ(n->ledger->view().watcher_count(), 1u);
+    n->ledger->view().give_up(hash, "evicted");
+    EXPECT_EQ(reason, "evicted");
+    EXPECT_EQ(n->ledger->view().watcher_count(), 0u);
+    n->ledger->view().give_up(hash, "evicted");
+    EXPECT_EQ(reason, "evicted");
+}
+
+TEST_F(LedgerTest, RestartFindsBlocksReceiptsStateAndNumbers) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(run_script(*n, 5, 8));
+    ASSERT_OK(n->flush());
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_TRUE(again->ledger->recovery().sealed_open_block);
+    EXPECT_FALSE(again->ledger->recovery().created);
+    ASSERT_OK(run_script(*again, 6, 3));
+    again.reset();
+    reopened();
+}
+
+TEST_F(LedgerTest, CleanRestartFromACheckpointExecutesNothing) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(0, stranger(1), U256{5}))}));
+    ASSERT_OK(n->seal());
+    ASSERT_OK(n->ledger->checkpoint(true));
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    const RecoveryReport& r = again->ledger->recovery();
+    EXPECT_EQ(r.checkpoint_block, 1u);
+    EXPECT_EQ(r.records_replayed, 0u);
+    EXPECT_EQ(r.transactions_reexecuted, 0u);
+    EXPECT_FALSE(r.sealed_open_block);
+}
+
+TEST_F(LedgerTest, StateOfEarlierBlocksStaysReadable) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    for (uint64_t i = 0; i < 4; ++i) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{5}))}));
+        ASSERT_OK(n->seal());
+    }
+    for (int life = 0; life < 2; ++life) {
+        for (uint64_t b = 1; b <= 4; ++b) {
+            const auto s = n->ledger->view().state_after(b);
+            ASSERT_OK(s);
+            EXPECT_EQ((*s)->account(stranger(1))->balance, U256{5 * b});
+        }
+        EXPECT_FALSE(n->ledger->view().state_after(0).value()->account(stranger(1)));
+        EXPECT_EQ(n->ledger->view().state_after(5).error().code, ErrorCode::unavailable);
+        n.reset();
+        n = reopened();
+    }
+}
+
+TEST_F(LedgerTest, BlocksMadeAfterARevertSurviveARestart) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    for (uint64_t i = 0; i < 3; ++i) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{1}))}));
+        ASSERT_OK(n->seal());
+    }
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->revert(1));
+    EXPECT_EQ(n->ledger->epoch(), 2u);
+    EXPECT_EQ(n->ledger->view().head()->header.number, 1u);
+    for (uint64_t i = 1; i < 4; ++i) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(i, stranger(2), U256{1}))}));
+        ASSERT_OK(n->seal());
+    }
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->ledger->epoch(), 2u);
+    EXPECT_EQ(again->ledger->view().head()->header.number, 4u);
+}
+
+TEST_F(LedgerTest, RevertBelowTheCheckpointSurvivesARestart) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    for (uint64_t i = 0; i < 3; ++i) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{1}))}));
+        ASSERT_OK(n->seal());
+    }
+    ASSERT_OK(n->ledger->checkpoint(true));
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->revert(1));
+    n.reset();
+    n = reopened();
+    ASSERT_NE(n, nullptr);
+    EXPECT_EQ(n->ledger->next_mini_block_number(), 2u);
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(1, stranger(2), U256{1}))}));
+    ASSERT_OK(n->seal());
+    n.reset();
+    reopened();
+}
+
+TEST_F(LedgerTest, EditsAreRecords) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, call_transaction(0, counter_contract))}));
+    ASSERT_OK(n->edit([](CellTable& c) {
+        c.set_balance(stranger(3), U256{9});
+        c.set_storage(counter_contract, U256{0}, U256{100});
+        c.set_code(stranger(3), Bytes{0x00});
+        c.set_nonce(account(1), 50);
+    }));
+    const auto m = n->mini_block({admitted(1, call_transaction(50, counter_contract))});
+    ASSERT_OK(m);
+    EXPECT_EQ(load_be((*m)->transactions[0]->receipt->logs[0].data), U256{101});
+    ASSERT_OK(n->flush());
+    n.reset();
+    reopened();
+}
+
+TEST_F(LedgerTest, LogThatEndsBeforeTheChainDataDecides) {
+    // As with a log that did not wait for the disk: the chain data has a block whose seal is gone.
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(0, stranger(1), U256{1}))}));
+    ASSERT_OK(n->flush());
+    std::map<std::string, Bytes> log;
+    const std::vector<std::string> names = disk_.list("/node/wal").value();
+    for (const std::string& name : names) { log[name] = disk_.content("/node/wal/" + name); }
+    ASSERT_OK(n->seal());
+    ASSERT_OK(n->ledger->checkpoint(false));
+    n.reset();
+    for (const auto& [name, content] : log) {
+        const auto f = disk_.open("/node/wal/" + name, storage::OpenMode::create_or_wipe).value();
+        ASSERT_OK(f->write_at(0, content));
+        ASSERT_OK(f->sync_data());
+    }
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_TRUE(again->ledger->recovery().sealed_open_block);
+}
+
+TEST_F(LedgerTest, LostChainDataIsRestoredFromTheLog) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(run_script(*n, 9, 1));
+    ASSERT_OK(n->flush());
+    const uint64_t blocks = n->ledger->view().head()->header.number;
+    n.reset();
+    const std::vector<std::string> names = disk_.list("/node/chain").value();
+    for (const std::string& name : names) { ASSERT_OK(disk_.remove("/node/chain/" + name)); }
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->ledger->recovery().blocks_restored, blocks);
+}
+
+TEST_F(LedgerTest, DamageInTheMiddleOfTheLogRefusesTheStart) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    for (uint64_t i = 0; i < 5; ++i) {
+        ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{1}))}));
+        ASSERT_OK(n->flush());
+    }
+    n.reset();
+    const std::string segment = "/node/wal/" + disk_.list("/node/wal").value().front();
+    const Bytes content = disk_.content(segment);
+    size_t refused = 0;
+    for (uint64_t offset = 4096; offset < 4096 * 6; offset += 512) {
+        if (std::all_of(content.begin() + static_cast<ptrdiff_t>(offset),
+                        content.begin() + static_cast<ptrdiff_t>(offset) + 64,
+                        [](uint8_t b) { return b == 0; })) {
+            continue;
+        }
+        SCOPED_TRACE(offset);
+        const auto copy = disk_.clone();
+        copy->flip_bit(segment, offset + 20, 3);
+        ScriptedNode m{*copy, genesis_, small_ledger_options("/node")};
+        const auto started = m.start();
+        ASSERT_FALSE(started.has_value());
+        EXPECT_EQ(started.error().code, ErrorCode::corrupt) << started.error().message;
+        EXPECT_NE(started.error().message.find(segment), std::string::npos)
+            << started.error().message;
+        ++refused;
+        if (refused == 3) { break; }  // the last record may be torn; these are not the last
+    }
+    EXPECT_EQ(refused, 3u);
+    reopened();
+}
+
+TEST_F(LedgerTest, AnotherChainIsRefused) {
+    { ASSERT_OK(node()->start()); }
+    const Genesis other_state = make_genesis({.accounts = 9});
+    const Genesis other_chain = make_genesis({.chain = chain_id + 1});
+    for (const Genesis* g : {&other_state, &other_chain}) {
+        ScriptedNode n{disk_, *g, small_ledger_options("/node")};
+        const auto r = n.start();
+        ASSERT_FALSE(r.has_value());
+        EXPECT_EQ(r.error().code, ErrorCode::config) << r.error().message;
+    }
+    LedgerOptions memory = small_ledger_options("/node");
+    memory.commitment = "memory";
+    ScriptedNode n{disk_, genesis_, memory};
+    const auto r = n.start();
+    ASSERT_FALSE(r.has_value());
+    EXPECT_EQ(r.error().code, ErrorCode::config);
+    reopened();
+}
+
+TEST_F(LedgerTest, DirectoryInUseIsRefused) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ScriptedNode second{disk_, genesis_, small_ledger_options("/node")};
+    const auto r = second.start();
+    ASSERT_FALSE(r.has_value());
+    EXPECT_EQ(r.error().code, ErrorCode::conflict);
+}
+
+TEST_F(LedgerTest, FullDiskCanBeRepeatedAndLosesNothing) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->flush());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(0, stranger(1), U256{1}))}));
+    disk_.arm(DiskFault::no_space, 1);
+    const auto r = n->flush();
+    ASSERT_FALSE(r.has_value());
+    EXPECT_EQ(r.error().code, ErrorCode::limit);
+    EXPECT_FALSE(n->ledger->view().latest_state()->account(stranger(1)));
+    ASSERT_OK(n->flush());
+    EXPECT_TRUE(n->ledger->view().latest_state()->account(stranger(1)));
+    n.reset();
+    reopened();
+}
+
+TEST_F(LedgerTest, FailedSyncIsFinal) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    disk_.arm(DiskFault::sync_failure, 2);
+    bool failed = false;
+    for (int i = 0; i < 3 && !failed; ++i) {
+        const auto r = n->mini_block(
+            {admitted(0, transfer_transaction(static_cast<uint64_t>(i), stranger(1), U256{1}))});
+        const auto f = r ? n->flush() : Result<void>{std::unexpected(r.error())};
+        failed = !f;
+        if (failed) { EXPECT_EQ(f.error().code, ErrorCode::io); }
+    }
+    ASSERT_TRUE(failed);
+    EXPECT_FALSE(n->flush().has_value());
+    n.reset();
+    disk_.restart(1);
+    reopened();
+}
+
+TEST_F(LedgerTest, PrunedLogStillStarts) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    uint64_t nonce = 0;
+    for (int b = 0; b < 12; ++b) {
+        ASSERT_OK(n->open_block());
+        // Large enough that the log takes several segments.
+        for (int m = 0; m < 3; ++m) {
+            ASSERT_OK(n->mini_block({admitted(
+                0, call_transaction(nonce++, stranger(1), {}, Bytes(20'000, 0x11), 5'000'000))}));
+            ASSERT_OK(n->flush());
+        }
+        ASSERT_OK(n->seal());
+        ASSERT_OK(n->ledger->checkpoint(true));
+    }
+    EXPECT_LE(disk_.list("/node/wal").value().size(), 5u);
+    n.reset();
+    n = reopened();
+    ASSERT_NE(n, nullptr);
+    ASSERT_OK(run_script(*n, 3, 2));
+    n.reset();
+    reopened();
+}
+
+TEST_F(LedgerTest, CodeDeployedAgainSurvivesARestart) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    const auto deploy = [&](uint64_t nonce) {
+        return n->mini_block(
+            {admitted(0, call_transaction(nonce, std::nullopt, {},
+                                          from_hex("615f5f5f526002601ef3").value()))});
+    };
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(deploy(0));
+    ASSERT_OK(n->seal());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(deploy(1));
+    ASSERT_OK(n->edit([](CellTable& c) {
+        c.set_balance(stranger(3), U256{9});
+        c.set_code(stranger(3), from_hex("5f5f").value());
+    }));
+    ASSERT_OK(deploy(2));
+    ASSERT_OK(n->flush());
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->ledger->recovery().transactions_reexecuted, 2u);
+}
+
+TEST_F(LedgerTest, BlockHashesAfterALongRevertAreThoseOfTheChain) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    for (int b = 0; b < 275; ++b) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->seal());
+    }
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->revert(10));
+    ASSERT_OK(n->open_block());
+    // Blocks of before the revert, which more than 256 undone ones have followed, and the genesis.
+    for (const uint64_t number : {uint64_t{8}, uint64_t{0}}) {
+        Bytes word(32, 0);
+        word[31] = static_cast<uint8_t>(number);
+        const auto m = n->mini_block(
+            {admitted(0, call_transaction(number == 8 ? 0 : 1, block_hash_contract, {}, word))});
+        ASSERT_OK(m);
+        EXPECT_EQ((*m)->post_values.slots.at(0).value,
+                  to_u256(n->ledger->view().sealed(number).value()->hash));
+    }
+    ASSERT_OK(n->flush());
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->ledger->recovery().transactions_reexecuted, 2u);
+}
+
+TEST_F(LedgerTest, CheckpointIsNeverAheadOfTheDurableLog) {
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+        SimulatedDisk disk;
+        Oracle oracle{genesis_};
+        LedgerOptions options = small_ledger_options("/node");
+        options.durable = false;
+        {
+            ScriptedNode n{disk, genesis_, options, &oracle};
+            ASSERT_OK(n.start());
+            for (uint64_t i = 0; i < 3; ++i) {
+                ASSERT_OK(n.open_block());
+                ASSERT_OK(
+                    n.mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{5}))}));
+                ASSERT_OK(n.seal());
+            }
+            ASSERT_OK(n.ledger->checkpoint(true));
+        }
+        disk.restart(seed);  // power fails: what was not synced is gone, or not
+        ScriptedNode n{disk, genesis_, options, &oracle};
+        const auto started = n.start();
+        ASSERT_TRUE(started.has_value()) << "seed " << seed << ": " << started.error().message;
+        EXPECT_EQ(check(n, oracle), "") << "seed " << seed;
+        EXPECT_EQ(n.ledger->recovery().checkpoint_block, 3u);
+    }
+}
+
+TEST_F(LedgerTest, OtherRulesOverTheSameGenesisBlockAreRefused) {
+    { ASSERT_OK(node()->start()); }
+    const auto refused = [&](const std::function<void(Genesis&)>& change) {
+        Genesis other = genesis_;
+        change(other);
+        EXPECT_EQ(other.hash, genesis_.hash);
+        ScriptedNode n{disk_, other, small_ledger_options("/node")};
+        const auto r = n.start();
+        ASSERT_FALSE(r.has_value());
+        EXPECT_EQ(r.error().code, ErrorCode::config) << r.error().message;
+        EXPECT_NE(r.error().message.find("other rules"), std::string::npos) << r.error().message;
+    };
+    refused([](Genesis& g) { g.spec.rules.transaction_gas_cap = 50'000; });
+    refused([](Genesis& g) { g.spec.rules.code_size_max = 100; });
+    refused([](Genesis& g) { g.spec.rules.base_fee.floor = U256{5}; });
+    refused([](Genesis& g) { g.spec.rules.base_fee.change_denominator = 9; });
+    refused([](Genesis& g) { g.spec.sequencer_fee_vault = stranger(1); });
+    refused([](Genesis& g) { g.spec.base_fee_vault = stranger(1); });
+    refused([](Genesis& g) { g.block_gas_limit += 1; });
+    reopened();
+}
+
+/// Parent and digest of the mini-blocks in the log of a stopped node.
+std::map<uint64_t, std::pair<Hash256, Hash256>> logged_mini_blocks(const SimulatedDisk& disk) {
+    const auto copy = disk.clone();
+    storage::WalOptions options;
+    options.chain_id = chain_id;
+    options.segment_bytes = 128 << 10;
+    options.record_bytes_max = 64 << 10;
+    std::map<uint64_t, std::pair<Hash256, Hash256>> out;
+    const auto checkpoint = storage::oldest_checkpoint_sequence(*copy, "/node/checkpoints");
+    options.checkpoint_sequence = checkpoint.value();
+    const auto wal =
+        storage::Wal::open(*copy, "/node/wal", options, storage::make_pwrite_log_writer("test"));
+    EXPECT_TRUE(wal.has_value()) << wal.error().message;
+    const auto read = (*wal)->replay(
+        (*wal)->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
+            const auto record = storage::decode_record(info.kind, payload);
+            EXPECT_TRUE(record.has_value());
+            if (const auto* m = std::get_if<storage::MiniBlock>(&*record)) {
+                out[m->number] = {m->parent, storage::mini_block_digest(*m)};
+            }
+            return Result<void>{};
+        });
+    EXPECT_TRUE(read.has_value());
+    return out;
+}
+
+TEST_F(LedgerTest, MiniBlockAfterAPrunedOneKnowsItsParent) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    uint64_t nonce = 0;
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(nonce++, stranger(1), U256{1}))}));
+    ASSERT_OK(n->flush());
+    const Hash256 digest = logged_mini_blocks(disk_).at(1).second;
+    ASSERT_OK(n->seal());
+    // Edits fill segments and make no mini-blocks.
+    for (int b = 0; b < 12; ++b) {
+        ASSERT_OK(n->open_block());
+        for (int e = 0; e < 3; ++e) {
+            ASSERT_OK(n->edit([&](CellTable& c) {
+                c.set_balance(stranger(7), U256{1});
+                c.set_code(stranger(7), Bytes(20'000, static_cast<uint8_t>(b * 3 + e)));
+            }));
+        }
+        ASSERT_OK(n->seal());
+        ASSERT_OK(n->ledger->checkpoint(true));
+    }
+    ASSERT_FALSE(logged_mini_blocks(disk_).contains(1)) << "it was to be pruned";
+    n.reset();
+    n = reopened();
+    ASSERT_NE(n, nullptr);
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(nonce++, stranger(1), U256{1}))}));
+    ASSERT_OK(n->flush());
+    EXPECT_EQ(logged_mini_blocks(disk_).at(2).first, digest);
+}
+
+TEST_F(LedgerTest, RevertThatNoRecordCanHoldIsRefusedAndChangesNothing) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    // Twice over the same accounts, so that the revert has balances to give back.
+    for (uint64_t b = 0; b < 8; ++b) {
+        ASSERT_OK(n->open_block());
+        ASSERT_OK(n->edit([&](CellTable& c) {
+            for (uint64_t i = 0; i < 500; ++i) {
+                c.set_balance(stranger(b % 4 * 1000 + i), (U256{1} << 250) + U256{b});
+            }
+        }));
+        ASSERT_OK(n->seal());
+    }
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->flush());
+    const uint64_t epoch = n->ledger->epoch();
+    const auto refused = n->ledger->revert_to(4);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_input) << refused.error().message;
+    EXPECT_EQ(n->ledger->revert_to(77).error().code, ErrorCode::not_found);
+    EXPECT_EQ(n->ledger->epoch(), epoch);
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(0, stranger(1), U256{1}))}));
+    ASSERT_OK(n->seal());
+    n.reset();
+    reopened();
+}
+
+/// One life on the disk: start, compare, run on until the crash. Empty when nothing is wrong.
+std::string live(SimulatedDisk& disk, const Genesis& genesis, Oracle& oracle, uint64_t seed,
+                 uint64_t blocks) {
+    ScriptedNode n{disk, genesis, small_ledger_options("/node"), &oracle};
+    if (const auto started = n.start(); !started) {
+        return disk.crashed() ? "" : "start refused: " + started.error().message;
+    }
+    if (std::string wrong = check(n, oracle); !wrong.empty()) {
+        return disk.crashed() ? "" : wrong;
+    }
+    if (blocks == 0) { return {}; }
+    if (const auto ran = run_script(n, seed, blocks); !ran && !disk.crashed()) {
+        return "failed without a crash: " + ran.error().message;
+    }
+    return {};
+}
+
+/// Crashes at operation `at` of a run that begins with a reopened node, again in the recovery or
+/// soon after it, and compares each time.
+std::string crash_at(const Genesis& genesis, uint64_t at, uint64_t seed, bool& reached) {
+    SimulatedDisk disk;
+    Oracle oracle{genesis};
+    if (std::string wrong = live(disk, genesis, oracle, 1, 2); !wrong.empty()) {
+        return "first life: " + wrong;
+    }
+    disk.arm(DiskFault::crash, at);
+    if (std::string wrong = live(disk, genesis, oracle, 2, 7); !wrong.empty()) {
+        return "second life: " + wrong;
+    }
+    reached = disk.crashed();
+    disk.restart(seed * 1000003 + at);
+    disk.arm(DiskFault::crash, 1 + (seed * 5 + at) % 11);
+    if (std::string wrong = live(disk, genesis, oracle, 3, 2); !wrong.empty()) {
+        return "third life: " + wrong;
+    }
+    disk.restart(seed * 7919 + at);
+    if (std::string wrong = live(disk, genesis, oracle, 4, 2); !wrong.empty()) {
+        return "fourth life: " + wrong;
+    }
+    disk.restart(seed + 5);
+    if (std::string wrong = live(disk, genesis, oracle, 5, 0); !wrong.empty()) {
+        return "fifth life: " + wrong;
+    }
+    return {};
+}
+
+TEST(LedgerCrash, EveryAcknowledgedRecordSurvivesACrashAtEveryOperation) {
+    const Genesis genesis = make_genesis();
+    constexpr uint64_t seeds = 3;
+    uint64_t at = 1;
+    for (bool reached = true; reached; ++at) {
+        for (uint64_t seed = 1; seed <= seeds; ++seed) {
+            ASSERT_EQ(crash_at(genesis, at, seed, reached), "")
+                << "crash at operation " << at << ", seed " << seed;
+        }
+    }
+    EXPECT_GT(at, 60u) << "the script must do something";
+}
+
+TEST(LedgerOnDisk, RunsOnTheRealFileSystem) {
+    const storage::ScratchDirectory scratch;
+    const auto fs = storage::make_posix_file_system();
+    const Genesis genesis = make_genesis();
+    Oracle oracle{genesis};
+    for (uint64_t life = 0; life < 4; ++life) {
+        LedgerOptions options = small_ledger_options(scratch.path() + "/node");
+        options.plain_log_writer = life % 2 == 1;
+        options.durable = life != 2;
+        ScriptedNode n{*fs, genesis, options, &oracle};
+        ASSERT_OK(n.start());
+        ASSERT_EQ(check(n, oracle), "") << "life " << life;
+        ASSERT_OK(run_script(n, 20 + life, 6));
+        ASSERT_OK(n.flush());
+    }
+}
+
+TEST(LedgerOnDisk, MemoryCommitmentWorksToo) {
+    const storage::ScratchDirectory scratch;
+    const auto fs = storage::make_posix_file_system();
+    const Genesis genesis = make_genesis();
+    LedgerOptions options = small_ledger_options(scratch.path() + "/node");
+    options.commitment = "memory";
+    Hash256 head;
+    for (int life = 0; life < 2; ++life) {
+        ScriptedNode n{*fs, genesis, options};
+        ASSERT_OK(n.start());
+        if (life == 1) { EXPECT_EQ(n.ledger->view().head()->hash, head); }
+        ASSERT_OK(n.open_block());
+        ASSERT_OK(n.mini_block({admitted(
+            0, transfer_transaction(static_cast<uint64_t>(life), stranger(1), U256{1}))}));
+        ASSERT_OK(n.seal());
+        head = n.ledger->view().head()->hash;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::sequencer

@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of the offload engine: agreement, limits, shutdown, and devices that fail.
+#include "kernels/offload/engine.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "kernels/keccak/keccak.hpp"
+#include "kernels/offload/detail/device.hpp"
+
+namespace millrace::kernels {
+namespace {
+
+using testing::HasSubstr;
+
+Hash256 random_hash(std::mt19937_64& random) {
+    return to_hash(U256{random(), random(), random(), random()});
+}
+
+/// Jobs of which one in four cannot be recovered, with their senders.
+struct RecoverCase {
+    std::vector<RecoverJob> jobs;
+    std::vector<std::optional<Address>> senders;
+};
+
+RecoverCase recover_case(size_t count, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    RecoverCase out;
+    for (size_t i = 0; i < count; ++i) {
+        const Hash256 key = random_hash(random);
+        const Hash256 digest = random_hash(random);
+        const RecoverableSignature signature = sign(digest, key).value();
+        RecoverJob job{digest, signature.r, signature.s, signature.y_parity};
+        if (i % 4 == 3) {
+            job.s = 0;
+            out.senders.emplace_back();
+        } else {
+            out.senders.push_back(address_of_secret_key(key));
+        }
+        out.jobs.push_back(job);
+    }
+    return out;
+}
+
+struct KeccakCase {
+    std::vector<Bytes> messages;
+    std::vector<ByteView> views;
+    std::vector<Hash256> digests;
+};
+
+KeccakCase keccak_case(size_t count, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    KeccakCase out;
+    for (size_t i = 0; i < count; ++i) {
+        Bytes message(random() % 200);
+        for (uint8_t& byte : message) { byte = static_cast<uint8_t>(random()); }
+        out.digests.push_back(keccak256(message));
+        out.messages.push_back(std::move(message));
+    }
+    out.views.assign(out.messages.begin(), out.messages.end());
+    return out;
+}
+
+OffloadOptions cpu_options(uint32_t workers) {
+    OffloadOptions options;
+    options.worker_count = workers;
+    options.cuda = CudaPolicy::off;
+    return options;
+}
+
+std::unique_ptr<OffloadEngine> make_engine(const OffloadOptions& options) {
+    auto engine = OffloadEngine::create(options);
+    EXPECT_TRUE(engine.has_value()) << engine.error().message;
+    return std::move(engine).value();
+}
+
+/// Holds the only worker inside a callback until it goes out of scope. The worker shares the
+/// latches, since it may still be leaving the wait when the test has moved on.
+class HeldWorker {
+public:
+    explicit HeldWorker(OffloadEngine& engine) {
+        const Result<void> submitted = engine.submit_recover({}, [latches = latches_](auto) {
+            latches->held.count_down();
+            latches->release.wait();
+        });
+        EXPECT_TRUE(submitted.has_value());
+        latches_->held.wait();
+    }
+    ~HeldWorker() { latches_->release.count_down(); }
+
+private:
+    struct Latches {
+        std::latch held{1};
+        std::latch release{1};
+    };
+    std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
+};
+
+TEST(OffloadEngine, RecoversAnyCountWithAnyNumberOfWorkers) {
+    for (const uint32_t workers : {1u, 2u, 5u}) {
+        const auto engine = make_engine(cpu_options(workers));
+        EXPECT_EQ(workers, engine->worker_count());
+        for (const size_t count : {0u, 1u, 2u, 7u, 8u, 9u, 31u, 33u, 300u}) {
+            const RecoverCase c = recover_case(count, count);
+            std::vector<std::optional<Address>> senders(count, Address{});
+            engine->recover_senders(c.jobs, senders);
+            EXPECT_EQ(c.senders, senders) << count << " jobs, " << workers << " workers";
+        }
+    }
+}
+
+TEST(OffloadEngine, HashesAnyCount) {
+    const auto engine = make_engine(cpu_options(3));
+    for (const size_t count : {0u, 1u, 7u, 8u, 9u, 31u, 33u, 1023u, 1024u, 1025u, 10'000u}) {
+        const KeccakCase c = keccak_case(count, count);
+        std::vector<Hash256> digests(count);
+        engine->keccak256(c.views, digests);
+        EXPECT_EQ(c.digests, digests) << count << " messages";
+    }
+}
+
+TEST(OffloadEngine, ManyThreadsMixBlockingAndQueuedWork) {
+    metrics::Registry registry;
+    OffloadOptions options = cpu_options(3);
+    options.batch_jobs_max = 5;
+    options.deadline_us = 1;
+    options.metrics = &registry;
+    const auto engine = make_engine(options);
+    constexpr size_t thread_count = 6;
+    constexpr size_t rounds = 8;
+    std::atomic<size_t> callbacks{0};
+    std::atomic<size_t> jobs{0};
+    std::vector<std::jthread> threads;
+    for (size_t t = 0; t < thread_count; ++t) {
+        threads.emplace_back([&, t] {
+            for (size_t round = 0; round < rounds; ++round) {
+                const size_t count = (t * 13 + round * 7) % 40;
+                const auto c = std::make_shared<RecoverCase>(recover_case(count, t * 100 + round));
+                const Result<void> submitted =
+                    engine->submit_recover(c->jobs, [&callbacks, c](auto senders) {
+                        EXPECT_EQ(c->senders, senders);
+                        callbacks.fetch_add(1);
+                    });
+                ASSERT_TRUE(submitted.has_value()) << submitted.error().message;
+                std::vector<std::optional<Address>> senders(count);
+                engine->recover_senders(c->jobs, senders);
+                EXPECT_EQ(c->senders, senders);
+                const KeccakCase k = keccak_case(1500 + count, t);
+                std::vector<Hash256> digests(k.views.size());
+                engine->keccak256(k.views, digests);
+                EXPECT_EQ(k.digests, digests);
+                jobs.fetch_add(2 * count);
+            }
+        });
+    }
+    threads.clear();
+    engine->shutdown();
+    EXPECT_EQ(thread_count * rounds, callbacks.load());
+    EXPECT_EQ(0u, engine->queue_depth_jobs());
+    EXPECT_EQ(jobs.load(), registry
+                               .counter("millrace_offload_jobs_total", "",
+                                        "kernel=\"secp256k1\",backend=\"scalar\"")
+                               .value());
+}
+
+TEST(OffloadEngine, OneLargeSubmissionIsCutUpAndPutTogether) {
+    OffloadOptions options = cpu_options(4);
+    options.batch_jobs_max = 3;
+    const auto engine = make_engine(options);
+    const RecoverCase c = recover_case(203, 1);
+    std::latch done(1);
+    std::vector<std::optional<Address>> got;
+    const auto keep = [&](auto senders) {
+        got = std::move(senders);
+        done.count_down();
+    };
+    ASSERT_TRUE(engine->submit_recover(c.jobs, keep).has_value());
+    done.wait();
+    engine->shutdown();
+    EXPECT_EQ(c.senders, got);
+}
+
+TEST(OffloadEngine, AFullQueueRefusesWithLimitAndRecovers) {
+    metrics::Registry registry;
+    OffloadOptions options = cpu_options(1);
+    options.queue_jobs_max = 10;
+    options.metrics = &registry;
+    const auto engine = make_engine(options);
+    std::atomic<size_t> done{0};
+    const auto count_down = [&](auto) { done.fetch_add(1); };
+    const RecoverCase six = recover_case(6, 1);
+    const RecoverCase four = recover_case(4, 2);
+    {
+        HeldWorker held(*engine);
+        ASSERT_TRUE(engine->submit_recover(six.jobs, count_down).has_value());
+        const Result<void> refused = engine->submit_recover(six.jobs, count_down);
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(ErrorCode::limit, refused.error().code);
+        EXPECT_THAT(refused.error().message, HasSubstr("6 of 10"));
+        // What still fits is taken; a submission without jobs needs room too.
+        ASSERT_TRUE(engine->submit_recover(four.jobs, count_down).has_value());
+        EXPECT_EQ(10u, engine->queue_depth_jobs());
+        EXPECT_FALSE(engine->submit_recover({}, count_down).has_value());
+        EXPECT_EQ(7u, registry.counter("millrace_offload_refused_jobs_total", "").value());
+    }
+    std::latch drained(1);
+    while (!engine->submit_recover({}, [&](auto) { drained.count_down(); }).has_value()) {
+        std::this_thread::yield();
+    }
+    drained.wait();
+    engine->shutdown();
+    EXPECT_EQ(2u, done.load());
+}
+
+TEST(OffloadEngine, ASubmissionAboveTheLimitIsNeverTaken) {
+    OffloadOptions options = cpu_options(1);
+    options.queue_jobs_max = 3;
+    const auto engine = make_engine(options);
+    const Result<void> refused =
+        engine->submit_recover(recover_case(4, 1).jobs, [](auto) { FAIL(); });
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(ErrorCode::limit, refused.error().code);
+}
+
+TEST(OffloadEngine, ShutdownRunsWhatWasQueuedAndRefusesTheRest) {
+    const auto engine = make_engine(cpu_options(2));
+    std::atomic<size_t> done{0};
+    const RecoverCase c = recover_case(5, 3);
+    constexpr size_t submissions = 40;
+    for (size_t i = 0; i < submissions; ++i) {
+        const auto check = [&](auto senders) {
+            EXPECT_EQ(c.senders, senders);
+            done.fetch_add(1);
+        };
+        ASSERT_TRUE(engine->submit_recover(c.jobs, check).has_value());
+    }
+    engine->shutdown();
+    EXPECT_EQ(submissions, done.load());
+    const Result<void> late = engine->submit_recover(c.jobs, [](auto) { FAIL(); });
+    ASSERT_FALSE(late.has_value());
+    EXPECT_EQ(ErrorCode::unavailable, late.error().code);
+    engine->shutdown();
+
+    // Blocking calls go on alone.
+    std::vector<std::optional<Address>> senders(c.jobs.size());
+    engine->recover_senders(c.jobs, senders);
+    EXPECT_EQ(c.senders, senders);
+    const KeccakCase k = keccak_case(5000, 1);
+    std::vector<Hash256> digests(k.views.size());
+    engine->keccak256(k.views, digests);
+    EXPECT_EQ(k.digests, digests);
+}
+
+TEST(OffloadEngine, ShutdownFromTwoThreadsWaitsInBoth) {
+    const auto engine = make_engine(cpu_options(2));
+    std::atomic<size_t> done{0};
+    const RecoverCase c = recover_case(20, 4);
+    for (int i = 0; i < 10; ++i) {
+        ASSERT_TRUE(engine->submit_recover(c.jobs, [&](auto) { done.fetch_add(1); }).has_value());
+    }
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 2; ++i) {
+        threads.emplace_back([&] {
+            engine->shutdown();
+            EXPECT_EQ(10u, done.load());
+        });
+    }
+}
+
+TEST(OffloadEngine, TheDestructorDrains) {
+    std::atomic<size_t> done{0};
+    const RecoverCase c = recover_case(10, 5);
+    {
+        const auto engine = make_engine(cpu_options(1));
+        for (int i = 0; i < 5; ++i) {
+            ASSERT_TRUE(
+                engine->submit_recover(c.jobs, [&](auto) { done.fetch_add(1); }).has_value());
+        }
+    }
+    EXPECT_EQ(5u, done.load());
+}
+
+TEST(OffloadEngine, ACallbackMayUseTheEngine) {
+    const auto engine = make_engine(cpu_options(1));
+    const RecoverCase c = recover_case(9, 6);
+    const KeccakCase k = keccak_case(3000, 2);
+    std::latch done(1);
+    const auto second = [&](auto senders) {
+        EXPECT_EQ(c.senders, senders);
+        done.count_down();
+    };
+    const auto first = [&](auto) {
+        std::vector<Hash256> digests(k.views.size());
+        engine->keccak256(k.views, digests);
+        EXPECT_EQ(k.digests, digests);
+        EXPECT_TRUE(engine->submit_recover(c.jobs, second).has_value());
+    };
+    ASSERT_TRUE(engine->submit_recover({c.jobs[0]}, first).has_value());
+    done.wait();
+    engine->shutdown();
+}
+
+TEST(OffloadEngine, CountsJobsThatWaitedPastTheDeadline) {
+    metrics::Registry registry;
+    ManualClock clock(0);
+    OffloadOptions options = cpu_options(1);
+    options.metrics = &registry;
+    options.clock = &clock;
+    options.deadline_us = 500;
+    const auto engine = make_engine(options);
+    const RecoverCase c = recover_case(3, 7);
+    metrics::Counter& late = registry.counter("millrace_offload_late_jobs_total", "");
+    {
+        HeldWorker held(*engine);
+        ASSERT_TRUE(engine->submit_recover(c.jobs, [](auto) {}).has_value());
+        clock.advance_us(500);
+        ASSERT_TRUE(engine->submit_recover({c.jobs[0]}, [](auto) {}).has_value());
+        clock.advance_us(1);
+    }
+    engine->shutdown();
+    EXPECT_EQ(3u, late.value());
+    EXPECT_EQ(3u, registry.histogram("millrace_offload_wait_seconds", "").count());
+}
+
+TEST(OffloadEngine, RefusesZeroLimits) {
+    const auto refuses = [](auto change) {
+        OffloadOptions options = cpu_options(1);
+        change(options);
+        const auto engine = OffloadEngine::create(options);
+        return !engine.has_value() && engine.error().code == ErrorCode::config;
+    };
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.queue_jobs_max = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.batch_jobs_max = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_keccak_jobs_min = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.recheck_one_in = 0; }));
+    EXPECT_FALSE(refuses([](OffloadOptions&) {}));
+}
+
+TEST(OffloadEngine, NamesEveryBackEndAndWhyOneIsAbsent) {
+    const auto engine = make_engine(cpu_options(1));
+    size_t absent = 0;
+    std::string names;
+    for (const BackendStatus& status : engine->backends()) {
+        names += std::string(status.kernel) + "/" + std::string(to_string(status.backend)) + " ";
+        EXPECT_FALSE(status.available ? status.target.empty() : status.reason.empty()) << names;
+        absent += status.available ? 0 : 1;
+    }
+    EXPECT_EQ("keccak/scalar keccak/simd keccak/cuda secp256k1/scalar ", names);
+    EXPECT_EQ(1u, absent);
+}
+
+TEST(OffloadEngine, PolicyOnStartsOnlyWithADevice) {
+    OffloadOptions options = cpu_options(1);
+    options.cuda = CudaPolicy::on;
+    const auto engine = OffloadEngine::create(options);
+    options.cuda = CudaPolicy::automatic;
+    const auto any = make_engine(options);
+    if (any->backends()[2].available) {
+        EXPECT_TRUE(engine.has_value());
+    } else {
+        ASSERT_FALSE(engine.has_value());
+        EXPECT_EQ(ErrorCode::unavailable, engine.error().code);
+        EXPECT_THAT(engine.error().message, HasSubstr(any->backends()[2].reason));
+    }
+}
+
+enum class Behaviour : uint8_t {
+    good,
+    lost,
+    too_few,
+    too_many,
+    one_wrong,
+    all_wrong,
+    absent,
+    slow
+};
+
+/// A device that hashes on the CPU and then does what the test asks for.
+class FakeDevice final : public detail::KeccakDevice {
+public:
+    explicit FakeDevice(Behaviour behaviour) : behaviour_(behaviour) {}
+
+    BackendStatus status() const override {
+        const bool there = behaviour_ != Behaviour::absent;
+        return {.kernel = "keccak",
+                .backend = Backend::cuda,
+                .available = there,
+                .target = there ? "fake" : "",
+                .reason = there ? "" : "unplugged"};
+    }
+
+    Result<void> keccak256(std::span<const ByteView> messages,
+                           std::vector<Hash256>& digests) override {
+        ++calls;
+        EXPECT_TRUE(digests.empty());
+        for (const ByteView message : messages) { digests.push_back(kernels::keccak256(message)); }
+        switch (behaviour_) {
+            case Behaviour::good: break;
+            case Behaviour::lost: return fail(ErrorCode::internal, "the device fell off the bus");
+            case Behaviour::too_few: digests.pop_back(); break;
+            case Behaviour::too_many: digests.push_back(digests.back()); break;
+            case Behaviour::one_wrong: digests[messages.size() / 3 + 1][31] ^= 1; break;
+            case Behaviour::all_wrong:
+                for (Hash256& digest : digests) { digest[0] ^= 0x80; }
+                break;
+            case Behaviour::absent: ADD_FAILURE() << "an absent device was used"; break;
+            case Behaviour::slow:
+                entered.count_down();
+                leave.wait();
+                break;
+        }
+        return {};
+    }
+
+    std::atomic<size_t> calls{0};
+    std::latch entered{1};
+    std::latch leave{1};
+
+private:
+    Behaviour behaviour_;
+};
+
+struct DeviceCase {
+    metrics::Registry registry;
+    FakeDevice* device = nullptr;
+    std::unique_ptr<OffloadEngine> engine;
+
+    DeviceCase(Behaviour behaviour, size_t recheck_one_in) {
+        OffloadOptions options;
+        options.worker_count = 2;
+        options.cuda = CudaPolicy::automatic;
+        options.device_keccak_jobs_min = 16;
+        options.recheck_one_in = recheck_one_in;
+        options.metrics = &registry;
+        auto owned = std::make_unique<FakeDevice>(behaviour);
+        device = owned.get();
+        engine = OffloadEngine::create_with_device(options, std::move(owned)).value();
+    }
+
+    void expect_right(size_t count, uint64_t seed) const {
+        const KeccakCase c = keccak_case(count, seed);
+        std::vector<Hash256> digests(count);
+        engine->keccak256(c.views, digests);
+        EXPECT_EQ(c.digests, digests);
+    }
+    uint64_t fall_backs(std::string_view reason) {
+        return registry
+            .counter("millrace_offload_fall_backs_total", "",
+                     "kernel=\"keccak\",reason=\"" + std::string(reason) + "\"")
+            .value();
+    }
+    uint64_t jobs(std::string_view backend) {
+        return registry
+            .counter("millrace_offload_jobs_total", "",
+                     "kernel=\"keccak\",backend=\"" + std::string(backend) + "\"")
+            .value();
+    }
+};
+
+TEST(OffloadDevice, AGoodDeviceDoesLargeBatchesOnly) {
+    DeviceCase c(Behaviour::good, 256);
+    c.expect_right(15, 1);
+    EXPECT_EQ(0u, c.device->calls.load());
+    c.expect_right(16, 2);
+    c.expect_right(5000, 3);
+    EXPECT_EQ(2u, c.device->calls.load());
+    EXPECT_EQ(5016u, c.jobs("cuda"));
+    EXPECT_EQ(15u, c.jobs("simd"));
+    EXPECT_TRUE(c.engine->backends()[2].available);
+}
+
+void expect_fault(Behaviour behaviour, size_t recheck_one_in, std::string_view reason) {
+    DeviceCase c(behaviour, recheck_one_in);
+    c.expect_right(600, 1);
+    EXPECT_EQ(1u, c.device->calls.load());
+    EXPECT_EQ(1u, c.fall_backs(reason));
+    EXPECT_EQ(1, c.registry.gauge("millrace_offload_device_quarantined", "").value());
+    const BackendStatus status = c.engine->backends()[2];
+    EXPECT_FALSE(status.available);
+    EXPECT_THAT(status.reason, HasSubstr("quarantined"));
+    // It is not asked again, and its failure counts once.
+    c.expect_right(600, 2);
+    EXPECT_EQ(1u, c.device->calls.load());
+    EXPECT_EQ(1u, c.fall_backs(reason));
+    EXPECT_EQ(0u, c.jobs("cuda"));
+    EXPECT_EQ(1200u, c.jobs("simd"));
+}
+
+TEST(OffloadDevice, ALostDeviceIsQuarantinedAndItsBatchRedone) {
+    expect_fault(Behaviour::lost, 256, "device_error");
+}
+TEST(OffloadDevice, TooFewDigestsAreCaught) {
+    expect_fault(Behaviour::too_few, 256, "wrong_count");
+}
+TEST(OffloadDevice, TooManyDigestsAreCaught) {
+    expect_fault(Behaviour::too_many, 256, "wrong_count");
+}
+TEST(OffloadDevice, WrongDigestsAreCaughtBySampling) {
+    expect_fault(Behaviour::all_wrong, 1'000'000, "wrong_digest");
+}
+TEST(OffloadDevice, OneFlippedBitIsCaughtByAFullRecheck) {
+    expect_fault(Behaviour::one_wrong, 1, "wrong_digest");
+}
+
+TEST(OffloadDevice, SamplingReachesEveryPlaceInTime) {
+    // One wrong digest in 600 with one check in 100: a miss is expected at first, and the moving
+    // sample must find it within a few hundred batches. A miss shows as a wrong digest, so this
+    // test looks at the counter only.
+    DeviceCase c(Behaviour::one_wrong, 100);
+    const KeccakCase k = keccak_case(600, 9);
+    std::vector<Hash256> digests(600);
+    size_t batches = 0;
+    while (c.fall_backs("wrong_digest") == 0 && batches < 2000) {
+        c.engine->keccak256(k.views, digests);
+        ++batches;
+    }
+    EXPECT_LT(batches, 2000u);
+    EXPECT_EQ(k.digests, digests);
+}
+
+TEST(OffloadDevice, AnAbsentDeviceIsNeverCalled) {
+    DeviceCase c(Behaviour::absent, 1);
+    c.expect_right(600, 1);
+    EXPECT_EQ(0u, c.device->calls.load());
+    EXPECT_EQ("unplugged", c.engine->backends()[2].reason);
+}
+
+TEST(OffloadDevice, ABusyDeviceDoesNotHoldUpOtherCallers) {
+    DeviceCase c(Behaviour::slow, 256);
+    std::jthread first([&] { c.expect_right(600, 1); });
+    c.device->entered.wait();
+    c.expect_right(700, 2);  // returns while the device is still at the first batch
+    EXPECT_EQ(700u, c.registry.counter("millrace_offload_device_busy_jobs_total", "").value());
+    EXPECT_EQ(0u, c.fall_backs("device_error"));
+    c.device->leave.count_down();
+    first.join();
+    EXPECT_EQ(600u, c.jobs("cuda"));
+    EXPECT_EQ(700u, c.jobs("simd"));
+}
+
+TEST(OffloadDevice, ManyThreadsSurviveAFault) {
+    DeviceCase c(Behaviour::lost, 256);
+    std::vector<std::jthread> threads;
+    for (uint64_t t = 0; t < 6; ++t) {
+        threads.emplace_back([&c, t] {
+            for (uint64_t i = 0; i < 10; ++i) { c.expect_right(100 + i * 150, t * 10 + i); }
+        });
+    }
+    threads.clear();
+    EXPECT_EQ(1u, c.device->calls.load());
+    EXPECT_EQ(1u, c.fall_backs("device_error"));
+}
+
+}  // namespace
+}  // namespace millrace::kernels
