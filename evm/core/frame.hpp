@@ -5,13 +5,14 @@
 #include "evm/core/evm.hpp"
 
 // The calling convention that keeps the interpreter's four values in registers; ASan cannot
-// compile it (build notes), other compilers do not know it.
+// compile it (build notes), other compilers and machines do not know it.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define MILLRACE_NO_PRESERVE_NONE 1
 #endif
 #endif
-#if defined(__clang__) && !defined(MILLRACE_NO_PRESERVE_NONE)
+#if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__)) && \
+    !defined(MILLRACE_NO_PRESERVE_NONE)
 #define MILLRACE_PRESERVE_NONE __attribute__((preserve_none))
 #else
 #define MILLRACE_PRESERVE_NONE
