@@ -3,11 +3,11 @@
 #include "host/node/benchmark/evm_workload.hpp"
 
 #include <algorithm>
-#include <ctime>
 
 #include "evm/core/evm.hpp"
 #include "evm/precompiles/standard.hpp"
 #include "host/base/hex.hpp"
+#include "host/node/benchmark/cpu_time.hpp"
 #include "host/node/json.hpp"
 
 namespace millrace::node {
@@ -108,12 +108,6 @@ Result<void> read_workload(const json::value& v, const std::string& npm_director
     return {};
 }
 
-double cpu_us() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
-}
-
 }  // namespace
 
 Result<EvmWorkloadFile> load_evm_workloads(const std::string& path,
@@ -205,9 +199,9 @@ Result<std::vector<EvmTiming>> run_evm_bench(EvmWorkloadFile& file,
         std::vector<double> times;
         double total = 0;
         while (times.size() < options.runs_min || total < options.seconds_min * 1e6) {
-            const double start = cpu_us();
+            const double start = thread_cpu_us();
             run();
-            times.push_back(cpu_us() - start);
+            times.push_back(thread_cpu_us() - start);
             total += times.back();
         }
         std::sort(times.begin(), times.end());

@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "host/node/benchmark/evm_workload.hpp"
+#include "host/node/benchmark/evm_worst_cases.hpp"
 #include "host/node/commands/commands.hpp"
 #include "host/node/json.hpp"
 
@@ -21,6 +22,7 @@ struct BenchArguments {
     std::string npm_directory = "tests/e2e/node_modules";
     std::string json;
     EvmBenchOptions options;
+    bool worst_cases = false;
 };
 
 std::string cpu_name() {
@@ -32,15 +34,18 @@ std::string cpu_name() {
     return "unknown";
 }
 
-/// google-benchmark's shape, times in microseconds of CPU.
-boost::json::value to_json(const std::vector<EvmTiming>& timings) {
+boost::json::object environment() {
     utsname u{};
     uname(&u);
-    boost::json::object context{{"cpu", cpu_name()},
-                                {"kernel", u.release},
-                                {"compiler", "clang " __clang_version__},
-                                {"millrace", MILLRACE_VERSION},
-                                {"time", "CPU time of the thread"}};
+    return {{"cpu", cpu_name()},
+            {"kernel", u.release},
+            {"compiler", "clang " __clang_version__},
+            {"millrace", MILLRACE_VERSION},
+            {"time", "CPU time of the thread"}};
+}
+
+/// google-benchmark's shape, times in microseconds of CPU.
+boost::json::value to_json(const std::vector<EvmTiming>& timings) {
     boost::json::array rows;
     for (const EvmTiming& t : timings) {
         rows.push_back(boost::json::object{{"name", "evm/" + t.name},
@@ -54,10 +59,63 @@ boost::json::value to_json(const std::vector<EvmTiming>& timings) {
                                            {"mgas_per_second", t.mgas_per_s},
                                            {"stateful", t.stateful}});
     }
-    return boost::json::object{{"context", context}, {"benchmarks", rows}};
+    return boost::json::object{{"context", environment()}, {"benchmarks", rows}};
+}
+
+boost::json::value to_json(const std::vector<EvmWorstCaseTiming>& timings) {
+    boost::json::array rows;
+    for (const EvmWorstCaseTiming& t : timings) {
+        rows.push_back(boost::json::object{{"name", "evm_worst/" + t.name},
+                                           {"run_type", "aggregate"},
+                                           {"aggregate_name", "median"},
+                                           {"iterations", t.runs},
+                                           {"cpu_time", t.median_us},
+                                           {"time_unit", "us"},
+                                           {"gas", t.gas_used},
+                                           {"mgas_per_second", t.mgas_per_s}});
+    }
+    return boost::json::object{{"context", environment()}, {"benchmarks", rows}};
+}
+
+/// An exit code.
+int write_json(const std::string& path, const boost::json::value& v) {
+    std::ofstream out(path);
+    out << boost::json::serialize(v) << '\n';
+    if (!out) {
+        std::fprintf(stderr, "millrace: cannot write %s\n", path.c_str());
+        return exit_unexpected;
+    }
+    return exit_ok;
+}
+
+int run_worst_cases(const BenchArguments& a) {
+    EvmWorstCaseOptions options;
+    options.filter = a.options.filter;
+    const auto timings = run_evm_worst_cases(options);
+    if (!timings) {
+        std::fprintf(stderr, "millrace: %s\n", timings.error().message.c_str());
+        return exit_unexpected;
+    }
+    const double median = median_mgas_per_s(*timings);
+    std::printf("%-40s %10s %12s %10s %10s\n", "program", "Mgas/s", "median us", "gas", "x median");
+    for (const EvmWorstCaseTiming& t : *timings) {
+        std::printf("%-40s %10.0f %12.1f %10llu %10.2f\n", t.name.c_str(), t.mgas_per_s,
+                    t.median_us, static_cast<unsigned long long>(t.gas_used),
+                    median / t.mgas_per_s);
+    }
+    if (!timings->empty()) {
+        std::printf("worst %.0f Mgas/s (%s), median %.0f Mgas/s; 'x median' is time per gas\n",
+                    timings->front().mgas_per_s, timings->front().name.c_str(), median);
+    }
+    return a.json.empty() ? exit_ok : write_json(a.json, to_json(*timings));
 }
 
 int run_bench(const BenchArguments& a) {
+    if (a.worst_cases) { return run_worst_cases(a); }
+    if (a.path.empty()) {
+        std::fprintf(stderr, "millrace: give a workload file or --worst-cases\n");
+        return exit_usage;
+    }
     auto file = load_evm_workloads(a.path, a.npm_directory);
     if (!file) {
         std::fprintf(stderr, "millrace: %s\n", file.error().message.c_str());
@@ -75,15 +133,7 @@ int run_bench(const BenchArguments& a) {
         std::printf("%-26s %12.1f %12.1f %12.1f %10.0f %6zu\n", t.name.c_str(), t.median_us,
                     t.min_us, t.max_us, t.mgas_per_s, t.runs);
     }
-    if (!a.json.empty()) {
-        std::ofstream out(a.json);
-        out << boost::json::serialize(to_json(*timings)) << '\n';
-        if (!out) {
-            std::fprintf(stderr, "millrace: cannot write %s\n", a.json.c_str());
-            return exit_unexpected;
-        }
-    }
-    return exit_ok;
+    return a.json.empty() ? exit_ok : write_json(a.json, to_json(*timings));
 }
 
 }  // namespace
@@ -92,7 +142,9 @@ void add_evm_bench_command(CLI::App& evm, Run& run) {
     CLI::App* bench =
         evm.add_subcommand("bench", "Time the EVM on workloads whose results are checked first");
     auto a = std::make_shared<BenchArguments>();
-    bench->add_option("path", a->path, "Workload file, e.g. workloads/evm.json")->required();
+    bench->add_option("path", a->path, "Workload file, e.g. workloads/evm.json");
+    bench->add_flag("--worst-cases", a->worst_cases,
+                    "Programs that make each opcode as slow for its gas as we know how, at Osaka");
     bench->add_option("--npm", a->npm_directory, "node_modules folder for code given by reference")
         ->capture_default_str();
     bench->add_option("--filter", a->options.filter,
