@@ -3,6 +3,8 @@
 // cache.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -21,10 +23,25 @@ struct RunCheck {
     uint16_t room_bytes = 1024 * 32;  ///< the height may exceed need_bytes by at most this
 };
 
-/// Code that the interpreter can run: immutable and shareable between threads.
+/// Code that the interpreter can run; shareable between threads. Jump destinations are found at
+/// once. Run checks take several times as long, so they are only made for code that is used: work
+/// that a call does not pay for by its gas must not be had by calling large code once
+/// (evm/README.md, worst cases).
 class AnalyzedCode {
 public:
-    explicit AnalyzedCode(ByteView code);
+    /// Run checks are made after about `uses_until_fast` uses (see note_uses); 0 makes them at
+    /// once.
+    explicit AnalyzedCode(ByteView code, uint32_t uses_until_fast);
+    explicit AnalyzedCode(ByteView code)
+        : AnalyzedCode(code, default_uses_until_fast(code.size())) {}
+    ~AnalyzedCode() { delete[] runs_.load(std::memory_order_relaxed); }
+    AnalyzedCode(const AnalyzedCode&) = delete;
+    AnalyzedCode& operator=(const AnalyzedCode&) = delete;
+
+    /// As many as have used gas in the order of what the run checks cost in time.
+    static constexpr uint32_t default_uses_until_fast(size_t code_bytes) noexcept {
+        return static_cast<uint32_t>(16 + code_bytes / 4);
+    }
 
     /// The code without padding.
     ByteView bytes() const noexcept { return {padded_.data(), size_}; }
@@ -32,10 +49,6 @@ public:
     /// Followed by at least 33 zero bytes, so that the program counter and PUSH data may run past
     /// the end and meet STOP.
     const uint8_t* padded() const noexcept { return padded_.data(); }
-    /// By position: the check of the run that begins there. The run behind a JUMPDEST has paid for
-    /// it and stands at the position after it; at the JUMPDEST itself is a check that always holds.
-    /// Positions within a run have no meaning.
-    const RunCheck* runs() const noexcept { return runs_.data(); }
     bool is_jump_destination(uint64_t position) const noexcept {
         return position < size_ &&
                ((jump_destinations_[position / 64] >> (position % 64)) & 1) != 0;
@@ -43,12 +56,38 @@ public:
     /// The target when the code is an EIP-7702 delegation designator (0xef0100 || address).
     const std::optional<Address>& delegation() const noexcept { return delegation_; }
 
+    /// By position: the check of the run that begins there. The run behind a JUMPDEST has paid for
+    /// it and stands at the position after it; at the JUMPDEST itself is a check that always holds.
+    /// Positions within a run have no meaning. Null while they are not made.
+    const RunCheck* runs() const noexcept { return runs_.load(std::memory_order_acquire); }
+    /// Makes them where another thread has not.
+    const RunCheck* make_runs() const;
+    /// Counts uses, a taken jump as one; true when run checks are worth making.
+    bool note_uses(uint32_t count) const noexcept {
+        // A lost update among threads only makes the code fast a little later.
+        const uint32_t used = uses_.load(std::memory_order_relaxed) + count;
+        uses_.store(used, std::memory_order_relaxed);
+        return used >= uses_until_fast_;
+    }
+    /// Jumps to take before the next note_uses, at least one: few enough to meet the limit, seldom
+    /// enough not to cost much.
+    uint32_t jumps_until_note() const noexcept {
+        const uint32_t used = uses_.load(std::memory_order_relaxed);
+        return used >= uses_until_fast_ ? 1
+                                        : std::min(uses_until_fast_ - used, jumps_between_notes);
+    }
+
 private:
+    static constexpr uint32_t jumps_between_notes = 32;
+
     size_t size_;
+    uint32_t uses_until_fast_;
     Bytes padded_;
     std::vector<uint64_t> jump_destinations_;
-    std::vector<RunCheck> runs_;
     std::optional<Address> delegation_;
+    /// Set once, with release: who sees the pointer sees the checks.
+    mutable std::atomic<const RunCheck*> runs_{nullptr};
+    mutable std::atomic<uint32_t> uses_{0};
 };
 
 using AnalyzedCodePtr = std::shared_ptr<const AnalyzedCode>;
@@ -58,19 +97,47 @@ Bytes delegation_designator(const Address& target);
 /// The target of a designator; nothing for other code.
 std::optional<Address> parse_delegation(ByteView code) noexcept;
 
-/// Analyses by code hash, bounded by the bytes they take (ten for each of code), oldest evicted
-/// first. One per worker: not thread-safe.
+/// Code that workers share. Implementations are thread-safe.
+class SharedCode {
+public:
+    virtual ~SharedCode() = default;
+    /// Null when it is not there.
+    virtual AnalyzedCodePtr find(const Hash256& hash) = 0;
+    /// Keeps `code`, or gives what another thread has kept under this hash before.
+    virtual AnalyzedCodePtr add(const Hash256& hash, AnalyzedCodePtr code) = 0;
+};
+
+/// Analysed code by hash, bounded by the bytes it takes (ten for each of code), oldest evicted
+/// first. One per worker: not thread-safe. What it lacks it looks for in the shared code, if there
+/// is any.
 class CodeCache {
 public:
-    explicit CodeCache(size_t bytes_max = size_t{256} << 20) noexcept : bytes_max_(bytes_max) {}
+    static constexpr size_t default_bytes_max = size_t{256} << 20;
+    explicit CodeCache(size_t bytes_max = default_bytes_max) noexcept : bytes_max_(bytes_max) {}
 
     /// Code with this hash, analysed; asks `view` for the bytes on a miss.
     AnalyzedCodePtr get(const Hash256& hash, StateView& view);
+    /// Code with this hash if it is here.
+    AnalyzedCodePtr find(const Hash256& hash) const noexcept;
+    /// An analysis by this cache's rules that is not kept, of code that has no hash yet.
+    AnalyzedCodePtr analyze(ByteView code) const;
     size_t bytes() const noexcept { return bytes_; }
+
+    /// `shared` must outlive the cache; null for none.
+    void share(SharedCode* shared) noexcept { shared_ = shared; }
+    /// Fixes the uses after which code gets run checks, whatever its size; for tests.
+    void set_uses_until_fast(uint32_t uses) noexcept { uses_until_fast_ = uses; }
+
+    /// What an analysis takes in memory once it has run checks.
+    static size_t cost_bytes(const AnalyzedCode& code) noexcept {
+        return code.size() * (2 + sizeof(RunCheck));
+    }
 
 private:
     size_t bytes_max_;
     size_t bytes_ = 0;
+    SharedCode* shared_ = nullptr;
+    std::optional<uint32_t> uses_until_fast_;
     std::unordered_map<Hash256, AnalyzedCodePtr> entries_;
     std::deque<Hash256> order_;
 };

@@ -146,10 +146,10 @@ CallOutcome Evm::run_create(const Message& message) {
         s.debit(s.account(message.sender), message.value);
         s.credit(created, message.value);
     }
-    const AnalyzedCode init_code{message.input};
+    const AnalyzedCodePtr init_code = workspace_.codes.analyze(message.input);
     Message m = message;
     m.input = {};
-    CallOutcome r = run_code(m, init_code);
+    CallOutcome r = run_code(m, *init_code);
     if (r.status == Status::success) {
         const int64_t deposit = static_cast<int64_t>(r.output.size()) * gas::code_deposit_per_byte;
         if (rules_.at_least(Revision::london) && !r.output.empty() && r.output[0] == 0xef) {

@@ -38,7 +38,11 @@ struct Frame {
     /// changes to the checked one when a run check fails, so that the frame fails by exact rules.
     const Dispatch* dispatch = nullptr;
     const Dispatch* checked = nullptr;
-    const RunCheck* runs = nullptr;  ///< of the code, by position
+    const RunCheck* runs = nullptr;  ///< of the code, by position; null while it has none
+    /// Jumps that the checked table takes before it asks whether the code is worth run checks; 0
+    /// when it is not to ask.
+    uint32_t jumps_until_note = 0;
+    uint32_t jumps_noted = 0;  ///< what it counts down from
     const uint8_t* code_begin = nullptr;
     /// One below the first element: the stack is empty when sp == stack_base.
     U256* stack_base = nullptr;

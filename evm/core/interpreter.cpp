@@ -157,12 +157,25 @@ constexpr Dispatch make_tracing_table() {
 }
 constexpr Dispatch tracing_table = make_tracing_table();
 
+/// A call costs a hundred gas at least, a jump about ten.
+constexpr uint32_t uses_of_a_call = 8;
+
 }  // namespace
 
 namespace detail {
 
 int64_t unexecuted_gas(const Frame& f, const uint8_t* pc) noexcept {
     return unexecuted_gas(f.code->padded() + (pc - f.code_begin));
+}
+
+bool become_fast(Frame& f) {
+    if (!f.code->note_uses(f.jumps_noted)) {
+        f.jumps_noted = f.jumps_until_note = f.code->jumps_until_note();
+        return false;
+    }
+    f.runs = f.code->make_runs();
+    f.dispatch = &fast_tables[static_cast<size_t>(f.revision)];
+    return true;
 }
 
 int64_t grow_memory_slow(Frame* f, int64_t gas, uint64_t end) noexcept {
@@ -186,7 +199,15 @@ Status execute(Frame& frame, int64_t gas) {
     frame.code_begin = frame.code->padded();
     frame.runs = frame.code->runs();
     const uint8_t* pc = frame.code_begin;
-    if (!traced) {
+    if (!traced && frame.runs == nullptr) {
+        if (frame.code->note_uses(uses_of_a_call)) {
+            frame.runs = frame.code->make_runs();
+        } else {
+            frame.dispatch = frame.checked;
+            frame.jumps_noted = frame.jumps_until_note = frame.code->jumps_until_note();
+        }
+    }
+    if (frame.dispatch != frame.checked) {
         const RunCheck& first = frame.runs[0];
         if (first.need_bytes != 0 || gas < first.gas) {
             frame.dispatch = frame.checked;

@@ -125,6 +125,17 @@ const AnalyzedCode& TxState::code(TxAccount& a) {
     return *a.code;
 }
 
+ByteView TxState::code_bytes(TxAccount& a) {
+    if (a.code != nullptr) { return a.code->bytes(); }
+    if (a.raw_code == nullptr) {
+        const Hash256& hash = code_hash(a);
+        if (hash == empty_code_hash) { return {}; }
+        if ((a.code = codes_->find(hash)) != nullptr) { return a.code->bytes(); }
+        a.raw_code = view_->code(hash);
+    }
+    return *a.raw_code;
+}
+
 void TxState::set_code(TxAccount& a, ByteView new_code) {
     JournalEntry& e = journal_.emplace_back();
     e.kind = Undo::code;
@@ -133,7 +144,7 @@ void TxState::set_code(TxAccount& a, ByteView new_code) {
     e.code_hash = code_hash(a);
     e.code = a.code;
     if (a.code != nullptr) { pinned_code_.push_back(a.code); }
-    a.code = new_code.empty() ? empty_code() : std::make_shared<const AnalyzedCode>(new_code);
+    a.code = new_code.empty() ? empty_code() : codes_->analyze(new_code);
     a.code_hash = new_code.empty() ? empty_code_hash : kernels::keccak256(new_code);
     a.code_changed = true;
 }

@@ -35,6 +35,7 @@ struct TxAccount {
     uint64_t nonce = 0;
     Hash256 code_hash;
     AnalyzedCodePtr code;  ///< null until asked for
+    CodePtr raw_code;      ///< null until asked for; only while `code` is null
 
     U256 base_balance;  ///< what the view said, when balance_known
     U256 credit;
@@ -75,6 +76,9 @@ public:
     void set_nonce(TxAccount& a, uint64_t nonce);
     const Hash256& code_hash(TxAccount& a);
     const AnalyzedCode& code(TxAccount& a);
+    /// The code without an analysis, which looking at it does not pay for. Valid until the next
+    /// call of a member.
+    ByteView code_bytes(TxAccount& a);
     void set_code(TxAccount& a, ByteView code);
 
     /// Value read of the balance.

@@ -14,6 +14,7 @@
 #include "host/base/clock.hpp"
 #include "host/base/metrics.hpp"
 #include "host/base/ring.hpp"
+#include "host/sequencer/executor/shared_code.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/pool/pool.hpp"
 #include "kernels/offload/engine.hpp"
@@ -122,6 +123,8 @@ public:
         std::vector<AdmittedPtr> queued;
     };
     Result<PoolContent> pool_content();
+    /// The code that execution has analysed; thread-safe.
+    SharedCodeStore& shared_code() noexcept { return shared_code_; }
     void set_pool_observer(PoolObserver* observer) {
         pool_observer_ = observer;
     }  ///< before start()
@@ -191,6 +194,8 @@ private:
     std::function<void(const Error&)> on_fatal_;
     SystemClock clock_;
     PoolObserver* pool_observer_ = nullptr;
+
+    SharedCodeStore shared_code_;  // has locks of its own
 
     // Owned by mr-sequencer.
     CellTable cells_;

@@ -109,6 +109,10 @@ namespace millrace::evm::detail {
 /// Prepaid gas of the instructions from `pc` to the end of its run.
 int64_t unexecuted_gas(const Frame& f, const uint8_t* pc) noexcept;
 
+/// Counts the jumps that the frame has taken without run checks. True when the code has got run
+/// checks by now: the frame's table is the fast one from here on.
+bool become_fast(Frame& f);
+
 /// Limb by limb: a wide load right after limb stores waits for all of them to reach the cache, and
 /// the compiler would make this one if it saw through.
 [[gnu::always_inline]] inline void copy_word(U256* to, const U256* from) noexcept {

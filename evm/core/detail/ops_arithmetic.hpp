@@ -101,8 +101,8 @@ MILLRACE_INSTRUCTION(op_keccak256) {
         --sp;
         copy_word(sp, &h);
     } else {
-        const U256 h = to_u256(
-            kernels::keccak256(n == 0 ? ByteView{} : ByteView{f->memory + offset.low64(), n}));
+        const U256 h = to_u256(n == 0 ? kernels::keccak256_of_empty
+                                      : kernels::keccak256({f->memory + offset.low64(), n}));
         --sp;
         copy_word(sp, &h);
     }

@@ -110,7 +110,7 @@ MILLRACE_INSTRUCTION(op_extcodesize) {
     MILLRACE_ENTER_APART(1, 1, 0);
     TxAccount& a = f->state->account(to_address(*sp));
     MILLRACE_CHARGE(account_access_cost(f, a, gas::extcode(f->revision)));
-    *sp = U256{f->state->code(a).size()};
+    *sp = U256{f->state->code_bytes(a).size()};
     MILLRACE_NEXT_APART();
 }
 
@@ -121,7 +121,7 @@ MILLRACE_INSTRUCTION(op_extcodecopy) {
     TxAccount& a = f->state->account(to_address(sp[0]));
     MILLRACE_CHARGE(account_access_cost(f, a, gas::extcode(f->revision)));
     if (const uint64_t n = sp[-3].low64(); n != 0) {
-        copy_padded(f->memory + sp[-1].low64(), f->state->code(a).bytes(), sp[-2], n);
+        copy_padded(f->memory + sp[-1].low64(), f->state->code_bytes(a), sp[-2], n);
     }
     sp -= 4;
     MILLRACE_NEXT_APART();

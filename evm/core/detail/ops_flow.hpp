@@ -110,17 +110,24 @@ MILLRACE_INSTRUCTION(op_tstore) {
     MILLRACE_NEXT(1);
 }
 
+// Enters the run behind the JUMPDEST at `pc`, for a frame that has just become fast.
+MILLRACE_INSTRUCTION(op_enter_run) { MILLRACE_NEXT_RUN(pc + 1, pc + 1 - f->code_begin, pc); }
+
 // A valid destination: its JUMPDEST has no effect of its own, so the run behind it is entered at
 // once.
-#define MILLRACE_JUMP_TO(position)                                                      \
-    do {                                                                                \
-        if constexpr (checked) {                                                        \
-            const uint8_t* jump_pc = f->code_begin + (position);                        \
-            [[clang::musttail]] return table->op[*jump_pc](jump_pc, sp, gas, f, table); \
-        } else {                                                                        \
-            MILLRACE_NEXT_RUN(f->code_begin + (position) + 1, (position) + 1,           \
-                              f->code_begin + (position));                              \
-        }                                                                               \
+#define MILLRACE_JUMP_TO(position)                                                          \
+    do {                                                                                    \
+        if constexpr (checked) {                                                            \
+            const uint8_t* jump_pc = f->code_begin + (position);                            \
+            if (f->jumps_until_note != 0 && --f->jumps_until_note == 0 && become_fast(*f))  \
+                [[unlikely]] {                                                              \
+                [[clang::musttail]] return op_enter_run<false>(jump_pc, sp, gas, f, table); \
+            }                                                                               \
+            [[clang::musttail]] return table->op[*jump_pc](jump_pc, sp, gas, f, table);     \
+        } else {                                                                            \
+            MILLRACE_NEXT_RUN(f->code_begin + (position) + 1, (position) + 1,               \
+                              f->code_begin + (position));                                  \
+        }                                                                                   \
     } while (false)
 
 MILLRACE_INSTRUCTION(op_jump) {

@@ -22,7 +22,8 @@ SequencerNode::SequencerNode(const NodeApiOptions& options, const sequencer::Gen
       genesis_(genesis),
       precompiles_(precompiles),
       sequencer_(sequencer),
-      view_(view) {
+      view_(view),
+      code_(sequencer.shared_code()) {
     view_.add_observer(this);
     sequencer_.set_pool_observer(this);
 }
@@ -296,7 +297,7 @@ auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides&
     const evm::Rules rules = genesis_.spec.rules_at(env.number, env.timestamp);
     apply_overrides(env, overrides);
     SnapshotView view{*state, [this](uint64_t n) { return hash_of(n); }};
-    return f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap});
+    return f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap, &code_});
 }
 
 ApiResult<net::CallResult> SequencerNode::call(const net::CallRequest& request, const BlockRef& ref,

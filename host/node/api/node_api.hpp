@@ -126,6 +126,7 @@ private:
     const evm::PrecompileSet& precompiles_;
     sequencer::Sequencer& sequencer_;
     sequencer::ChainView& view_;
+    sequencer::SharedCodeReader code_;
     SystemClock clock_;
 
     std::mutex

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evm/core/chain_spec.hpp"
+#include "evm/core/code.hpp"
 #include "evm/core/message.hpp"
 #include "evm/core/precompile_set.hpp"
 #include "evm/core/state_view.hpp"
@@ -16,7 +17,8 @@ struct SimulationContext {
     const evm::Rules& rules;
     const evm::PrecompileSet& precompiles;
     evm::BlockEnvironment block;
-    uint64_t gas_cap = 0;  ///< most gas of one call
+    uint64_t gas_cap = 0;                    ///< most gas of one call
+    evm::SharedCode* shared_code = nullptr;  ///< analysed code to look into, or null
 };
 
 net::ApiResult<net::CallResult> simulate_call(const SimulationContext& context,

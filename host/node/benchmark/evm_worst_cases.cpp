@@ -181,17 +181,17 @@ void add_arithmetic(Cases& cases) {
 }
 
 void add_stack_and_flow(Cases& cases) {
-    for (const unsigned size : {0u, 1u, 8u, 9u, 20u, 32u}) {
+    for (unsigned size = 0; size <= 32; ++size) {
         const Bytes bytes(size, 0xa5);
         cases.loop("push" + std::to_string(size), {},
                    [&](Program& p) { p.push_bytes(bytes).op(pop); });
     }
-    for (const unsigned n : {1u, 8u, 16u}) {
-        const Body sixteen = [](Program& p) {
-            for (uint64_t i = 0; i < 17; ++i) { p.push(scrambled(i)); }
-        };
-        cases.loop("dup" + std::to_string(n), sixteen, [&](Program& p) { p.dup(n).op(pop); });
-        cases.loop("swap" + std::to_string(n), sixteen, [&](Program& p) { p.swap(n); });
+    const Body seventeen = [](Program& p) {
+        for (uint64_t i = 0; i < 17; ++i) { p.push(scrambled(i)); }
+    };
+    for (unsigned n = 1; n <= 16; ++n) {
+        cases.loop("dup" + std::to_string(n), seventeen, [&](Program& p) { p.dup(n).op(pop); });
+        cases.loop("swap" + std::to_string(n), seventeen, [&](Program& p) { p.swap(n); });
     }
     cases.loop("jumpdest", {}, [](Program& p) { p.op(jumpdest); });
     for (const Opcode o : {pc, msize, gas}) {

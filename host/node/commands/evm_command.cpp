@@ -90,6 +90,9 @@ CLI::App* add_fixture_command(CLI::App& evm, const char* name, const char* descr
     command->add_option("--filter", a->options.filter, "Only tests whose name contains this text");
     command->add_option("--fork", a->options.fork, "Only this fork or network, e.g. Prague");
     command->add_option("--threads", a->options.thread_count, "Worker threads (0: one per CPU)");
+    command->add_option(
+        "--uses-until-fast", a->options.uses_until_fast,
+        "Calls (8 each) and jumps after which code runs by run checks; default by size");
     command->add_option("--json", a->json_path,
                         "Write the result to this file as JSON; - for standard output");
     command->add_option("--require", a->required_percent, "Percent that must pass for exit code 0")

@@ -190,6 +190,9 @@ Result<ConformanceReport> run_fixtures(const std::string& path, const RunnerOpti
     auto work = [&](unsigned i) {
         // Tens of gigabytes of address space are reserved, not used; one workspace per thread.
         const auto workspace = std::make_unique<evm::Workspace>();
+        if (options.uses_until_fast) {
+            workspace->codes.set_uses_until_fast(*options.uses_until_fast);
+        }
         CaseSink& sink = sinks[i];
         for (size_t n = counters.next.fetch_add(1, std::memory_order_relaxed); n < files.size();
              n = counters.next.fetch_add(1, std::memory_order_relaxed)) {

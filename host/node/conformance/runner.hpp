@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,9 @@ struct RunnerOptions {
     std::string filter;         ///< runs only tests whose name holds this text
     std::string fork;           ///< runs only this fork or network when not empty
     bool trace = false;         ///< prints every instruction to standard error (one thread)
-    bool progress = false;      ///< shows progress on standard error
+    /// Uses after which code gets run checks (evm/core/code.hpp); by its size when absent.
+    std::optional<uint32_t> uses_until_fast;
+    bool progress = false;  ///< shows progress on standard error
 };
 
 struct CaseFailure {

@@ -29,12 +29,14 @@ size_t stored_bytes(const AdmittedTransaction& tx, const std::vector<evm::Log>& 
 }  // namespace
 
 BlockBuilder::BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet& precompiles,
-                           CellTable& cells)
+                           CellTable& cells, evm::SharedCode* shared_code)
     : spec_(spec),
       precompiles_(precompiles),
       cells_(cells),
       block_hash_function_([this](uint64_t number) { return block_hash(number); }),
-      view_(cells, block_hash_function_) {}
+      view_(cells, block_hash_function_) {
+    workspace_.codes.share(shared_code);
+}
 
 Hash256 BlockBuilder::block_hash(uint64_t number) const noexcept {
     for (auto it = block_hashes_.rbegin(); it != block_hashes_.rend(); ++it) {

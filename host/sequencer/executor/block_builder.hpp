@@ -17,9 +17,9 @@ namespace millrace::sequencer {
 /// results. One owning thread.
 class BlockBuilder {
 public:
-    /// The references outlive the builder.
+    /// The references, and `shared_code` where it is not null, outlive the builder.
     BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet& precompiles,
-                 CellTable& cells);
+                 CellTable& cells, evm::SharedCode* shared_code = nullptr);
 
     /// Opens a block and runs the opening system operations. No block may be open.
     /// Returns their net effect.

@@ -9,7 +9,7 @@
 namespace millrace::evm {
 namespace {
 
-AnalyzedCode analyze(std::string_view hex) { return AnalyzedCode{*from_hex(hex)}; }
+AnalyzedCode analyze(std::string_view hex) { return AnalyzedCode{*from_hex(hex), 0}; }
 
 TEST(RunCheck, AddsGasAndStackOfAStraightPiece) {
     // PUSH1 1, PUSH1 2, ADD, STOP
@@ -46,13 +46,14 @@ TEST(RunCheck, PushDataIsNoInstruction) {
 
 TEST(RunCheck, CanNeverHoldWhereTheStackCannotSuffice) {
     Bytes code(1025, 0x5f);  // PUSH0, once too often
-    const AnalyzedCode analyzed{code};
+    const AnalyzedCode analyzed{code, 0};
     EXPECT_EQ(analyzed.runs()[0].need_bytes, 0xffffu);
 }
 
 /// Every amount of gas up to `gas_max` gives the status and rest that executing instruction by
-/// instruction gives; a tracer forces the latter.
-void expect_exact(std::string_view hex, int64_t gas_max) {
+/// instruction gives; a tracer forces the latter. `uses_until_fast` says when the code gets run
+/// checks: a call counts as 8 uses, a jump as one.
+void expect_exact(std::string_view hex, int64_t gas_max, uint32_t uses_until_fast) {
     class Silent final : public Tracer {
         void on_instruction(const Frame&, uint64_t, uint8_t, int64_t,
                             std::span<const U256>) override {}
@@ -71,6 +72,8 @@ void expect_exact(std::string_view hex, int64_t gas_max) {
             const Rules rules = ethereum_rules(Revision::osaka);
             const BlockEnvironment block;
             const TransactionEnvironment transaction;
+            workspace.codes = CodeCache{};
+            workspace.codes.set_uses_until_fast(uses_until_fast);
             workspace.state.begin(state, rules, workspace.codes, precompiles);
             Evm evm{workspace, rules, precompiles, block, transaction};
             Silent silent;
@@ -84,6 +87,13 @@ void expect_exact(std::string_view hex, int64_t gas_max) {
         ASSERT_EQ(outcomes[0].status, outcomes[1].status) << hex << " with gas " << gas;
         ASSERT_EQ(outcomes[0].gas_left, outcomes[1].gas_left) << hex << " with gas " << gas;
         ASSERT_EQ(outputs[0], outputs[1]) << hex << " with gas " << gas;
+    }
+}
+
+void expect_exact(std::string_view hex, int64_t gas_max) {
+    for (const uint32_t uses : {0u, 9u, 10u, 11u, 100u, ~0u}) {
+        SCOPED_TRACE("uses until fast: " + std::to_string(uses));
+        expect_exact(hex, gas_max, uses);
     }
 }
 
@@ -102,6 +112,28 @@ TEST(RunCheck, GasIsSeenExactlyBetweenRuns) {
 TEST(RunCheck, UnderflowComesBeforeTheGasOfWhatFollows) {
     // PUSH1 1, ADD (underflow), then expensive instructions
     expect_exact("600101610400516104005100", 300);
+}
+
+TEST(RunCheck, AreMadeForCodeThatIsUsed) {
+    const AnalyzedCode code{*from_hex("5b600056"), 20};
+    EXPECT_EQ(code.runs(), nullptr);
+    EXPECT_FALSE(code.note_uses(8));
+    EXPECT_EQ(code.jumps_until_note(), 12u);
+    EXPECT_FALSE(code.note_uses(11));
+    EXPECT_EQ(code.jumps_until_note(), 1u);
+    EXPECT_TRUE(code.note_uses(1));
+    const RunCheck* made = code.make_runs();
+    ASSERT_NE(made, nullptr);
+    EXPECT_EQ(code.runs(), made);
+    EXPECT_EQ(code.make_runs(), made) << "once";
+}
+
+TEST(RunCheck, AFrameBecomesFastInTheMiddleOfALoop) {
+    // 40 rounds: JUMPDEST, PUSH1 1, ADD, DUP1, PUSH1 40, GT, PUSH1 2, JUMPI, then GAS to memory
+    // and RETURN; the loop's jump is where the frame changes over.
+    expect_exact("60005b600101806028116002575a60005260206000f3", 1'800);
+    // Into a JUMPDEST whose run fails for want of stack: POP POP POP.
+    expect_exact("60045b600190038060025700", 500);
 }
 
 TEST(RunCheck, LoopsEndByGasAtTheSamePlace) {

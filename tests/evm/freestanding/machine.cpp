@@ -98,6 +98,12 @@ uint64_t __atomic_load_8(const volatile void* p, int) {
 void __atomic_store_8(volatile void* p, uint64_t v, int) {
     *static_cast<volatile uint64_t*>(p) = v;
 }
+uint32_t __atomic_load_4(const volatile void* p, int) {
+    return *static_cast<const volatile uint32_t*>(p);
+}
+void __atomic_store_4(volatile void* p, uint32_t v, int) {
+    *static_cast<volatile uint32_t*>(p) = v;
+}
 bool __atomic_compare_exchange_8(volatile void* p, void* expected, uint64_t desired, bool, int,
                                  int) {
     auto* const at = static_cast<volatile uint64_t*>(p);

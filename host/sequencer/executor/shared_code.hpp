@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the analysed code that all workers of a node share.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <mutex>
+#include <unordered_map>
+
+#include "evm/core/code.hpp"
+
+namespace millrace::sequencer {
+
+/// Bounded by the bytes of the analyses; among those not asked for since the hand last passed them
+/// the oldest goes first (second chance). Thread-safe: a lock for each of 16 shards, held for a
+/// look into a table.
+class SharedCodeStore final : public evm::SharedCode {
+public:
+    explicit SharedCodeStore(size_t bytes_max = evm::CodeCache::default_bytes_max) noexcept
+        : shard_bytes_max_(bytes_max / shard_count) {}
+
+    evm::AnalyzedCodePtr find(const Hash256& hash) override;
+    evm::AnalyzedCodePtr add(const Hash256& hash, evm::AnalyzedCodePtr code) override;
+    /// What is kept, in bytes; never more than bytes_max, but for one entry in each shard.
+    size_t bytes() const;
+
+private:
+    static constexpr size_t shard_count = 16;
+
+    struct Entry {
+        evm::AnalyzedCodePtr code;
+        bool asked_for = false;
+    };
+    struct Shard {
+        mutable std::mutex mutex;  // guards the rest
+        std::unordered_map<Hash256, Entry> entries;
+        std::deque<Hash256> order;
+        size_t bytes = 0;
+    };
+    Shard& shard_of(const Hash256& hash) noexcept { return shards_[hash[0] % shard_count]; }
+
+    size_t shard_bytes_max_;
+    std::array<Shard, shard_count> shards_;
+};
+
+/// For callers that must not fill the store, as those of eth_call with any code they like.
+class SharedCodeReader final : public evm::SharedCode {
+public:
+    explicit SharedCodeReader(SharedCodeStore& store) noexcept : store_(store) {}
+    evm::AnalyzedCodePtr find(const Hash256& hash) override { return store_.find(hash); }
+    evm::AnalyzedCodePtr add(const Hash256&, evm::AnalyzedCodePtr code) override { return code; }
+
+private:
+    SharedCodeStore& store_;
+};
+
+}  // namespace millrace::sequencer
