@@ -69,6 +69,26 @@ public:
         return hash;
     }
 
+    /// Every fault of a block that import() refused; its first one too.
+    std::vector<evm::BlockFault> faults_of(ByteView raw) {
+        const auto block = evm::decode_block_parts(raw);
+        if (!block) { return {block.error()}; }
+        const auto parent = blocks_.find(block->header.parent_hash);
+        if (parent == blocks_.end()) { return {}; }
+        move_state_to(block->header.parent_hash);
+        const evm::Rules rules = rules_of(block->header, parent->second);
+        evm::StateOverlay changes{state_.get()};
+        auto faults = evm::block_faults(*block, raw.size(), parent->second.block.header,
+                                        signers_of(*block, rules), changes, execution(rules));
+        if (commitment_.touched()) { commitment_.reset(*state_); }
+        if (has_ommers_to_check(*block, rules)) {
+            auto more =
+                evm::ommer_faults(*block, ancestors_of(block->header.parent_hash), network_.spec);
+            faults.insert(faults.end(), more.begin(), more.end());
+        }
+        return faults;
+    }
+
     /// The state after the head.
     const evm::StateOverlay& head_state() {
         move_state_to(head_);
@@ -102,18 +122,16 @@ private:
     /// Runs the block over the state of its parent, which becomes the state after it.
     std::optional<evm::BlockFault> execute(const evm::Block& block, const Hash256& hash,
                                            size_t encoded_bytes) {
-        static const evm::StandardPrecompiles precompiles;
         const evm::BlockHeader& h = block.header;
         const KnownBlock& parent = blocks_.at(h.parent_hash);
-        const evm::Rules rules = network_.rules_at(h.number, h.timestamp, parent.total_difficulty);
-        if (!block.ommers.empty() && !rules.at_least(evm::Revision::paris)) {
+        const evm::Rules rules = rules_of(h, parent);
+        if (has_ommers_to_check(block, rules)) {
             const auto ancestors = ancestors_of(h.parent_hash);
             if (auto f = evm::validate_ommers(block, ancestors, network_.spec)) { return f; }
         }
-        const auto signers = recover_signers(block, rules.at_least(evm::Revision::homestead));
         evm::StateOverlay changes{state_.get()};
-        auto result = evm::apply_block(block, encoded_bytes, parent.block.header, signers, changes,
-                                       {rules, precompiles, workspace_, &commitment_});
+        auto result = evm::apply_block(block, encoded_bytes, parent.block.header,
+                                       signers_of(block, rules), changes, execution(rules));
         if (!result) {
             if (commitment_.touched()) { commitment_.reset(*state_); }
             return std::move(result).error();
@@ -123,6 +141,25 @@ private:
         state_->set_block_hash(h.number, hash);
         state_at_ = hash;
         return std::nullopt;
+    }
+
+    evm::Rules rules_of(const evm::BlockHeader& h, const KnownBlock& parent) const {
+        return network_.rules_at(h.number, h.timestamp, parent.total_difficulty);
+    }
+
+    static std::vector<evm::RecoveredSigners> signers_of(const evm::Block& block,
+                                                         const evm::Rules& rules) {
+        return recover_signers(block, rules.at_least(evm::Revision::homestead));
+    }
+
+    /// `rules` must outlive what is made with this.
+    evm::BlockExecution execution(const evm::Rules& rules) {
+        static const evm::StandardPrecompiles precompiles;
+        return {rules, precompiles, workspace_, &commitment_};
+    }
+
+    static bool has_ommers_to_check(const evm::Block& block, const evm::Rules& rules) {
+        return !block.ommers.empty() && !rules.at_least(evm::Revision::paris);
     }
 
     std::vector<evm::Ancestor> ancestors_of(const Hash256& parent) const {
@@ -240,8 +277,13 @@ Result<Outcome> check_block(const json::value& entry, const std::string& where, 
     if (expected->empty()) { return std::nullopt; }
     switch (match_reason(*expected, imported.error())) {
         case ReasonMatch::same: return std::nullopt;
-        case ReasonMatch::unknown_name: sink.unknown_reason(*expected); [[fallthrough]];
-        case ReasonMatch::different: break;
+        case ReasonMatch::unknown_name: sink.unknown_reason(*expected); break;
+        case ReasonMatch::different:
+            // A block may be wrong in several ways; which is found first is no rule of consensus.
+            for (const evm::BlockFault& fault : chain.faults_of(*bytes)) {
+                if (match_reason(*expected, fault) == ReasonMatch::same) { return std::nullopt; }
+            }
+            break;
     }
     return CaseDifference{where + ": the block was refused for another reason", *expected,
                           imported.error().text()};

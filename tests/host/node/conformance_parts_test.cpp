@@ -62,6 +62,17 @@ TEST(Reasons, TheTypeOfTheTransactionCounts) {
 TEST(Reasons, OldNamesAreKnown) {
     EXPECT_EQ(match_reason("TR_NoFunds", fault(TxError::insufficient_funds)), ReasonMatch::same);
     EXPECT_EQ(match_reason("TR_NoFunds", fault(TxError::nonce_max)), ReasonMatch::different);
+    EXPECT_EQ(match_reason("InvalidNumber", fault(BlockError::number_invalid)), ReasonMatch::same);
+    EXPECT_EQ(match_reason("InvalidNumber", fault(BlockError::difficulty_mismatch)),
+              ReasonMatch::different);
+}
+
+TEST(Reasons, WhatIsSaidOfAHeaderHoldsForTheHeaderOfAnOmmer) {
+    BlockFault f = fault(BlockError::ommer_header_invalid);
+    f.ommer_error = BlockError::number_invalid;
+    EXPECT_EQ(match_reason("BlockException.INVALID_BLOCK_NUMBER", f), ReasonMatch::same);
+    EXPECT_EQ(match_reason("BlockException.INVALID_DIFFICULTY", f), ReasonMatch::different);
+    EXPECT_EQ(match_reason("BlockException.UNCLE_PARENT_INCORRECT", f), ReasonMatch::same);
 }
 
 TEST(Faults, HaveStableNames) {
@@ -97,6 +108,28 @@ TEST(Networks, ATransitionHappensAtItsBlockOrTime) {
     ASSERT_TRUE(by_difficulty.has_value());
     EXPECT_EQ(by_difficulty->rules_at(9, 9, U256{0xbffff}).revision, Revision::london);
     EXPECT_EQ(by_difficulty->rules_at(1, 1, U256{0xc0000}).revision, Revision::paris);
+}
+
+TEST(Networks, ForksThatAreNoForksOfTheEvmAreKnown) {
+    const auto dao = read_network("HomesteadToDaoAt5", nullptr);
+    ASSERT_TRUE(dao.has_value());
+    EXPECT_EQ(dao->rules_at(4, 0, {}).dao_fork, evm::DaoFork::none);
+    EXPECT_EQ(dao->rules_at(5, 0, {}).dao_fork, evm::DaoFork::moved);
+    EXPECT_EQ(dao->rules_at(5, 0, {}).revision, Revision::homestead);
+    const auto delay = [](const char* name) {
+        const auto n = read_network(name, nullptr);
+        return n ? n->rules_at(0, 0, {}).difficulty_bomb_delay : 0;
+    };
+    EXPECT_EQ(delay("Istanbul"), 5'000'000u);
+    EXPECT_EQ(delay("MuirGlacier"), 9'000'000u);
+    EXPECT_EQ(delay("London"), 9'700'000u);
+    EXPECT_EQ(delay("ArrowGlacier"), 10'700'000u);
+    EXPECT_EQ(delay("GrayGlacier"), 11'400'000u);
+    const auto transition = read_network("LondonToArrowGlacierAt9", nullptr);
+    ASSERT_TRUE(transition.has_value());
+    EXPECT_EQ(transition->rules_at(8, 0, {}).difficulty_bomb_delay, 9'700'000u);
+    EXPECT_EQ(transition->rules_at(9, 0, {}).difficulty_bomb_delay, 10'700'000u);
+    EXPECT_EQ(transition->rules_at(9, 0, {}).revision, Revision::london);
 }
 
 TEST(Networks, BlobSchedulesComeFromTheConfiguration) {
@@ -151,6 +184,15 @@ std::string expected_root() {
          {address_literal("0x00000000000000000000000000000000000000cc"), {0, U256{210'000}}}}));
 }
 
+/// The root when the transaction was refused.
+std::string root_of_pre(bool with_coinbase = false) {
+    test::PlainState state = {{test::sender_address(), {0, U256{1'000'000'000'000'000'000}}}};
+    if (with_coinbase) {
+        state[address_literal("0x00000000000000000000000000000000000000cc")] = {};
+    }
+    return to_hex(test::root_of(state));
+}
+
 ConformanceReport run_state_text(const std::string& text) {
     const test::ScratchFolder folder("state_test_text");
     const auto report = run_state_tests(folder.write("fixture.json", text), {});
@@ -180,11 +222,42 @@ TEST(StateTestRunner, ReportsAnAcceptedInvalidTransaction) {
     EXPECT_THAT(r.failures[0].reason, HasSubstr("an invalid transaction was accepted"));
 }
 
+TEST(StateTestRunner, AReasonThatComesLaterIsFoundAsWell) {
+    // The nonce is wrong, and the gas below the intrinsic one, which is looked at first.
+    std::string text = state_test_text(root_of_pre(), R"(, "expectException": "TR_NonceTooHigh")");
+    const auto put = [&](const std::string& from, const std::string& to) {
+        text.replace(text.find(from), from.size(), to);
+    };
+    put(R"("nonce": "0x0", "secretKey")", R"("nonce": "0x1", "secretKey")");
+    put(R"(["0x5208", "0x5300"])", R"(["0x5207"])");
+    const ConformanceReport r = run_state_text(text);
+    EXPECT_EQ(r.passed, 1u) << summary_text(r, "state tests");
+    put("TR_NonceTooHigh", "TR_NonceTooLow");
+    EXPECT_EQ(run_state_text(text).passed, 0u);
+}
+
+TEST(StateTestRunner, ARefusedTransactionMayLeaveTheRewardOfNothing) {
+    const std::string refused = R"(, "expectException": "TR_NonceTooHigh")";
+    const auto run = [&](const std::string& fork, const std::string& root) {
+        std::string text = state_test_text(root, refused);
+        text.replace(text.find("Istanbul"), 8, fork);
+        const std::string nonce = R"("nonce": "0x0", "secretKey")";
+        text.replace(text.find(nonce), nonce.size(), R"("nonce": "0x1", "secretKey")");
+        return run_state_text(text).passed;
+    };
+    EXPECT_EQ(run("Frontier", root_of_pre()), 1u);
+    EXPECT_EQ(run("Frontier", root_of_pre(true)), 1u);
+    EXPECT_EQ(run("EIP150", root_of_pre(true)), 1u);
+    EXPECT_EQ(run("EIP158", root_of_pre(true)), 0u);
+    EXPECT_EQ(run("EIP158", root_of_pre()), 1u);
+    EXPECT_EQ(run("Frontier", expected_root()), 0u);
+}
+
 TEST(StateTestRunner, NamesTheFieldOfAMalformedTest) {
     for (const auto& [text, part] : std::initializer_list<std::pair<std::string, std::string>>{
              {R"({"a": {"post": {"Istanbul": [{}]}}})", "pre is missing"},
              {R"({"a": {"post": {"Istanbul": 1}}})", "post.Istanbul: expected a list"},
-             {R"({"a": {"post": {"Nowhere": [{}]}}})", "unknown fork 'Nowhere'"},
+             {R"({"a": {"post": {"Nowhere": [{}]}}})", "unknown network 'Nowhere'"},
              {R"({"a": {}})", "post is missing"},
              {state_test_text("0xno", ""), "hash"},
              {state_test_text(expected_root(), R"(, "txbytes": "0x1")"), "txbytes"}}) {
