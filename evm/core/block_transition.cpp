@@ -507,6 +507,7 @@ std::string_view to_string(BlockError error) noexcept {
         case BlockError::difficulty_mismatch: return "difficulty_mismatch";
         case BlockError::difficulty_not_zero: return "difficulty_not_zero";
         case BlockError::nonce_not_zero: return "nonce_not_zero";
+        case BlockError::seal_invalid: return "seal_invalid";
         case BlockError::base_fee_mismatch: return "base_fee_mismatch";
         case BlockError::excess_blob_gas_mismatch: return "excess_blob_gas_mismatch";
         case BlockError::transactions_root_mismatch: return "transactions_root_mismatch";

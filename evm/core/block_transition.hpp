@@ -42,6 +42,7 @@ enum class BlockError : uint8_t {
     difficulty_mismatch,
     difficulty_not_zero,
     nonce_not_zero,
+    seal_invalid,  ///< proof of work; for callers that check it, nothing here does
     base_fee_mismatch,
     excess_blob_gas_mismatch,
     // The body is not the one of the header, or is not allowed.
@@ -101,7 +102,7 @@ BlockFault malformed_transaction(ByteView raw, const Error& error);
 U256 next_difficulty(const Rules& rules, const BlockHeader& parent, uint64_t timestamp) noexcept;
 
 /// The checks of a header that need only its parent; the first fault. `rules` are those of
-/// `header`. The proof of work itself is not checked.
+/// `header`. The proof of work itself is not checked (seal_invalid).
 std::optional<BlockFault> validate_header(const BlockHeader& header, const BlockHeader& parent,
                                           const Rules& rules);
 

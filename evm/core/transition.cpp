@@ -210,6 +210,7 @@ std::vector<TxError> transaction_faults(const Transaction& tx, const Address& se
     }
     const auto cost =
         cost_of(tx, effective_gas_price(tx, block.base_fee_per_gas), block.blob_base_fee);
+    add(!cost, TxError::fee_overflow);
     add(!cost || !view.balance_at_least(sender, cost->required), TxError::insufficient_funds);
     return out;
 }

@@ -12,6 +12,7 @@
 #include "evm/precompiles/standard.hpp"
 #include "host/base/hex.hpp"
 #include "host/base/rlp.hpp"
+#include "host/node/conformance/ethash.hpp"
 #include "host/node/conformance/fixture.hpp"
 #include "host/node/conformance/network.hpp"
 #include "host/node/conformance/reasons.hpp"
@@ -30,8 +31,9 @@ struct KnownBlock {
 /// A chain of a fixture: every valid block, and the state after one of them.
 class TestChain {
 public:
-    TestChain(Network network, evm::Workspace& workspace)
-        : network_(std::move(network)), workspace_(workspace) {}
+    /// With `proof_of_work` blocks before the merge must have done theirs.
+    TestChain(Network network, bool proof_of_work, evm::Workspace& workspace)
+        : network_(std::move(network)), proof_of_work_(proof_of_work), workspace_(workspace) {}
 
     /// Takes the first block; its state comes from `pre`, which must outlive the chain.
     Result<void> begin(const evm::BlockHeader& header, const json::value& pre) {
@@ -64,6 +66,11 @@ public:
         move_state_to(block.header.parent_hash);
         const U256 total = parent->second.total_difficulty + block.header.difficulty;
         if (auto fault = execute(block, hash, raw.size())) { return std::unexpected(*fault); }
+        // Last, so that it hides no other fault.
+        if (auto fault = check_seals(block, rules_of(block.header, parent->second))) {
+            state_at_ = Hash256{};  // the state is made anew from the genesis when it is needed
+            return std::unexpected(*fault);
+        }
         choose_head(hash, block.header, total);
         blocks_[hash] = {std::move(block), raw.size(), total};
         return hash;
@@ -81,6 +88,7 @@ public:
         auto faults = evm::block_faults(*block, raw.size(), parent->second.block.header,
                                         signers_of(*block, rules), changes, execution(rules));
         if (commitment_.touched()) { commitment_.reset(*state_); }
+        if (auto f = check_seals(*block, rules)) { faults.push_back(*std::move(f)); }
         if (has_ommers_to_check(*block, rules)) {
             auto more =
                 evm::ommer_faults(*block, ancestors_of(block->header.parent_hash), network_.spec);
@@ -162,6 +170,22 @@ private:
         return !block.ommers.empty() && !rules.at_least(evm::Revision::paris);
     }
 
+    /// The proofs of work of the block and of its ommers.
+    std::optional<evm::BlockFault> check_seals(const evm::Block& block,
+                                               const evm::Rules& rules) const {
+        if (!proof_of_work_ || rules.at_least(evm::Revision::paris)) { return std::nullopt; }
+        evm::BlockFault fault;
+        fault.error = evm::BlockError::seal_invalid;
+        if (!seal_is_valid(block.header)) { return fault; }
+        for (size_t i = 0; i < block.ommers.size(); ++i) {
+            if (seal_is_valid(block.ommers[i])) { continue; }
+            fault.ommer_error = std::exchange(fault.error, evm::BlockError::ommer_header_invalid);
+            fault.index = i;
+            return fault;
+        }
+        return std::nullopt;
+    }
+
     std::vector<evm::Ancestor> ancestors_of(const Hash256& parent) const {
         std::vector<evm::Ancestor> out;
         Hash256 hash = parent;
@@ -186,6 +210,7 @@ private:
     }
 
     Network network_;
+    bool proof_of_work_;
     evm::Workspace& workspace_;
     const json::value* pre_ = nullptr;
     std::unordered_map<Hash256, KnownBlock> blocks_;
@@ -313,7 +338,10 @@ Result<Outcome> run_case(const json::value& test, const std::string& network,
     MILLRACE_TRY(Network rules, read_network(network, find(test, "config")));
     MILLRACE_TRY(const auto* blocks, member(test, "blocks", ""));
     if (!blocks->is_array()) { return fail(ErrorCode::invalid_input, "blocks: expected a list"); }
-    TestChain chain(std::move(rules), workspace);
+    // "NoProof" and fixtures without the field have made-up seals.
+    const json::value* engine = find(test, "sealEngine");
+    const bool proof_of_work = engine != nullptr && *engine == "Ethash";
+    TestChain chain(std::move(rules), proof_of_work, workspace);
     MILLRACE_TRY(Outcome genesis, check_genesis(test, chain));
     if (genesis) { return genesis; }
     size_t index = 0;

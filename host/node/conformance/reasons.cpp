@@ -202,6 +202,7 @@ constexpr Meaning legacy_meanings[] = {
     transaction("TooMuchGasUsed", TxError::gas_limit_exceeds_block),
     {"ExtraDataTooBig", BlockError::extra_data_too_long},
     {"ExtraDataIncorrectDAO", BlockError::extra_data_not_dao},
+    {"InvalidBlockNonce", BlockError::seal_invalid},
     {"InvalidDifficulty", BlockError::difficulty_mismatch},
     {"InvalidDifficulty", BlockError::difficulty_not_zero},
     {"PostParisDifficultyIsNot0", BlockError::difficulty_not_zero},

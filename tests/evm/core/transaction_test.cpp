@@ -110,6 +110,8 @@ TEST_F(TransactionTest, EveryWayToBeInvalid) {
     tx = dynamic(0, 0);
     tx.max_fee_per_gas = U256::max();
     EXPECT_EQ(error(tx), TxError::insufficient_funds) << "more than 256 bits";
+    EXPECT_THAT(faults(tx), testing::UnorderedElementsAre(TxError::insufficient_funds,
+                                                          TxError::fee_overflow));
     tx = m_.transaction();
     tx.to.reset();
     tx.data = Bytes(2 * 0x6000 + 1);

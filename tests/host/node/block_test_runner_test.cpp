@@ -359,6 +359,19 @@ TEST(BlockTestRunner, KeepsASideChainApart) {
     EXPECT_TRUE(passes(c.with({c.sibling, c.first, c.second})));
 }
 
+TEST(BlockTestRunner, ProofOfWorkIsCheckedWhereTheFixtureHasIt) {
+    const OmmerChain c;
+    ChainFixture f = c.fixture;
+    f.seal_engine = "Ethash";
+    f.add_invalid(c.first, "InvalidBlockNonce");
+    f.add_invalid(c.sibling, "InvalidBlockNonce");
+    f.last_hash = evm::header_hash(f.genesis);
+    f.post.clear();
+    EXPECT_TRUE(passes(f));
+    f.seal_engine = "NoProof";
+    EXPECT_THAT(only_failure(run_text(f.text())), HasSubstr("an invalid block was accepted"));
+}
+
 TEST(BlockTestRunner, RefusesWrongOmmersForTheirReason) {
     const OmmerChain c;
     auto refuses = [&](const std::vector<BlockHeader>& ommers, const std::string& reason) {
