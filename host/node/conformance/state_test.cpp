@@ -13,11 +13,11 @@
 #include "evm/core/transition.hpp"
 #include "evm/precompiles/standard.hpp"
 #include "host/base/hex.hpp"
+#include "host/node/conformance/case_transaction.hpp"
 #include "host/node/conformance/fixture.hpp"
 #include "host/node/conformance/network.hpp"
 #include "host/node/conformance/reasons.hpp"
 #include "kernels/keccak/keccak.hpp"
-#include "kernels/secp256k1/recover.hpp"
 
 namespace millrace::node {
 namespace {
@@ -99,101 +99,6 @@ Result<evm::BlockEnvironment> read_environment(const json::value& env, const evm
     return e;
 }
 
-/// A transaction as a case gives it, or why its bytes are none.
-struct CaseTransaction {
-    std::optional<evm::Transaction> transaction;
-    std::optional<Address> sender;
-    evm::BlockFault fault;  ///< without a transaction
-};
-
-/// Element `indexes.which` of the list `transaction.field`.
-Result<const json::value*> chosen(const json::value& transaction, const json::value& indexes,
-                                  std::string_view field, std::string_view which) {
-    MILLRACE_TRY(const auto* list, member(transaction, field, "transaction"));
-    MILLRACE_TRY(const auto* index_value, member(indexes, which, "indexes"));
-    MILLRACE_TRY(const uint64_t index, json_u64(*index_value, "indexes." + std::string(which)));
-    const auto* items = list->if_array();
-    if (items == nullptr || index >= items->size()) {
-        return fail(ErrorCode::invalid_input, "transaction." + std::string(field) +
-                                                  " has no element " + std::to_string(index));
-    }
-    return &(*items)[index];
-}
-
-Result<evm::AccessList> read_access_list(const json::value& v) {
-    constexpr std::string_view where = "transaction.accessLists";
-    evm::AccessList out;
-    if (v.is_null()) { return out; }
-    if (!v.is_array()) {
-        return fail(ErrorCode::invalid_input, std::string(where) + ": expected a list");
-    }
-    for (const json::value& item : v.get_array()) {
-        evm::AccessListEntry& entry = out.emplace_back();
-        MILLRACE_TRY(const auto* address, member(item, "address", where));
-        MILLRACE_TRY(entry.address, json_address(*address, where));
-        MILLRACE_TRY(const auto* keys, member(item, "storageKeys", where));
-        if (!keys->is_array()) {
-            return fail(ErrorCode::invalid_input, std::string(where) + ": expected a list of keys");
-        }
-        for (const json::value& key : keys->get_array()) {
-            MILLRACE_TRY(const Hash256 hash, json_hash(key, where));
-            entry.storage_keys.push_back(hash);
-        }
-    }
-    return out;
-}
-
-/// Fixtures from before `txbytes` give a transaction as ranges of values and three indexes.
-Result<CaseTransaction> assemble_transaction(const json::value& test, const json::value& post) {
-    MILLRACE_TRY(const auto* t, member(test, "transaction", ""));
-    MILLRACE_TRY(const auto* indexes, member(post, "indexes", ""));
-    evm::Transaction tx;
-    MILLRACE_TRY(const auto* nonce, member(*t, "nonce", "transaction"));
-    MILLRACE_TRY(tx.nonce, json_u64(*nonce, "transaction.nonce"));
-    MILLRACE_TRY(const auto* gas, chosen(*t, *indexes, "gasLimit", "gas"));
-    MILLRACE_TRY(tx.gas_limit, json_u64(*gas, "transaction.gasLimit"));
-    MILLRACE_TRY(const auto* value, chosen(*t, *indexes, "value", "value"));
-    MILLRACE_TRY(tx.value, json_u256(*value, "transaction.value"));
-    MILLRACE_TRY(const auto* data, chosen(*t, *indexes, "data", "data"));
-    MILLRACE_TRY(tx.data, json_bytes(*data, "transaction.data"));
-    MILLRACE_TRY(const auto* to, member(*t, "to", "transaction"));
-    if (const auto* text = to->if_string(); text != nullptr && text->size() > 2) {
-        MILLRACE_TRY(tx.to, json_address(*to, "transaction.to"));
-    }
-    if (find(*t, "accessLists") != nullptr) {
-        MILLRACE_TRY(const auto* list, chosen(*t, *indexes, "accessLists", "data"));
-        if (!list->is_null()) { tx.type = evm::TxType::access_list; }
-        MILLRACE_TRY(tx.access_list, read_access_list(*list));
-    }
-    if (const auto* price = find(*t, "gasPrice")) {
-        MILLRACE_TRY(tx.max_fee_per_gas, json_u256(*price, "transaction.gasPrice"));
-        tx.max_priority_fee_per_gas = tx.max_fee_per_gas;
-    } else {
-        tx.type = evm::TxType::dynamic_fee;
-        MILLRACE_TRY(const auto* cap, member(*t, "maxFeePerGas", "transaction"));
-        MILLRACE_TRY(tx.max_fee_per_gas, json_u256(*cap, "transaction.maxFeePerGas"));
-        MILLRACE_TRY(const auto* tip, member(*t, "maxPriorityFeePerGas", "transaction"));
-        MILLRACE_TRY(tx.max_priority_fee_per_gas,
-                     json_u256(*tip, "transaction.maxPriorityFeePerGas"));
-    }
-    MILLRACE_TRY(const auto* secret, member(*t, "secretKey", "transaction"));
-    MILLRACE_TRY(const Hash256 key, json_hash(*secret, "transaction.secretKey"));
-    const auto sender = kernels::address_of_secret_key(key);
-    if (!sender) { return fail(ErrorCode::invalid_input, "transaction.secretKey: not a key"); }
-    return CaseTransaction{std::move(tx), sender, {}};
-}
-
-Result<CaseTransaction> read_transaction(const json::value& test, const json::value& post,
-                                         const evm::Rules& rules) {
-    const auto* raw = find(post, "txbytes");
-    if (raw == nullptr) { return assemble_transaction(test, post); }
-    MILLRACE_TRY(const Bytes bytes, json_bytes(*raw, "txbytes"));
-    auto tx = evm::decode_transaction(bytes);
-    if (!tx) { return CaseTransaction{{}, {}, evm::malformed_transaction(bytes, tx.error())}; }
-    const auto sender = recover_sender(*tx, rules.at_least(evm::Revision::homestead));
-    return CaseTransaction{*std::move(tx), sender, {}};
-}
-
 evm::BlockFault transaction_fault(evm::TxError error, evm::TxType type) {
     evm::BlockFault f;
     f.error = evm::BlockError::transaction_invalid;
@@ -254,7 +159,7 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
     MILLRACE_TRY(const evm::BlockEnvironment block, read_environment(*env, rules));
     MILLRACE_TRY(const Hash256 expected_root, json_hash(*hash, "hash"));
     MILLRACE_TRY(const Hash256 expected_logs, json_hash(*logs, "logs"));
-    MILLRACE_TRY(const CaseTransaction t, read_transaction(test, post, rules));
+    MILLRACE_TRY(const CaseTransaction t, read_case_transaction(test, post, rules));
 
     std::vector<evm::BlockFault> refused;
     std::vector<evm::Log> logged;

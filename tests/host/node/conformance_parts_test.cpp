@@ -236,6 +236,55 @@ TEST(StateTestRunner, AReasonThatComesLaterIsFoundAsWell) {
     EXPECT_EQ(run_state_text(text).passed, 0u);
 }
 
+TEST(StateTestRunner, TheFieldsThatAreThereMakeTheTypeAndTheSender) {
+    const auto run = [](const std::string& fork, const std::string& fields,
+                        const std::string& reason) {
+        std::string text =
+            state_test_text(root_of_pre(), R"(, "expectException": ")" + reason + "\"");
+        const auto put = [&](const std::string& from, const std::string& to) {
+            text.replace(text.find(from), from.size(), to);
+        };
+        put("Istanbul", fork);
+        put(R"("gasPrice": "0x0a",)", fields);
+        put(R"("secretKey": ")" + to_hex(test::secret_key),
+            R"("sender": ")" + to_hex(test::sender_address()));
+        const ConformanceReport r = run_state_text(text);
+        return r.passed == 1 ? std::string("passed") : summary_text(r, "state tests");
+    };
+    const std::string fees = R"("maxFeePerGas": "0x0a", "maxPriorityFeePerGas": "0x00",)";
+    const std::string blobs = R"("maxFeePerBlobGas": "0x01", "blobVersionedHashes": ["0x02"],)";
+    const std::string authorization = R"("authorizationList": [{"chainId": "0x00", "nonce": "0x00",
+        "address": "0x00000000000000000000000000000000000000bb", "v": "0x01", "r": "0x1",
+        "s": "0x1"}],)";
+    const std::string accesses = R"("gasPrice": "0x0a", "accessLists": [[], []],)";
+    EXPECT_EQ(run("Istanbul", accesses, "TransactionException.TYPE_1_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(run("Berlin", fees, "TransactionException.TYPE_2_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(run("Paris", fees + blobs, "TransactionException.TYPE_3_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(
+        run("Cancun", fees + blobs, "TransactionException.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH"),
+        "passed");
+    EXPECT_EQ(run("Cancun", fees + authorization, "TransactionException.TYPE_4_TX_PRE_FORK"),
+              "passed");
+    EXPECT_EQ(run("Prague", fees + authorization, "TransactionException.INTRINSIC_GAS_TOO_LOW"),
+              "passed");
+}
+
+TEST(StateTestRunner, ANumberThatDoesNotFitMakesAMalformedTransaction) {
+    for (const auto& [from, to, reason] :
+         std::initializer_list<std::tuple<std::string, std::string, std::string>>{
+             {R"("nonce": "0x0", "secretKey")", R"("nonce": "0x10000000000000000", "secretKey")",
+              "TransactionException.NONCE_OVERFLOW"},
+             {R"("0x5208")", R"("0x10000000000000000")", "TransactionException.GASLIMIT_OVERFLOW"},
+             {R"("0x3e8")", R"("0x:bigint 0x1)" + std::string(64, '0') + "\"",
+              "TransactionException.VALUE_OVERFLOW"}}) {
+        std::string text =
+            state_test_text(root_of_pre(), R"(, "expectException": ")" + reason + "\"");
+        text.replace(text.find(from), from.size(), to);
+        const ConformanceReport r = run_state_text(text);
+        EXPECT_EQ(r.passed, 1u) << summary_text(r, "state tests");
+    }
+}
+
 TEST(StateTestRunner, ARefusedTransactionMayLeaveTheRewardOfNothing) {
     const std::string refused = R"(, "expectException": "TR_NonceTooHigh")";
     const auto run = [&](const std::string& fork, const std::string& root) {
