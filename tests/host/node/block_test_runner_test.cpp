@@ -528,6 +528,15 @@ TEST(BlockTestRunner, NothingToReadIsAnError) {
     EXPECT_FALSE(run_block_tests(folder.path() + "/absent", {}).has_value());
 }
 
+TEST(BlockTestRunner, TheTextHasNothingThatATerminalObeys) {
+    const std::string text =
+        summary_text(run_text(R"({"a\u001b[2Jb": {"network": "x\u0007"}})"), "block tests");
+    EXPECT_THAT(text, HasSubstr("a\\x1b[2Jb"));
+    EXPECT_THAT(text, HasSubstr("x\\x07"));
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+    EXPECT_EQ(text.find('\x07'), std::string::npos);
+}
+
 TEST(BlockTestRunner, TheJsonReportTellsWhatTheTextTells) {
     ChainFixture f = TransferChain().complete();
     f.last_hash = Hash256{};
