@@ -2,6 +2,7 @@
 // Owns fee updates between blocks, system calls, withdrawals, rewards and requests.
 #include "evm/core/block_rules.hpp"
 
+#include "evm/core/detail/dao_accounts.hpp"
 #include "host/base/hex.hpp"
 
 namespace millrace::evm {
@@ -165,6 +166,23 @@ void begin_block(StateOverlay& state, Workspace& workspace, const Rules& rules,
                 .changes,
             true);
     }
+}
+
+void move_dao_balances(StateOverlay& state) {
+    StateChanges changes;
+    AccountChange refund;
+    refund.address = address_literal(dao_refund_contract);
+    refund.touched = true;
+    for (const std::string_view text : dao_accounts) {
+        const Address address = address_literal(text);
+        AccountChange& c = changes.accounts.emplace_back();
+        c.address = address;
+        c.touched = true;
+        c.debit = state.balance(address);
+        refund.credit += c.debit;
+    }
+    changes.accounts.push_back(std::move(refund));
+    state.apply(changes, false);
 }
 
 void apply_withdrawals(StateOverlay& state, std::span<const Withdrawal> withdrawals,

@@ -47,6 +47,9 @@ void begin_block(StateOverlay& state, Workspace& workspace, const Rules& rules,
                  const PrecompileSet& precompiles, const BlockEnvironment& block,
                  const Hash256& parent_hash, const Hash256& parent_beacon_root);
 
+/// EIP-779: moves the balances of the listed accounts to the refund contract.
+void move_dao_balances(StateOverlay& state);
+
 /// Credits withdrawals (Shanghai).
 void apply_withdrawals(StateOverlay& state, std::span<const Withdrawal> withdrawals,
                        const Rules& rules);

@@ -2,6 +2,8 @@
 // Owns the rules by which a block is accepted, run and compared with its header.
 #include "evm/core/block_transition.hpp"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 
 #include "evm/trie/ordered_root.hpp"
@@ -16,6 +18,7 @@ constexpr uint64_t gas_limit_min = 5000;
 constexpr uint64_t gas_limit_max = (uint64_t{1} << 63) - 1;
 constexpr uint64_t gas_limit_divisor = 1024;
 constexpr size_t extra_data_bytes_max = 32;
+constexpr std::string_view dao_extra_data = "dao-hard-fork";
 constexpr size_t ommers_max = 2;
 constexpr uint64_t ommer_generations_max = 6;
 constexpr uint64_t difficulty_min = 131072;
@@ -58,7 +61,10 @@ std::optional<BlockFault> check_presence(const std::optional<T>& field, Revision
                      std::string(to_string(rules.revision)));
 }
 
-std::optional<BlockFault> check_fields(const BlockHeader& h, const Rules& rules) {
+// --- Checks of a header after its parent ---
+
+std::optional<BlockFault> check_fields(const BlockHeader& h, const BlockHeader&,
+                                       const Rules& rules) {
     if (auto f = check_presence(h.base_fee_per_gas, Revision::london, rules, "base_fee_per_gas")) {
         return f;
     }
@@ -77,6 +83,38 @@ std::optional<BlockFault> check_fields(const BlockHeader& h, const Rules& rules)
         return f;
     }
     return check_presence(h.requests_hash, Revision::prague, rules, "requests_hash");
+}
+
+std::optional<BlockFault> check_number(const BlockHeader& h, const BlockHeader& parent,
+                                       const Rules&) {
+    if (parent.number != std::numeric_limits<uint64_t>::max() && h.number == parent.number + 1) {
+        return std::nullopt;
+    }
+    return fault(BlockError::number_invalid,
+                 "number is " + text_of(h.number) + " after block " + text_of(parent.number));
+}
+
+std::optional<BlockFault> check_timestamp(const BlockHeader& h, const BlockHeader& parent,
+                                          const Rules&) {
+    if (h.timestamp > parent.timestamp) { return std::nullopt; }
+    return fault(BlockError::timestamp_not_after_parent, "timestamp is " + text_of(h.timestamp) +
+                                                             ", the parent's is " +
+                                                             text_of(parent.timestamp));
+}
+
+std::optional<BlockFault> check_extra_data(const BlockHeader& h, const BlockHeader&,
+                                           const Rules& rules) {
+    if (h.extra_data.size() > extra_data_bytes_max) {
+        return fault(BlockError::extra_data_too_long,
+                     "extra data has " + text_of(uint64_t{h.extra_data.size()}) + " bytes");
+    }
+    if (rules.dao_fork != DaoFork::none &&
+        !std::ranges::equal(h.extra_data, as_bytes(dao_extra_data))) {
+        return fault(BlockError::extra_data_not_dao, "extra data is " + to_hex(h.extra_data) +
+                                                         ", expected '" +
+                                                         std::string(dao_extra_data) + "'");
+    }
+    return std::nullopt;
 }
 
 std::optional<BlockFault> check_gas_limit(const BlockHeader& h, const BlockHeader& parent,
@@ -102,9 +140,16 @@ std::optional<BlockFault> check_gas_limit(const BlockHeader& h, const BlockHeade
     return std::nullopt;
 }
 
+std::optional<BlockFault> check_gas_used(const BlockHeader& h, const BlockHeader&, const Rules&) {
+    if (h.gas_used <= h.gas_limit) { return std::nullopt; }
+    return fault(BlockError::gas_used_above_limit,
+                 "gas used is " + text_of(h.gas_used) + ", gas limit " + text_of(h.gas_limit));
+}
+
 std::optional<BlockFault> check_base_fee(const BlockHeader& h, const BlockHeader& parent,
                                          const Rules& rules) {
-    if (!rules.at_least(Revision::london)) { return std::nullopt; }
+    // Its absence is for check_fields to report.
+    if (!rules.at_least(Revision::london) || !h.base_fee_per_gas) { return std::nullopt; }
     const U256 expected = parent.base_fee_per_gas
                               ? next_base_fee(rules.base_fee, *parent.base_fee_per_gas,
                                               parent.gas_used, parent.gas_limit)
@@ -113,25 +158,43 @@ std::optional<BlockFault> check_base_fee(const BlockHeader& h, const BlockHeader
     return mismatch(BlockError::base_fee_mismatch, *h.base_fee_per_gas, expected);
 }
 
-std::optional<BlockFault> check_seal(const BlockHeader& h, const BlockHeader& parent,
-                                     const Rules& rules) {
+std::optional<BlockFault> check_difficulty(const BlockHeader& h, const BlockHeader& parent,
+                                           const Rules& rules) {
     if (!rules.at_least(Revision::paris)) {
         const U256 expected = next_difficulty(rules, parent, h.timestamp);
         if (h.difficulty == expected) { return std::nullopt; }
         return mismatch(BlockError::difficulty_mismatch, h.difficulty, expected);
     }
-    // EIP-3675
-    if (!h.difficulty.is_zero()) {
-        return fault(BlockError::difficulty_not_zero, "difficulty is " + text_of(h.difficulty));
-    }
-    if (!h.nonce.is_zero()) {
-        return fault(BlockError::nonce_not_zero, "nonce is " + text_of(h.nonce));
-    }
-    if (h.ommers_hash != empty_ommers_hash) {
-        return fault(BlockError::ommers_not_allowed, "ommers hash is " + text_of(h.ommers_hash));
-    }
-    return std::nullopt;
+    if (h.difficulty.is_zero()) { return std::nullopt; }
+    return fault(BlockError::difficulty_not_zero, "difficulty is " + text_of(h.difficulty));
 }
+
+/// EIP-3675: constants of a block without proof of work.
+std::optional<BlockFault> check_nonce(const BlockHeader& h, const BlockHeader&,
+                                      const Rules& rules) {
+    if (!rules.at_least(Revision::paris) || h.nonce.is_zero()) { return std::nullopt; }
+    return fault(BlockError::nonce_not_zero, "nonce is " + text_of(h.nonce));
+}
+std::optional<BlockFault> check_no_ommers(const BlockHeader& h, const BlockHeader&,
+                                          const Rules& rules) {
+    if (!rules.at_least(Revision::paris) || h.ommers_hash == empty_ommers_hash) {
+        return std::nullopt;
+    }
+    return fault(BlockError::ommers_not_allowed, "ommers hash is " + text_of(h.ommers_hash));
+}
+
+std::optional<BlockFault> check_excess_blob_gas(const BlockHeader& h, const BlockHeader& parent,
+                                                const Rules& rules) {
+    if (!rules.at_least(Revision::cancun) || !h.excess_blob_gas) { return std::nullopt; }
+    const uint64_t expected = next_excess_blob_gas(rules, parent);
+    if (*h.excess_blob_gas == expected) { return std::nullopt; }
+    return mismatch(BlockError::excess_blob_gas_mismatch, *h.excess_blob_gas, expected);
+}
+
+/// In the order in which a fault is looked for.
+constexpr auto header_checks = std::to_array(
+    {check_fields, check_number, check_timestamp, check_extra_data, check_gas_limit, check_gas_used,
+     check_base_fee, check_difficulty, check_nonce, check_no_ommers, check_excess_blob_gas});
 
 /// Transactions as they go into the trie.
 Hash256 transactions_root(const std::vector<Transaction>& transactions) {
@@ -146,6 +209,117 @@ Hash256 withdrawals_root(const std::vector<Withdrawal>& withdrawals) {
     items.reserve(withdrawals.size());
     for (const Withdrawal& w : withdrawals) { items.push_back(encode_withdrawal(w)); }
     return ordered_trie_root(items);
+}
+
+// --- Checks of a body against its header ---
+
+std::optional<BlockFault> check_size(const Block&, size_t encoded_bytes, const Rules& rules) {
+    if (encoded_bytes <= rules.block_size_max) { return std::nullopt; }
+    return fault(BlockError::block_too_large, text_of(uint64_t{encoded_bytes}) +
+                                                  " bytes, at most " +
+                                                  text_of(rules.block_size_max));
+}
+
+std::optional<BlockFault> check_ommers_allowed(const Block& block, size_t, const Rules& rules) {
+    if (!rules.at_least(Revision::paris) || block.ommers.empty()) { return std::nullopt; }
+    return fault(BlockError::ommers_not_allowed,
+                 text_of(uint64_t{block.ommers.size()}) + " ommers");
+}
+
+std::optional<BlockFault> check_ommers_hash(const Block& block, size_t, const Rules&) {
+    const Hash256 hash = ommers_hash(block.ommers);
+    if (hash == block.header.ommers_hash) { return std::nullopt; }
+    return mismatch(BlockError::ommers_hash_mismatch, block.header.ommers_hash, hash);
+}
+
+std::optional<BlockFault> check_transactions_root(const Block& block, size_t, const Rules&) {
+    const Hash256 root = transactions_root(block.transactions);
+    if (root == block.header.transactions_root) { return std::nullopt; }
+    return mismatch(BlockError::transactions_root_mismatch, block.header.transactions_root, root);
+}
+
+std::optional<BlockFault> check_withdrawals(const Block& block, size_t, const Rules& rules) {
+    if (!rules.at_least(Revision::shanghai)) {
+        if (block.withdrawals) { return fault(BlockError::withdrawals_not_allowed); }
+        return std::nullopt;
+    }
+    if (!block.withdrawals) { return fault(BlockError::withdrawals_missing); }
+    const Hash256 root = withdrawals_root(*block.withdrawals);
+    if (root == block.header.withdrawals_root) { return std::nullopt; }
+    return mismatch(BlockError::withdrawals_root_mismatch,
+                    block.header.withdrawals_root.value_or(Hash256{}), root);
+}
+
+constexpr auto body_checks = std::to_array({check_size, check_ommers_allowed, check_ommers_hash,
+                                            check_transactions_root, check_withdrawals});
+
+// --- Checks of the outcome against the header ---
+
+std::optional<BlockFault> check_gas(const BlockHeader& h, const BlockResult& r, const Rules&,
+                                    const PrecompileSet&) {
+    if (h.gas_used == r.gas_used) { return std::nullopt; }
+    return mismatch(BlockError::gas_used_mismatch, h.gas_used, r.gas_used);
+}
+
+std::optional<BlockFault> check_bloom(const BlockHeader& h, const BlockResult& r, const Rules&,
+                                      const PrecompileSet&) {
+    if (h.logs_bloom == r.logs_bloom) { return std::nullopt; }
+    return mismatch(BlockError::logs_bloom_mismatch, h.logs_bloom, r.logs_bloom);
+}
+
+std::optional<BlockFault> check_receipts_root(const BlockHeader& h, const BlockResult& r,
+                                              const Rules&, const PrecompileSet&) {
+    const Hash256 root = receipts_root(r.receipts);
+    if (root == h.receipts_root) { return std::nullopt; }
+    return mismatch(BlockError::receipts_root_mismatch, h.receipts_root, root);
+}
+
+std::optional<BlockFault> check_blob_gas(const BlockHeader& h, const BlockResult& r,
+                                         const Rules& rules, const PrecompileSet&) {
+    if (!rules.at_least(Revision::cancun) || h.blob_gas_used == r.blob_gas_used) {
+        return std::nullopt;
+    }
+    const uint64_t used = h.blob_gas_used.value_or(0);
+    const bool above = used / blob_gas_per_blob > rules.blob.max;
+    return mismatch(above ? BlockError::blob_gas_used_above_limit
+                          : BlockError::blob_gas_used_mismatch,
+                    used, r.blob_gas_used);
+}
+
+std::optional<BlockFault> check_requests(const BlockHeader& h, const BlockResult& r,
+                                         const Rules& rules, const PrecompileSet& precompiles) {
+    if (!rules.at_least(Revision::prague) || !rules.l1_requests) { return std::nullopt; }
+    const Hash256 hash = requests_hash(r.requests, precompiles);
+    if (h.requests_hash == hash) { return std::nullopt; }
+    return mismatch(BlockError::requests_hash_mismatch, h.requests_hash.value_or(Hash256{}), hash);
+}
+
+constexpr auto outcome_checks =
+    std::to_array({check_gas, check_bloom, check_receipts_root, check_blob_gas, check_requests});
+
+std::optional<BlockFault> check_state_root(const BlockHeader& h, StateOverlay& state,
+                                           StateCommitment* commitment) {
+    if (commitment == nullptr) { return std::nullopt; }
+    const Hash256 root = commitment->root(state);
+    if (root == h.state_root) { return std::nullopt; }
+    return mismatch(BlockError::state_root_mismatch, h.state_root, root);
+}
+
+/// What the first of `checks` that objects says.
+template <class Checks, class... Args>
+std::optional<BlockFault> first_fault(const Checks& checks, const Args&... args) {
+    for (const auto check : checks) {
+        if (auto f = check(args...)) { return f; }
+    }
+    return std::nullopt;
+}
+
+/// What every one of `checks` that objects says.
+template <class Checks, class... Args>
+void append_faults(std::vector<BlockFault>& out, const Checks& checks, const Args&... args) {
+    for (const auto check : checks) {
+        if (auto f = check(args...)) { out.push_back(*std::move(f)); }
+    }
 }
 
 BlockFault transaction_fault(TxError error, const Transaction& tx, size_t index) {
@@ -277,6 +451,39 @@ std::optional<BlockFault> run_transaction(const Block& block, size_t index,
     return std::nullopt;
 }
 
+/// Runs the block over `state`. After a fault `result` holds what ran before it.
+std::optional<BlockFault> run_block(const Block& block, std::span<const RecoveredSigners> signers,
+                                    StateOverlay& state, const BlockExecution& with,
+                                    BlockResult& result) {
+    MILLRACE_ASSERT(signers.size() == block.transactions.size(),
+                    "every transaction comes with its signers");
+    const Rules& rules = with.rules;
+    const BlockHeader& h = block.header;
+    const BlockEnvironment environment = environment_of(h, rules);
+    result.receipts.reserve(block.transactions.size());
+    if (rules.dao_fork == DaoFork::moved) { move_dao_balances(state); }
+    begin_block(state, with.workspace, rules, with.precompiles, environment, h.parent_hash,
+                h.parent_beacon_block_root.value_or(Hash256{}));
+    for (size_t i = 0; i < block.transactions.size(); ++i) {
+        if (auto f = run_transaction(block, i, signers[i], state, environment, with, result)) {
+            return f;
+        }
+    }
+    if (block.withdrawals) { apply_withdrawals(state, *block.withdrawals, rules); }
+    apply_rewards(state, h, block.ommers, rules);
+    if (rules.at_least(Revision::prague) && rules.l1_requests) {
+        std::vector<Log> logs;
+        for (const Receipt& r : result.receipts) {
+            logs.insert(logs.end(), r.logs.begin(), r.logs.end());
+        }
+        auto requests =
+            collect_requests(state, with.workspace, rules, with.precompiles, environment, logs);
+        if (!requests) { return fault(error_of(requests.error())); }
+        result.requests = *std::move(requests);
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view to_string(BlockError error) noexcept {
@@ -296,9 +503,11 @@ std::string_view to_string(BlockError error) noexcept {
         case BlockError::gas_limit_step_too_large: return "gas_limit_step_too_large";
         case BlockError::gas_used_above_limit: return "gas_used_above_limit";
         case BlockError::extra_data_too_long: return "extra_data_too_long";
+        case BlockError::extra_data_not_dao: return "extra_data_not_dao";
         case BlockError::difficulty_mismatch: return "difficulty_mismatch";
         case BlockError::difficulty_not_zero: return "difficulty_not_zero";
         case BlockError::nonce_not_zero: return "nonce_not_zero";
+        case BlockError::seal_invalid: return "seal_invalid";
         case BlockError::base_fee_mismatch: return "base_fee_mismatch";
         case BlockError::excess_blob_gas_mismatch: return "excess_blob_gas_mismatch";
         case BlockError::transactions_root_mismatch: return "transactions_root_mismatch";
@@ -424,43 +633,24 @@ U256 next_difficulty(const Rules& rules, const BlockHeader& parent, uint64_t tim
     return d;
 }
 
-std::optional<BlockFault> validate_header(const BlockHeader& h, const BlockHeader& parent,
+std::optional<BlockFault> validate_header(const BlockHeader& header, const BlockHeader& parent,
                                           const Rules& rules) {
-    if (auto f = check_fields(h, rules)) { return f; }
-    if (parent.number == std::numeric_limits<uint64_t>::max() || h.number != parent.number + 1) {
-        return fault(BlockError::number_invalid,
-                     "number is " + text_of(h.number) + " after block " + text_of(parent.number));
-    }
-    if (h.timestamp <= parent.timestamp) {
-        return fault(BlockError::timestamp_not_after_parent,
-                     "timestamp is " + text_of(h.timestamp) + ", the parent's is " +
-                         text_of(parent.timestamp));
-    }
-    if (h.extra_data.size() > extra_data_bytes_max) {
-        return fault(BlockError::extra_data_too_long,
-                     "extra data has " + text_of(uint64_t{h.extra_data.size()}) + " bytes");
-    }
-    if (auto f = check_gas_limit(h, parent, rules)) { return f; }
-    if (h.gas_used > h.gas_limit) {
-        return fault(BlockError::gas_used_above_limit,
-                     "gas used is " + text_of(h.gas_used) + ", gas limit " + text_of(h.gas_limit));
-    }
-    if (auto f = check_base_fee(h, parent, rules)) { return f; }
-    if (auto f = check_seal(h, parent, rules)) { return f; }
-    if (rules.at_least(Revision::cancun)) {
-        const uint64_t expected = next_excess_blob_gas(rules, parent);
-        if (*h.excess_blob_gas != expected) {
-            return mismatch(BlockError::excess_blob_gas_mismatch, *h.excess_blob_gas, expected);
-        }
-    }
-    return std::nullopt;
+    return first_fault(header_checks, header, parent, rules);
 }
 
 std::optional<BlockFault> validate_ommers(const Block& block, std::span<const Ancestor> ancestors,
                                           const ChainSpec& spec) {
+    std::vector<BlockFault> faults = ommer_faults(block, ancestors, spec);
+    if (faults.empty()) { return std::nullopt; }
+    return std::move(faults.front());
+}
+
+std::vector<BlockFault> ommer_faults(const Block& block, std::span<const Ancestor> ancestors,
+                                     const ChainSpec& spec) {
+    std::vector<BlockFault> out;
     if (block.ommers.size() > ommers_max) {
-        return fault(BlockError::too_many_ommers,
-                     text_of(uint64_t{block.ommers.size()}) + " ommers, at most 2");
+        out.push_back(fault(BlockError::too_many_ommers,
+                            text_of(uint64_t{block.ommers.size()}) + " ommers, at most 2"));
     }
     std::vector<Hash256> seen;
     for (size_t i = 0; i < block.ommers.size(); ++i) {
@@ -468,89 +658,49 @@ std::optional<BlockFault> validate_ommers(const Block& block, std::span<const An
         const Hash256 hash = header_hash(ommer);
         const std::string id = to_hex(hash);
         if (std::find(seen.begin(), seen.end(), hash) != seen.end()) {
-            return fault_at(BlockError::ommer_repeated, i, id);
+            out.push_back(fault_at(BlockError::ommer_repeated, i, id));
         }
         seen.push_back(hash);
         const Ancestor* parent = nullptr;
         for (size_t n = 0; n < ancestors.size() && n <= ommer_generations_max; ++n) {
             const Ancestor& a = ancestors[n];
-            if (a.hash == hash) { return fault_at(BlockError::ommer_is_ancestor, i, id); }
+            if (a.hash == hash) { out.push_back(fault_at(BlockError::ommer_is_ancestor, i, id)); }
             if (std::find(a.ommer_hashes.begin(), a.ommer_hashes.end(), hash) !=
                 a.ommer_hashes.end()) {
-                return fault_at(BlockError::ommer_already_included, i, id);
+                out.push_back(fault_at(BlockError::ommer_already_included, i, id));
             }
             // The parent of the block itself is no parent of an ommer: that would be a brother of
             // this block.
             if (n > 0 && a.hash == ommer.parent_hash) { parent = &a; }
         }
-        if (parent == nullptr) { return fault_at(BlockError::ommer_parent_unknown, i, id); }
-        if (auto f = validate_header(ommer, parent->header,
-                                     spec.rules_at(ommer.number, ommer.timestamp))) {
-            return fault_at(BlockError::ommer_header_invalid, i, f->text());
+        if (parent == nullptr) {
+            out.push_back(fault_at(BlockError::ommer_parent_unknown, i, id));
+            continue;
+        }
+        std::vector<BlockFault> of_header;
+        append_faults(of_header, header_checks, ommer, parent->header,
+                      spec.rules_at(ommer.number, ommer.timestamp));
+        for (const BlockFault& f : of_header) {
+            BlockFault& of_ommer =
+                out.emplace_back(fault_at(BlockError::ommer_header_invalid, i, f.text()));
+            of_ommer.ommer_error = f.error;
         }
     }
-    return std::nullopt;
+    return out;
 }
 
 std::optional<BlockFault> validate_body(const Block& block, size_t encoded_bytes,
                                         const Rules& rules) {
-    const BlockHeader& h = block.header;
-    if (encoded_bytes > rules.block_size_max) {
-        return fault(BlockError::block_too_large, text_of(uint64_t{encoded_bytes}) +
-                                                      " bytes, at most " +
-                                                      text_of(rules.block_size_max));
-    }
-    if (rules.at_least(Revision::paris) && !block.ommers.empty()) {
-        return fault(BlockError::ommers_not_allowed,
-                     text_of(uint64_t{block.ommers.size()}) + " ommers");
-    }
-    if (const Hash256 hash = ommers_hash(block.ommers); hash != h.ommers_hash) {
-        return mismatch(BlockError::ommers_hash_mismatch, h.ommers_hash, hash);
-    }
-    if (const Hash256 root = transactions_root(block.transactions); root != h.transactions_root) {
-        return mismatch(BlockError::transactions_root_mismatch, h.transactions_root, root);
-    }
-    if (!rules.at_least(Revision::shanghai)) {
-        if (block.withdrawals) { return fault(BlockError::withdrawals_not_allowed); }
-        return std::nullopt;
-    }
-    if (!block.withdrawals) { return fault(BlockError::withdrawals_missing); }
-    if (const Hash256 root = withdrawals_root(*block.withdrawals); root != h.withdrawals_root) {
-        return mismatch(BlockError::withdrawals_root_mismatch,
-                        h.withdrawals_root.value_or(Hash256{}), root);
-    }
-    return std::nullopt;
+    return first_fault(body_checks, block, encoded_bytes, rules);
 }
 
 std::expected<BlockResult, BlockFault> execute_block(const Block& block,
                                                      std::span<const RecoveredSigners> signers,
                                                      StateOverlay& state,
                                                      const BlockExecution& with) {
-    MILLRACE_ASSERT(signers.size() == block.transactions.size(),
-                    "every transaction comes with its signers");
-    const Rules& rules = with.rules;
-    const BlockHeader& h = block.header;
-    const BlockEnvironment environment = environment_of(h, rules);
     BlockResult result;
-    result.receipts.reserve(block.transactions.size());
-    begin_block(state, with.workspace, rules, with.precompiles, environment, h.parent_hash,
-                h.parent_beacon_block_root.value_or(Hash256{}));
-    for (size_t i = 0; i < block.transactions.size(); ++i) {
-        if (auto f = run_transaction(block, i, signers[i], state, environment, with, result)) {
-            return std::unexpected(*std::move(f));
-        }
-    }
-    if (block.withdrawals) { apply_withdrawals(state, *block.withdrawals, rules); }
-    apply_rewards(state, h, block.ommers, rules);
-    if (rules.at_least(Revision::prague) && rules.l1_requests) {
-        std::vector<Log> logs;
-        for (const Receipt& r : result.receipts) {
-            logs.insert(logs.end(), r.logs.begin(), r.logs.end());
-        }
-        auto requests =
-            collect_requests(state, with.workspace, rules, with.precompiles, environment, logs);
-        if (!requests) { return std::unexpected(fault(error_of(requests.error()))); }
-        result.requests = *std::move(requests);
+    if (auto f = run_block(block, signers, state, with, result)) {
+        return std::unexpected(*std::move(f));
     }
     return result;
 }
@@ -580,33 +730,12 @@ Hash256 requests_hash(std::span<const Bytes> requests, const PrecompileSet& prec
     return sha256(digests);
 }
 
-std::optional<BlockFault> check_result(const BlockHeader& h, const BlockResult& r,
+std::optional<BlockFault> check_result(const BlockHeader& header, const BlockResult& result,
                                        const Rules& rules, const PrecompileSet& precompiles,
                                        bool with_receipts_root) {
-    if (h.gas_used != r.gas_used) {
-        return mismatch(BlockError::gas_used_mismatch, h.gas_used, r.gas_used);
-    }
-    if (h.logs_bloom != r.logs_bloom) {
-        return mismatch(BlockError::logs_bloom_mismatch, h.logs_bloom, r.logs_bloom);
-    }
-    if (with_receipts_root) {
-        if (const Hash256 root = receipts_root(r.receipts); root != h.receipts_root) {
-            return mismatch(BlockError::receipts_root_mismatch, h.receipts_root, root);
-        }
-    }
-    if (rules.at_least(Revision::cancun) && h.blob_gas_used != r.blob_gas_used) {
-        const uint64_t used = h.blob_gas_used.value_or(0);
-        const bool above = used / blob_gas_per_blob > rules.blob.max;
-        return mismatch(above ? BlockError::blob_gas_used_above_limit
-                              : BlockError::blob_gas_used_mismatch,
-                        used, r.blob_gas_used);
-    }
-    if (rules.at_least(Revision::prague) && rules.l1_requests) {
-        const Hash256 hash = requests_hash(r.requests, precompiles);
-        if (h.requests_hash != hash) {
-            return mismatch(BlockError::requests_hash_mismatch, h.requests_hash.value_or(Hash256{}),
-                            hash);
-        }
+    for (const auto check : outcome_checks) {
+        if (check == check_receipts_root && !with_receipts_root) { continue; }
+        if (auto f = check(header, result, rules, precompiles)) { return f; }
     }
     return std::nullopt;
 }
@@ -627,13 +756,38 @@ std::expected<BlockResult, BlockFault> apply_block(const Block& block, size_t en
     if (auto f = check_result(block.header, *result, with.rules, with.precompiles)) {
         return std::unexpected(*std::move(f));
     }
-    if (with.commitment != nullptr) {
-        if (const Hash256 root = with.commitment->root(state); root != block.header.state_root) {
-            return std::unexpected(
-                mismatch(BlockError::state_root_mismatch, block.header.state_root, root));
-        }
+    if (auto f = check_state_root(block.header, state, with.commitment)) {
+        return std::unexpected(*std::move(f));
     }
     return result;
+}
+
+std::vector<BlockFault> block_faults(const Block& block, size_t encoded_bytes,
+                                     const BlockHeader& parent,
+                                     std::span<const RecoveredSigners> signers, StateOverlay& state,
+                                     const BlockExecution& with) {
+    std::vector<BlockFault> out;
+    append_faults(out, header_checks, block.header, parent, with.rules);
+    append_faults(out, body_checks, block, encoded_bytes, with.rules);
+    BlockResult result;
+    if (auto f = run_block(block, signers, state, with, result)) {
+        if (f->transaction_error && signers[*f->index].sender) {
+            const Transaction& tx = block.transactions[*f->index];
+            const BlockEnvironment environment = environment_of(block.header, with.rules);
+            for (const TxError e :
+                 transaction_faults(tx, *signers[*f->index].sender, state, with.rules, environment,
+                                    environment.gas_limit - result.gas_used)) {
+                out.push_back(transaction_fault(e, tx, *f->index));
+            }
+        }
+        out.push_back(*std::move(f));
+        return out;
+    }
+    append_faults(out, outcome_checks, block.header, result, with.rules, with.precompiles);
+    if (auto f = check_state_root(block.header, state, with.commitment)) {
+        out.push_back(*std::move(f));
+    }
+    return out;
 }
 
 }  // namespace millrace::evm

@@ -38,9 +38,11 @@ enum class BlockError : uint8_t {
     gas_limit_step_too_large,
     gas_used_above_limit,
     extra_data_too_long,
+    extra_data_not_dao,  ///< EIP-779
     difficulty_mismatch,
     difficulty_not_zero,
     nonce_not_zero,
+    seal_invalid,  ///< proof of work; for callers that check it, nothing here does
     base_fee_mismatch,
     excess_blob_gas_mismatch,
     // The body is not the one of the header, or is not allowed.
@@ -81,6 +83,7 @@ struct BlockFault {
     BlockError error = BlockError::malformed_block;
     std::optional<TxError> transaction_error;  ///< with transaction_invalid
     std::optional<TxType> transaction_type;    ///< of the transaction at fault, when known
+    std::optional<BlockError> ommer_error;     ///< of its header, with ommer_header_invalid
     std::optional<size_t> index;               ///< of the transaction, ommer or withdrawal at fault
     std::string detail;                        ///< for people: the values seen and expected
 
@@ -98,8 +101,8 @@ BlockFault malformed_transaction(ByteView raw, const Error& error);
 /// Difficulty of proof of work of a block with `timestamp` after `parent`.
 U256 next_difficulty(const Rules& rules, const BlockHeader& parent, uint64_t timestamp) noexcept;
 
-/// The checks of a header that need only its parent. `rules` are those of `header`. The proof of
-/// work itself is not checked.
+/// The checks of a header that need only its parent; the first fault. `rules` are those of
+/// `header`. The proof of work itself is not checked (seal_invalid).
 std::optional<BlockFault> validate_header(const BlockHeader& header, const BlockHeader& parent,
                                           const Rules& rules);
 
@@ -109,10 +112,13 @@ struct Ancestor {
     BlockHeader header;
     std::vector<Hash256> ommer_hashes;
 };
-/// Ommers before Paris (yellow paper 11.1). `ancestors` are the parent, its parent and so on, at
-/// least 7 where there are so many. `spec` gives the rules of an ommer.
+/// Ommers before Paris (yellow paper 11.1); the first fault. `ancestors` are the parent, its parent
+/// and so on, at least 7 where there are so many. `spec` gives the rules of an ommer.
 std::optional<BlockFault> validate_ommers(const Block& block, std::span<const Ancestor> ancestors,
                                           const ChainSpec& spec);
+/// The same, with every fault instead of the first.
+std::vector<BlockFault> ommer_faults(const Block& block, std::span<const Ancestor> ancestors,
+                                     const ChainSpec& spec);
 
 /// The roots of the body against the header, the presence of its parts, and the size of the whole
 /// block's RLP.
@@ -164,7 +170,7 @@ Hash256 receipts_root(std::span<const Receipt> receipts);
 /// EIP-7685: sha256 over the sha256 of each request.
 Hash256 requests_hash(std::span<const Bytes> requests, const PrecompileSet& precompiles);
 
-/// Compares what execution gave with the header: gas, bloom, receipts, requests, blob gas.
+/// Compares what execution gave with the header: gas, bloom, receipts, blob gas, requests.
 /// `with_receipts_root` is false where receipts cannot be complete.
 std::optional<BlockFault> check_result(const BlockHeader& header, const BlockResult& result,
                                        const Rules& rules, const PrecompileSet& precompiles,
@@ -176,5 +182,15 @@ std::expected<BlockResult, BlockFault> apply_block(const Block& block, size_t en
                                                    const BlockHeader& parent,
                                                    std::span<const RecoveredSigners> signers,
                                                    StateOverlay& state, const BlockExecution& with);
+
+/// Every fault that the block has after `parent`, the one of apply_block among them: each check is
+/// made whatever the others say, and a block whose header or body is wrong runs all the same, up to
+/// the first transaction at fault. Ommers are apart here too (ommer_faults). For reports: which of
+/// several faults a client finds first is no rule of consensus. `state` takes changes and is of no
+/// use afterwards.
+std::vector<BlockFault> block_faults(const Block& block, size_t encoded_bytes,
+                                     const BlockHeader& parent,
+                                     std::span<const RecoveredSigners> signers, StateOverlay& state,
+                                     const BlockExecution& with);
 
 }  // namespace millrace::evm

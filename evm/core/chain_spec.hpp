@@ -27,6 +27,14 @@ struct BlobScheduleActivation {
     bool operator==(const BlobScheduleActivation&) const = default;
 };
 
+/// A fork that only moves the difficulty bomb: Muir Glacier (EIP-2384), Arrow Glacier (EIP-4345),
+/// Gray Glacier (EIP-5133).
+struct BombDelayActivation {
+    uint64_t block = 0;
+    uint64_t delay_blocks = 0;
+    bool operator==(const BombDelayActivation&) const = default;
+};
+
 /// All numbers of a chain. Plain data; fixed by the genesis file.
 struct ChainSpec {
     RuleSet rule_set = RuleSet::millrace;
@@ -34,6 +42,11 @@ struct ChainSpec {
     Rules rules;
     std::vector<ForkActivation> forks;                   ///< `ethereum` only, ascending
     std::vector<BlobScheduleActivation> blob_schedules;  ///< `ethereum` only, ascending
+    /// `ethereum` only, ascending. Where one is active it holds instead of its fork's own delay if
+    /// that is shorter.
+    std::vector<BombDelayActivation> bomb_delays;
+    /// Block of EIP-779, `ethereum` only; nothing on a chain without that fork.
+    std::optional<uint64_t> dao_fork_block;
     /// Where the `vaults` fee policy puts tips and base fees.
     Address sequencer_fee_vault;
     Address base_fee_vault;

@@ -11,6 +11,7 @@ Rules ethereum_rules(Revision revision, uint64_t chain_id) noexcept {
     if (revision >= Revision::spurious_dragon) { r.code_size_max = 0x6000; }
     if (revision >= Revision::byzantium) { r.difficulty_bomb_delay = 3'000'000; }
     if (revision >= Revision::constantinople) { r.difficulty_bomb_delay = 5'000'000; }
+    // EIP-2384 is Muir Glacier, which every chain with proof of work had before Berlin.
     if (revision >= Revision::berlin) { r.difficulty_bomb_delay = 9'000'000; }
     if (revision >= Revision::london) { r.difficulty_bomb_delay = 9'700'000; }
     if (revision >= Revision::shanghai) { r.initcode_size_max = 2 * 0x6000; }

@@ -27,6 +27,13 @@ struct BaseFeeParameters {
     bool operator==(const BaseFeeParameters&) const = default;
 };
 
+/// What the DAO fork (EIP-779) asks of a block.
+enum class DaoFork : uint8_t {
+    none,
+    marked,  ///< the extra data must be "dao-hard-fork"
+    moved,   ///< the same, and before its first transaction the balances of the list are moved
+};
+
 /// Where transaction fees go.
 enum class FeePolicy : uint8_t {
     per_transaction,  ///< Ethereum: tip to the coinbase with each transaction, base fee burnt
@@ -49,7 +56,8 @@ struct Rules {
     bool blob_transactions = false;      ///< type 3 is accepted
     bool deposit_transactions = false;   ///< type 0x7e is accepted
     bool l1_requests = false;            ///< EIP-6110, 7002, 7251 are processed
-    uint64_t difficulty_bomb_delay = 0;  ///< blocks, before Paris (EIP-649 and its successors)
+    uint64_t difficulty_bomb_delay = 0;  ///< blocks, before Paris (EIP-649, EIP-1234 and so on)
+    DaoFork dao_fork = DaoFork::none;
     FeePolicy fee_policy = FeePolicy::per_transaction;
 
     bool at_least(Revision r) const noexcept { return revision >= r; }

@@ -177,6 +177,44 @@ std::optional<TxError> validate_stateless(const Transaction& tx, const Rules& ru
     return std::nullopt;
 }
 
+std::vector<TxError> transaction_faults(const Transaction& tx, const Address& sender,
+                                        StateView& view, const Rules& rules,
+                                        const BlockEnvironment& block, uint64_t block_gas_left) {
+    std::vector<TxError> out;
+    auto add = [&](bool wrong, TxError error) {
+        if (wrong && std::ranges::find(out, error) == out.end()) { out.push_back(error); }
+    };
+    const auto stateless = validate_stateless(tx, rules);
+    add(stateless.has_value(), stateless.value_or(TxError{}));
+    const IntrinsicGas intrinsic = intrinsic_gas(tx, rules);
+    add(tx.gas_limit < intrinsic.base, TxError::intrinsic_gas_too_low);
+    add(tx.gas_limit < intrinsic.floor, TxError::gas_below_floor);
+    add(tx.gas_limit > block_gas_left, TxError::gas_limit_exceeds_block);
+    if (tx.type == TxType::deposit) {
+        add(view.nonce(sender) == std::numeric_limits<uint64_t>::max(), TxError::nonce_max);
+        return out;
+    }
+    add(tx.max_priority_fee_per_gas > tx.max_fee_per_gas, TxError::tip_above_fee_cap);
+    add(tx.max_fee_per_gas < block.base_fee_per_gas, TxError::fee_cap_below_base_fee);
+    add(tx.type == TxType::blob && tx.max_fee_per_blob_gas < block.blob_base_fee,
+        TxError::blob_fee_cap_too_low);
+    const uint64_t nonce = view.nonce(sender);
+    add(tx.nonce < nonce, TxError::nonce_too_low);
+    add(tx.nonce > nonce, TxError::nonce_too_high);
+    add(nonce == std::numeric_limits<uint64_t>::max(), TxError::nonce_max);
+    const Hash256 code_hash = view.code_hash(sender);
+    if (code_hash != empty_code_hash) {
+        const CodePtr code = view.code(code_hash);
+        add(!rules.at_least(Revision::prague) || !parse_delegation(*code),
+            TxError::sender_has_code);
+    }
+    const auto cost =
+        cost_of(tx, effective_gas_price(tx, block.base_fee_per_gas), block.blob_base_fee);
+    add(!cost, TxError::fee_overflow);
+    add(!cost || !view.balance_at_least(sender, cost->required), TxError::insufficient_funds);
+    return out;
+}
+
 std::expected<TransactionResult, TxError>
 execute_transaction(const TransactionContext& context, StateView& view, Workspace& workspace,
                     const Rules& rules, const PrecompileSet& precompiles,

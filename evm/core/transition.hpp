@@ -84,6 +84,13 @@ struct TransactionResult {
 /// sequencer's ingress runs it before any signature work.
 std::optional<TxError> validate_stateless(const Transaction& tx, const Rules& rules) noexcept;
 
+/// Every reason for which a block refuses the transaction, the one of execute_transaction among
+/// them; none when it may run. For reports: which of several reasons comes first is no rule of
+/// consensus.
+std::vector<TxError> transaction_faults(const Transaction& tx, const Address& sender,
+                                        StateView& view, const Rules& rules,
+                                        const BlockEnvironment& block, uint64_t block_gas_left);
+
 /// The price per gas that `tx` pays under `base_fee`.
 U256 effective_gas_price(const Transaction& tx, const U256& base_fee) noexcept;
 

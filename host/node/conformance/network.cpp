@@ -44,6 +44,29 @@ std::optional<Activation> read_activation(std::string_view text) {
     return a.block ? std::optional(a) : std::nullopt;
 }
 
+/// Names that are no forks of the EVM but belong to one: they move the difficulty bomb.
+struct Glacier {
+    std::string_view name;
+    uint64_t bomb_delay_blocks;
+};
+constexpr Glacier glaciers[] = {{"MuirGlacier", 9'000'000},    // EIP-2384
+                                {"ArrowGlacier", 10'700'000},  // EIP-4345
+                                {"GrayGlacier", 11'400'000}};  // EIP-5133
+
+/// The fork of the EVM that the name stands for. The DAO fork (EIP-779) moved balances only.
+std::optional<evm::Revision> revision_of(std::string_view name) {
+    if (name == "Dao" || name == "DAO") { return evm::Revision::homestead; }
+    return evm::revision_from_text(name);
+}
+
+/// Adds what `name` means besides its fork of the EVM, from `block` on.
+void add_extras(evm::ChainSpec& spec, std::string_view name, uint64_t block) {
+    if (name == "Dao" || name == "DAO") { spec.dao_fork_block = block; }
+    for (const Glacier& g : glaciers) {
+        if (g.name == name) { spec.bomb_delays.push_back({block, g.bomb_delay_blocks}); }
+    }
+}
+
 struct Transition {
     std::string from;
     std::string to;
@@ -59,7 +82,7 @@ std::optional<Transition> read_transition(const std::string& name) {
          to = name.find("To", to + 1)) {
         const std::string first = name.substr(0, to);
         const std::string second = name.substr(to + 2, at - to - 2);
-        if (evm::revision_from_text(first) && evm::revision_from_text(second)) {
+        if (revision_of(first) && revision_of(second)) {
             return Transition{first, second, *activation};
         }
     }
@@ -84,7 +107,7 @@ Result<uint64_t> read_chain_id(const boost::json::value* config) {
 
 Result<evm::BlobSchedule> read_blob_schedule(const std::string& fork,
                                              const boost::json::value* config) {
-    const auto revision = evm::revision_from_text(fork);
+    const auto revision = revision_of(fork);
     if (!revision) { return fail(ErrorCode::invalid_input, "unknown fork '" + fork + "'"); }
     evm::BlobSchedule s = evm::ethereum_rules(*revision).blob;
     const auto* schedules = config == nullptr ? nullptr : find(*config, "blobSchedule");
@@ -120,16 +143,19 @@ Result<Network> read_network(const std::string& name, const boost::json::value* 
     Network n;
     n.spec.rule_set = evm::RuleSet::ethereum;
     MILLRACE_TRY(n.spec.rules.chain_id, read_chain_id(config));
-    if (const auto revision = evm::revision_from_text(name)) {
+    if (const auto revision = revision_of(name)) {
         n.spec.forks = {{*revision, 0, std::nullopt}};
         MILLRACE_TRY(const evm::BlobSchedule schedule, read_blob_schedule(name, config));
         n.spec.blob_schedules = {{0, schedule}};
+        add_extras(n.spec, name, 0);
         return n;
     }
     const auto t = read_transition(name);
     if (!t) { return fail(ErrorCode::invalid_input, "unknown network '" + name + "'"); }
-    const evm::Revision to = *evm::revision_from_text(t->to);
-    n.spec.forks = {{*evm::revision_from_text(t->from), 0, std::nullopt}};
+    const evm::Revision to = *revision_of(t->to);
+    n.spec.forks = {{*revision_of(t->from), 0, std::nullopt}};
+    add_extras(n.spec, t->from, 0);
+    if (t->at.block) { add_extras(n.spec, t->to, *t->at.block); }
     if (t->at.total_difficulty) {
         n.terminal_total_difficulty = t->at.total_difficulty;
         n.after_terminal = to;

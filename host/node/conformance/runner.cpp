@@ -149,6 +149,22 @@ void run_file(const std::string& path, const RunnerOptions& options, const TestR
     }
 }
 
+/// Text from a file without what a terminal would obey.
+std::string printable(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7f) {
+            out += c;
+            continue;
+        }
+        char escaped[5];
+        std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+        out += escaped;
+    }
+    return out;
+}
+
 void merge(ConformanceReport& total, const ConformanceReport& part) {
     total.passed += part.passed;
     total.failures.insert(total.failures.end(), part.failures.begin(), part.failures.end());
@@ -240,11 +256,12 @@ std::string summary_text(const ConformanceReport& r, std::string_view what) {
     std::string out;
     for (const CaseFailure& f : r.failures) {
         out += "FAIL ";
-        if (!f.test.empty()) { out += f.test + " "; }
-        if (!f.fork.empty()) { out += "[" + f.fork + "] "; }
-        out += "in " + f.file + ": " + f.reason;
+        if (!f.test.empty()) { out += printable(f.test) + " "; }
+        if (!f.fork.empty()) { out += "[" + printable(f.fork) + "] "; }
+        out += "in " + printable(f.file) + ": " + printable(f.reason);
         if (!f.expected.empty() || !f.got.empty()) {
-            out += "\n     expected " + f.expected + "\n     got      " + f.got;
+            out += "\n     expected " + printable(f.expected);
+            out += "\n     got      " + printable(f.got);
         }
         out += "\n";
     }
@@ -254,13 +271,13 @@ std::string summary_text(const ConformanceReport& r, std::string_view what) {
         out += line;
     }
     for (const auto& [fork, n] : r.forks) {
-        std::snprintf(line, sizeof line, "%-30s %10llu %10llu\n", fork.c_str(),
+        std::snprintf(line, sizeof line, "%-30s %10llu %10llu\n", printable(fork).c_str(),
                       static_cast<unsigned long long>(n.passed),
                       static_cast<unsigned long long>(n.failed));
         out += line;
     }
     for (const auto& [name, n] : r.unknown_reasons) {
-        out += "not compared: the expected reason '" + name + "' is unknown here (" +
+        out += "not compared: the expected reason '" + printable(name) + "' is unknown here (" +
                std::to_string(n) + " cases were refused for some reason)\n";
     }
     const double percent =

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the tests of transactions as a whole: validity, intrinsic gas, fees, refunds, the floor.
+#include <gmock/gmock.h>
+
 #include "tests/evm/core/machine.hpp"
 
 namespace millrace::evm {
@@ -16,9 +18,15 @@ protected:
         const auto r = m_.execute(tx, {}, options);
         EXPECT_FALSE(r.has_value());
         EXPECT_EQ(m_.state.balance(sender_address), before);
+        if (!r && options.check_fees) { EXPECT_THAT(faults(tx), testing::Contains(r.error())); }
         return r ? TxError{} : r.error();
     }
+    std::vector<TxError> faults(const Transaction& tx) {
+        return transaction_faults(tx, sender_address, m_.state, m_.rules, m_.block,
+                                  m_.block.gas_limit);
+    }
     TransactionResult run(const Transaction& tx) {
+        EXPECT_THAT(faults(tx), testing::IsEmpty());
         auto r = m_.execute(tx);
         EXPECT_TRUE(r.has_value()) << (r ? "" : to_string(r.error()));
         return r.value_or(TransactionResult{});
@@ -102,6 +110,8 @@ TEST_F(TransactionTest, EveryWayToBeInvalid) {
     tx = dynamic(0, 0);
     tx.max_fee_per_gas = U256::max();
     EXPECT_EQ(error(tx), TxError::insufficient_funds) << "more than 256 bits";
+    EXPECT_THAT(faults(tx), testing::UnorderedElementsAre(TxError::insufficient_funds,
+                                                          TxError::fee_overflow));
     tx = m_.transaction();
     tx.to.reset();
     tx.data = Bytes(2 * 0x6000 + 1);
@@ -128,6 +138,29 @@ TEST_F(TransactionTest, EveryWayToBeInvalid) {
     tx.authorization_list.emplace_back();
     tx.to.reset();
     EXPECT_EQ(error(tx), TxError::creation_not_allowed);
+}
+
+TEST_F(TransactionTest, EveryReasonToBeInvalidIsListed) {
+    m_.rules = ethereum_rules(Revision::prague);
+    m_.state.set_nonce(sender_address, 5);
+    m_.state.set_code(sender_address, Bytes{0x00});
+    Transaction tx = dynamic(7, 6);
+    tx.nonce = 6;
+    tx.gas_limit = 20'999;
+    tx.value = U256{1'000'000'000'000'000'000};
+    EXPECT_THAT(faults(tx), testing::UnorderedElementsAre(
+                                TxError::tip_above_fee_cap, TxError::fee_cap_below_base_fee,
+                                TxError::intrinsic_gas_too_low, TxError::gas_below_floor,
+                                TxError::nonce_too_high, TxError::sender_has_code,
+                                TxError::insufficient_funds));
+    m_.state.set_code(sender_address, delegation_designator(other_address));
+    tx.gas_limit = m_.block.gas_limit + 1;
+    tx.nonce = 4;
+    EXPECT_THAT(faults(tx), testing::UnorderedElementsAre(
+                                TxError::tip_above_fee_cap, TxError::fee_cap_below_base_fee,
+                                TxError::gas_limit_exceeds_block, TxError::nonce_too_low,
+                                TxError::insufficient_funds))
+        << "EIP-7702: a delegated account may send";
 }
 
 TEST_F(TransactionTest, TypesAppearWithTheirForks) {

@@ -104,6 +104,63 @@ TEST(BlockTestRunner, ReportsARefusalForAnotherReason) {
     EXPECT_THAT(failure, HasSubstr("got state_root_mismatch"));
 }
 
+TEST(BlockTestRunner, AnyOfSeveralFaultsMayBeTheReason) {
+    TransferChain chain;
+    BlockHeader& h = chain.block.header;
+    h.state_root[5] ^= 1;
+    h.gas_limit += TransferChain::gas_limit / 1024;
+    h.receipts_root[5] ^= 1;
+    for (const char* reason : {"INVALID_GASLIMIT", "INVALID_RECEIPTS_ROOT", "INVALID_STATE_ROOT"}) {
+        EXPECT_TRUE(passes(chain.refusing(chain.block, std::string("BlockException.") + reason)));
+    }
+    const ChainFixture f = chain.refusing(chain.block, "BlockException.INVALID_GAS_USED");
+    EXPECT_THAT(only_failure(run_text(f.text())), HasSubstr("got gas_limit_step_too_large"));
+}
+
+TEST(BlockTestRunner, ATransactionAtFaultIsFoundBehindAWrongRoot) {
+    // As some tools made such blocks: the header is the one of a block without the transaction.
+    TransferChain chain;
+    evm::Transaction& tx = chain.block.transactions[0];
+    tx.nonce = 9;
+    tx.gas_limit = 20'999;
+    test::sign(tx);
+    chain.block.header.transactions_root = evm::empty_trie_root;
+    for (const char* reason : {"NONCE_MISMATCH_TOO_HIGH", "INTRINSIC_GAS_TOO_LOW"}) {
+        EXPECT_TRUE(
+            passes(chain.refusing(chain.block, std::string("TransactionException.") + reason)));
+    }
+    const ChainFixture f =
+        chain.refusing(chain.block, "TransactionException.INSUFFICIENT_ACCOUNT_FUNDS");
+    EXPECT_THAT(only_failure(run_text(f.text())), HasSubstr("got transactions_root_mismatch"));
+}
+
+TEST(BlockTestRunner, ABlockOfTheDaoForkCarriesItsMark) {
+    ChainFixture f;
+    f.network = "HomesteadToDaoAt1";
+    BlockHeader& g = f.genesis;
+    g.ommers_hash = evm::empty_ommers_hash;
+    g.transactions_root = evm::empty_trie_root;
+    g.receipts_root = evm::empty_trie_root;
+    g.difficulty = U256{0x20000};
+    g.gas_limit = 1'000'000;
+    const Address the_dao = address_literal("0xbb9bc244d798123fde783fcc1c72d3bb8c189413");
+    f.pre = {{the_dao, {1, U256{77}}}};
+    g.state_root = test::root_of(f.pre);
+    Block b;
+    b.header = g;
+    b.header.parent_hash = evm::header_hash(g);
+    b.header.number = 1;
+    b.header.timestamp = 15;
+    b.header.extra_data = {'d', 'a', 'o', '-', 'h', 'a', 'r', 'd', '-', 'f', 'o', 'r', 'l'};
+    f.add_invalid(b, "BlockException.EXTRA_DATA_INVALID_DAO");
+    b.header.extra_data.back() = 'k';
+    // With the mark it is the state root that is wrong: the balance was moved, others not.
+    f.add_invalid(b, "BlockException.INVALID_STATE_ROOT");
+    f.last_hash = evm::header_hash(g);
+    f.post = f.pre;
+    EXPECT_TRUE(passes(f));
+}
+
 TEST(BlockTestRunner, AnUnknownReasonIsNoMatch) {
     TransferChain chain;
     chain.block.header.state_root[5] ^= 1;
@@ -302,6 +359,19 @@ TEST(BlockTestRunner, KeepsASideChainApart) {
     EXPECT_TRUE(passes(c.with({c.sibling, c.first, c.second})));
 }
 
+TEST(BlockTestRunner, ProofOfWorkIsCheckedWhereTheFixtureHasIt) {
+    const OmmerChain c;
+    ChainFixture f = c.fixture;
+    f.seal_engine = "Ethash";
+    f.add_invalid(c.first, "InvalidBlockNonce");
+    f.add_invalid(c.sibling, "InvalidBlockNonce");
+    f.last_hash = evm::header_hash(f.genesis);
+    f.post.clear();
+    EXPECT_TRUE(passes(f));
+    f.seal_engine = "NoProof";
+    EXPECT_THAT(only_failure(run_text(f.text())), HasSubstr("an invalid block was accepted"));
+}
+
 TEST(BlockTestRunner, RefusesWrongOmmersForTheirReason) {
     const OmmerChain c;
     auto refuses = [&](const std::vector<BlockHeader>& ommers, const std::string& reason) {
@@ -330,6 +400,9 @@ TEST(BlockTestRunner, RefusesWrongOmmersForTheirReason) {
     BlockHeader brother = c.second.header;
     brother.ommers_hash = evm::empty_ommers_hash;
     EXPECT_TRUE(refuses({brother}, "BlockException.UNCLE_PARENT_INCORRECT"));
+    wrong_difficulty.number = 9;
+    EXPECT_TRUE(refuses({wrong_difficulty}, "BlockException.INVALID_DIFFICULTY")) << "both";
+    EXPECT_TRUE(refuses({wrong_difficulty}, "BlockException.INVALID_BLOCK_NUMBER")) << "both";
 }
 
 /// Main network block 116525: a contract is destroyed by one transaction and called by the next.
@@ -453,6 +526,15 @@ TEST(BlockTestRunner, NothingToReadIsAnError) {
     const test::ScratchFolder folder("block_test_empty");
     EXPECT_FALSE(run_block_tests(folder.path(), {}).has_value());
     EXPECT_FALSE(run_block_tests(folder.path() + "/absent", {}).has_value());
+}
+
+TEST(BlockTestRunner, TheTextHasNothingThatATerminalObeys) {
+    const std::string text =
+        summary_text(run_text(R"({"a\u001b[2Jb": {"network": "x\u0007"}})"), "block tests");
+    EXPECT_THAT(text, HasSubstr("a\\x1b[2Jb"));
+    EXPECT_THAT(text, HasSubstr("x\\x07"));
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+    EXPECT_EQ(text.find('\x07'), std::string::npos);
 }
 
 TEST(BlockTestRunner, TheJsonReportTellsWhatTheTextTells) {

@@ -119,6 +119,7 @@ inline void sign(evm::Transaction& tx) {
 /// A fixture in the making.
 struct ChainFixture {
     std::string network;
+    std::string seal_engine = "NoProof";
     evm::BlockHeader genesis;
     PlainState pre;
     json::array blocks;
@@ -143,7 +144,7 @@ struct ChainFixture {
                 {"lastblockhash", to_hex(last_hash)},
                 {"postState", json_of(post)},
                 {"config", json::object{{"network", network}, {"chainid", "0x01"}}},
-                {"sealEngine", "NoProof"}};
+                {"sealEngine", seal_engine}};
     }
     std::string text() const { return json::serialize(json::object{{"one", test()}}); }
 };

@@ -62,6 +62,17 @@ TEST(Reasons, TheTypeOfTheTransactionCounts) {
 TEST(Reasons, OldNamesAreKnown) {
     EXPECT_EQ(match_reason("TR_NoFunds", fault(TxError::insufficient_funds)), ReasonMatch::same);
     EXPECT_EQ(match_reason("TR_NoFunds", fault(TxError::nonce_max)), ReasonMatch::different);
+    EXPECT_EQ(match_reason("InvalidNumber", fault(BlockError::number_invalid)), ReasonMatch::same);
+    EXPECT_EQ(match_reason("InvalidNumber", fault(BlockError::difficulty_mismatch)),
+              ReasonMatch::different);
+}
+
+TEST(Reasons, WhatIsSaidOfAHeaderHoldsForTheHeaderOfAnOmmer) {
+    BlockFault f = fault(BlockError::ommer_header_invalid);
+    f.ommer_error = BlockError::number_invalid;
+    EXPECT_EQ(match_reason("BlockException.INVALID_BLOCK_NUMBER", f), ReasonMatch::same);
+    EXPECT_EQ(match_reason("BlockException.INVALID_DIFFICULTY", f), ReasonMatch::different);
+    EXPECT_EQ(match_reason("BlockException.UNCLE_PARENT_INCORRECT", f), ReasonMatch::same);
 }
 
 TEST(Faults, HaveStableNames) {
@@ -97,6 +108,28 @@ TEST(Networks, ATransitionHappensAtItsBlockOrTime) {
     ASSERT_TRUE(by_difficulty.has_value());
     EXPECT_EQ(by_difficulty->rules_at(9, 9, U256{0xbffff}).revision, Revision::london);
     EXPECT_EQ(by_difficulty->rules_at(1, 1, U256{0xc0000}).revision, Revision::paris);
+}
+
+TEST(Networks, ForksThatAreNoForksOfTheEvmAreKnown) {
+    const auto dao = read_network("HomesteadToDaoAt5", nullptr);
+    ASSERT_TRUE(dao.has_value());
+    EXPECT_EQ(dao->rules_at(4, 0, {}).dao_fork, evm::DaoFork::none);
+    EXPECT_EQ(dao->rules_at(5, 0, {}).dao_fork, evm::DaoFork::moved);
+    EXPECT_EQ(dao->rules_at(5, 0, {}).revision, Revision::homestead);
+    const auto delay = [](const char* name) {
+        const auto n = read_network(name, nullptr);
+        return n ? n->rules_at(0, 0, {}).difficulty_bomb_delay : 0;
+    };
+    EXPECT_EQ(delay("Istanbul"), 5'000'000u);
+    EXPECT_EQ(delay("MuirGlacier"), 9'000'000u);
+    EXPECT_EQ(delay("London"), 9'700'000u);
+    EXPECT_EQ(delay("ArrowGlacier"), 10'700'000u);
+    EXPECT_EQ(delay("GrayGlacier"), 11'400'000u);
+    const auto transition = read_network("LondonToArrowGlacierAt9", nullptr);
+    ASSERT_TRUE(transition.has_value());
+    EXPECT_EQ(transition->rules_at(8, 0, {}).difficulty_bomb_delay, 9'700'000u);
+    EXPECT_EQ(transition->rules_at(9, 0, {}).difficulty_bomb_delay, 10'700'000u);
+    EXPECT_EQ(transition->rules_at(9, 0, {}).revision, Revision::london);
 }
 
 TEST(Networks, BlobSchedulesComeFromTheConfiguration) {
@@ -151,6 +184,15 @@ std::string expected_root() {
          {address_literal("0x00000000000000000000000000000000000000cc"), {0, U256{210'000}}}}));
 }
 
+/// The root when the transaction was refused.
+std::string root_of_pre(bool with_coinbase = false) {
+    test::PlainState state = {{test::sender_address(), {0, U256{1'000'000'000'000'000'000}}}};
+    if (with_coinbase) {
+        state[address_literal("0x00000000000000000000000000000000000000cc")] = {};
+    }
+    return to_hex(test::root_of(state));
+}
+
 ConformanceReport run_state_text(const std::string& text) {
     const test::ScratchFolder folder("state_test_text");
     const auto report = run_state_tests(folder.write("fixture.json", text), {});
@@ -180,11 +222,91 @@ TEST(StateTestRunner, ReportsAnAcceptedInvalidTransaction) {
     EXPECT_THAT(r.failures[0].reason, HasSubstr("an invalid transaction was accepted"));
 }
 
+TEST(StateTestRunner, AReasonThatComesLaterIsFoundAsWell) {
+    // The nonce is wrong, and the gas below the intrinsic one, which is looked at first.
+    std::string text = state_test_text(root_of_pre(), R"(, "expectException": "TR_NonceTooHigh")");
+    const auto put = [&](const std::string& from, const std::string& to) {
+        text.replace(text.find(from), from.size(), to);
+    };
+    put(R"("nonce": "0x0", "secretKey")", R"("nonce": "0x1", "secretKey")");
+    put(R"(["0x5208", "0x5300"])", R"(["0x5207"])");
+    const ConformanceReport r = run_state_text(text);
+    EXPECT_EQ(r.passed, 1u) << summary_text(r, "state tests");
+    put("TR_NonceTooHigh", "TR_NonceTooLow");
+    EXPECT_EQ(run_state_text(text).passed, 0u);
+}
+
+TEST(StateTestRunner, TheFieldsThatAreThereMakeTheTypeAndTheSender) {
+    const auto run = [](const std::string& fork, const std::string& fields,
+                        const std::string& reason) {
+        std::string text =
+            state_test_text(root_of_pre(), R"(, "expectException": ")" + reason + "\"");
+        const auto put = [&](const std::string& from, const std::string& to) {
+            text.replace(text.find(from), from.size(), to);
+        };
+        put("Istanbul", fork);
+        put(R"("gasPrice": "0x0a",)", fields);
+        put(R"("secretKey": ")" + to_hex(test::secret_key),
+            R"("sender": ")" + to_hex(test::sender_address()));
+        const ConformanceReport r = run_state_text(text);
+        return r.passed == 1 ? std::string("passed") : summary_text(r, "state tests");
+    };
+    const std::string fees = R"("maxFeePerGas": "0x0a", "maxPriorityFeePerGas": "0x00",)";
+    const std::string blobs = R"("maxFeePerBlobGas": "0x01", "blobVersionedHashes": ["0x02"],)";
+    const std::string authorization = R"("authorizationList": [{"chainId": "0x00", "nonce": "0x00",
+        "address": "0x00000000000000000000000000000000000000bb", "v": "0x01", "r": "0x1",
+        "s": "0x1"}],)";
+    const std::string accesses = R"("gasPrice": "0x0a", "accessLists": [[], []],)";
+    EXPECT_EQ(run("Istanbul", accesses, "TransactionException.TYPE_1_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(run("Berlin", fees, "TransactionException.TYPE_2_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(run("Paris", fees + blobs, "TransactionException.TYPE_3_TX_PRE_FORK"), "passed");
+    EXPECT_EQ(
+        run("Cancun", fees + blobs, "TransactionException.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH"),
+        "passed");
+    EXPECT_EQ(run("Cancun", fees + authorization, "TransactionException.TYPE_4_TX_PRE_FORK"),
+              "passed");
+    EXPECT_EQ(run("Prague", fees + authorization, "TransactionException.INTRINSIC_GAS_TOO_LOW"),
+              "passed");
+}
+
+TEST(StateTestRunner, ANumberThatDoesNotFitMakesAMalformedTransaction) {
+    for (const auto& [from, to, reason] :
+         std::initializer_list<std::tuple<std::string, std::string, std::string>>{
+             {R"("nonce": "0x0", "secretKey")", R"("nonce": "0x10000000000000000", "secretKey")",
+              "TransactionException.NONCE_OVERFLOW"},
+             {R"("0x5208")", R"("0x10000000000000000")", "TransactionException.GASLIMIT_OVERFLOW"},
+             {R"("0x3e8")", R"("0x:bigint 0x1)" + std::string(64, '0') + "\"",
+              "TransactionException.VALUE_OVERFLOW"}}) {
+        std::string text =
+            state_test_text(root_of_pre(), R"(, "expectException": ")" + reason + "\"");
+        text.replace(text.find(from), from.size(), to);
+        const ConformanceReport r = run_state_text(text);
+        EXPECT_EQ(r.passed, 1u) << summary_text(r, "state tests");
+    }
+}
+
+TEST(StateTestRunner, ARefusedTransactionMayLeaveTheRewardOfNothing) {
+    const std::string refused = R"(, "expectException": "TR_NonceTooHigh")";
+    const auto run = [&](const std::string& fork, const std::string& root) {
+        std::string text = state_test_text(root, refused);
+        text.replace(text.find("Istanbul"), 8, fork);
+        const std::string nonce = R"("nonce": "0x0", "secretKey")";
+        text.replace(text.find(nonce), nonce.size(), R"("nonce": "0x1", "secretKey")");
+        return run_state_text(text).passed;
+    };
+    EXPECT_EQ(run("Frontier", root_of_pre()), 1u);
+    EXPECT_EQ(run("Frontier", root_of_pre(true)), 1u);
+    EXPECT_EQ(run("EIP150", root_of_pre(true)), 1u);
+    EXPECT_EQ(run("EIP158", root_of_pre(true)), 0u);
+    EXPECT_EQ(run("EIP158", root_of_pre()), 1u);
+    EXPECT_EQ(run("Frontier", expected_root()), 0u);
+}
+
 TEST(StateTestRunner, NamesTheFieldOfAMalformedTest) {
     for (const auto& [text, part] : std::initializer_list<std::pair<std::string, std::string>>{
              {R"({"a": {"post": {"Istanbul": [{}]}}})", "pre is missing"},
              {R"({"a": {"post": {"Istanbul": 1}}})", "post.Istanbul: expected a list"},
-             {R"({"a": {"post": {"Nowhere": [{}]}}})", "unknown fork 'Nowhere'"},
+             {R"({"a": {"post": {"Nowhere": [{}]}}})", "unknown network 'Nowhere'"},
              {R"({"a": {}})", "post is missing"},
              {state_test_text("0xno", ""), "hash"},
              {state_test_text(expected_root(), R"(, "txbytes": "0x1")"), "txbytes"}}) {

@@ -91,8 +91,8 @@ State iota(const State& a, int round) {
 
 }  // namespace
 
-Hash256 reference_keccak256(ByteView message, uint8_t suffix) {
-    constexpr size_t rate_bits = 1600 - 512;
+Bytes reference_keccak(ByteView message, size_t digest_bits, uint8_t suffix) {
+    const size_t rate_bits = 1600 - 2 * digest_bits;
     std::vector<bool> bits;
     for (const uint8_t byte : message) {
         for (int i = 0; i < 8; ++i) { bits.push_back(((byte >> i) & 1) != 0); }
@@ -112,14 +112,18 @@ Hash256 reference_keccak256(ByteView message, uint8_t suffix) {
         }
         for (int round = 0; round < 24; ++round) { a = iota(chi(pi(rho(theta(a)))), round); }
     }
-    Hash256 digest;
-    for (size_t i = 0; i < 256; ++i) {
+    Bytes digest(digest_bits / 8);
+    for (size_t i = 0; i < digest_bits; ++i) {
         const size_t lane = i / w;
         if (a[lane % 5][lane / 5][i % w]) {
             digest[i / 8] = static_cast<uint8_t>(digest[i / 8] | (1u << (i % 8)));
         }
     }
     return digest;
+}
+
+Hash256 reference_keccak256(ByteView message, uint8_t suffix) {
+    return Hash256::from(reference_keccak(message, 256, suffix));
 }
 
 Bytes test_message(size_t size, uint64_t seed) {

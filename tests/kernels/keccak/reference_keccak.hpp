@@ -6,8 +6,10 @@
 
 namespace millrace::test {
 
-/// Keccak[512] with 256 bits of output. `suffix` is the domain byte with the first padding bit:
-/// 0x01 for Ethereum's Keccak-256, 0x06 for SHA3-256.
+/// Keccak[2 * digest_bits]. `suffix` is the domain byte with the first padding bit: 0x01 for
+/// Ethereum's Keccak, 0x06 for SHA-3.
+Bytes reference_keccak(ByteView message, size_t digest_bits, uint8_t suffix = 0x01);
+/// The same with 256 bits.
 Hash256 reference_keccak256(ByteView message, uint8_t suffix = 0x01);
 
 /// `size` bytes that depend on both arguments.
