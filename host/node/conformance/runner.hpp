@@ -13,6 +13,7 @@
 #include <boost/json/value.hpp>
 
 #include "evm/core/evm.hpp"
+#include "evm/trace/eip3155.hpp"
 #include "host/base/error.hpp"
 
 namespace millrace::node {
@@ -21,8 +22,10 @@ struct RunnerOptions {
     unsigned thread_count = 0;  ///< 0: one per CPU
     std::string filter;         ///< runs only tests whose name holds this text
     std::string fork;           ///< runs only this fork or network when not empty
-    bool trace = false;         ///< prints every instruction to standard error (one thread)
-    bool progress = false;      ///< shows progress on standard error
+    /// Takes the lines of EIP-3155 traces, one trace after another; one thread then does it all.
+    evm::Eip3155Tracer::Write trace;
+    evm::TraceFields trace_fields;
+    bool progress = false;  ///< shows progress on standard error
 };
 
 struct CaseFailure {
