@@ -14,13 +14,24 @@ namespace millrace::evm {
 
 struct Frame;
 
-/// Sees every instruction before it runs; for debugging and EIP-3155 traces. Slow by nature.
+/// Sees every instruction of every frame, with the gas that the rules have at that point; for
+/// debugging and traces (EIP-3155). A run without a tracer does not pay for it: a traced frame runs
+/// on a table of its own.
 class Tracer {
 public:
     virtual ~Tracer() = default;
+    /// The instruction at `pc` is about to run and has paid nothing yet: `gas` is what the frame
+    /// has left, `stack` has its top at the end.
     virtual void on_instruction(const Frame& frame, uint64_t pc, uint8_t opcode, int64_t gas,
                                 std::span<const U256> stack) = 0;
-    virtual void on_frame_end(const Frame& frame, Status status, int64_t gas_left) = 0;
+    /// The announced instruction, a call or creation, has paid its price and may now run a frame of
+    /// its own. `gas` is what is left to the caller: without the gas that a call hands to its
+    /// callee (the stipend is none of it), still with what a creation will hand over.
+    virtual void on_call([[maybe_unused]] const Frame& frame, [[maybe_unused]] int64_t gas) {}
+    /// The frame ends with the announced instruction. `gas` is what is left; after an error, what
+    /// was left when the instruction failed, negative when it asked for more than there was (-1
+    /// when no amount would have done).
+    virtual void on_frame_end(const Frame& frame, Status status, int64_t gas) = 0;
 };
 
 /// The memory that one worker's frames live in: stacks and EVM memory each in one range that never

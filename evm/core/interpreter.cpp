@@ -182,8 +182,9 @@ int64_t grow_memory_slow(Frame* f, int64_t gas, uint64_t end) noexcept {
     const uint64_t new_words = gas::words(end);
     gas -= gas::memory(new_words) - gas::memory(f->memory_size / 32);
     const uint64_t new_size = new_words * 32;
+    if (gas < 0) { return gas; }
     // Beyond the reserved range only a limit of more than 10^13 gas could go.
-    if (gas < 0 || new_size > f->memory_limit) { return -1; }
+    if (new_size > f->memory_limit) { return -1; }
     std::memset(f->memory + f->memory_size, 0, new_size - f->memory_size);
     f->memory_size = new_size;
     return gas;
@@ -217,11 +218,11 @@ Status execute(Frame& frame, int64_t gas) {
     }
     const Status status =
         frame.dispatch->op[*pc](pc, frame.stack_base, gas, &frame, frame.dispatch);
+    if (traced) { frame.evm->tracer()->on_frame_end(frame, status, frame.gas_left); }
     if (status != Status::success && status != Status::revert) {
         frame.gas_left = 0;
         frame.output_size = 0;
     }
-    if (traced) { frame.evm->tracer()->on_frame_end(frame, status, frame.gas_left); }
     return status;
 }
 

@@ -3,9 +3,10 @@
 #include "host/node/json.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <memory>
+#include <vector>
 
 #include <boost/json/src.hpp>
 
@@ -27,10 +28,18 @@ Result<T> named(Result<T> r, std::string_view what) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) { return fail(ErrorCode::io, "cannot open " + path + ": " + std::strerror(errno)); }
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad()) {
+    // A stream of the standard library throws when the file is a directory.
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "rb"),
+                                                               &std::fclose};
+    if (file == nullptr) {
+        return fail(ErrorCode::io, "cannot open " + path + ": " + std::strerror(errno));
+    }
+    std::string text;
+    std::vector<char> buffer(size_t{1} << 16);
+    while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+        text.append(buffer.data(), n);
+    }
+    if (std::ferror(file.get()) != 0) {
         return fail(ErrorCode::io, "cannot read " + path + ": " + std::strerror(errno));
     }
     return text;

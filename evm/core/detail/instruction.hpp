@@ -54,49 +54,61 @@
 // Continues after an instruction that stands apart.
 #define MILLRACE_NEXT_APART() MILLRACE_NEXT_RUN(pc + 1, pc + 1 - f->code_begin, pc + 1)
 
-#define MILLRACE_CHECK_STACK(takes, gives)                                                     \
-    do {                                                                                       \
-        if constexpr ((takes) > 0) {                                                           \
-            if (sp - f->stack_base < (takes)) [[unlikely]] { return Status::stack_underflow; } \
-        }                                                                                      \
-        if constexpr ((gives) > (takes)) {                                                     \
-            if (sp - f->stack_base > static_cast<ptrdiff_t>(Workspace::stack_limit) -          \
-                                         ((gives) - (takes))) [[unlikely]] {                   \
-                return Status::stack_overflow;                                                 \
-            }                                                                                  \
-        }                                                                                      \
+// Ends the frame with an error. What the instruction had been charged by then stays readable for
+// tracers: a negative rest when it asked for more gas than there was. Only the checked table keeps
+// it, the one that tracing runs on.
+#define MILLRACE_FAIL(status)                         \
+    do {                                              \
+        if constexpr (checked) { f->gas_left = gas; } \
+        return (status);                              \
+    } while (false)
+
+#define MILLRACE_CHECK_STACK(takes, gives)                                            \
+    do {                                                                              \
+        if constexpr ((takes) > 0) {                                                  \
+            if (sp - f->stack_base < (takes)) [[unlikely]] {                          \
+                MILLRACE_FAIL(Status::stack_underflow);                               \
+            }                                                                         \
+        }                                                                             \
+        if constexpr ((gives) > (takes)) {                                            \
+            if (sp - f->stack_base > static_cast<ptrdiff_t>(Workspace::stack_limit) - \
+                                         ((gives) - (takes))) [[unlikely]] {          \
+                MILLRACE_FAIL(Status::stack_overflow);                                \
+            }                                                                         \
+        }                                                                             \
     } while (false)
 
 // An instruction of a run: takes `takes` items, leaves `gives`, costs `cost`. The order (underflow,
 // overflow, gas) is the order in which errors are reported. The numbers are those of
 // run_traits.hpp.
-#define MILLRACE_ENTER(takes, gives, cost)                                       \
-    do {                                                                         \
-        if constexpr (checked) {                                                 \
-            MILLRACE_CHECK_STACK(takes, gives);                                  \
-            if ((gas -= (cost)) < 0) [[unlikely]] { return Status::out_of_gas; } \
-        }                                                                        \
+#define MILLRACE_ENTER(takes, gives, cost)                                               \
+    do {                                                                                 \
+        if constexpr (checked) {                                                         \
+            MILLRACE_CHECK_STACK(takes, gives);                                          \
+            if ((gas -= (cost)) < 0) [[unlikely]] { MILLRACE_FAIL(Status::out_of_gas); } \
+        }                                                                                \
     } while (false)
 
 // An instruction that stands apart from runs.
-#define MILLRACE_ENTER_APART(takes, gives, cost)                             \
-    do {                                                                     \
-        MILLRACE_CHECK_STACK(takes, gives);                                  \
-        if ((gas -= (cost)) < 0) [[unlikely]] { return Status::out_of_gas; } \
+#define MILLRACE_ENTER_APART(takes, gives, cost)                                     \
+    do {                                                                             \
+        MILLRACE_CHECK_STACK(takes, gives);                                          \
+        if ((gas -= (cost)) < 0) [[unlikely]] { MILLRACE_FAIL(Status::out_of_gas); } \
     } while (false)
 
-#define MILLRACE_CHARGE(cost)                                                \
-    do {                                                                     \
-        if ((gas -= (cost)) < 0) [[unlikely]] { return Status::out_of_gas; } \
+#define MILLRACE_CHARGE(cost)                                                        \
+    do {                                                                             \
+        if ((gas -= (cost)) < 0) [[unlikely]] { MILLRACE_FAIL(Status::out_of_gas); } \
     } while (false)
 
 // Within a run more gas has been taken than the rules have by now, so running out is no verdict:
 // the rest of the run is given back and the instruction, which has changed nothing, is run again
-// with exact gas.
-#define MILLRACE_OUT_OF_GAS_IN_RUN(gas_at_entry)                                                \
+// with exact gas. `shortfall` is the negative rest.
+#define MILLRACE_OUT_OF_GAS_IN_RUN(gas_at_entry, shortfall)                                     \
     do {                                                                                        \
         if constexpr (checked) {                                                                \
-            return Status::out_of_gas;                                                          \
+            gas = (shortfall);                                                                  \
+            MILLRACE_FAIL(Status::out_of_gas);                                                  \
         } else {                                                                                \
             const int64_t exact_gas = (gas_at_entry) + unexecuted_gas(*f, pc);                  \
             const Dispatch* exact_table = f->dispatch = f->checked;                             \
@@ -127,8 +139,8 @@ bool become_fast(Frame& f);
     to->w[3] = d;
 }
 
-/// Makes memory [0, end) addressable and gives what is left of `gas`, or -1 when it does not
-/// suffice (nothing has changed then).
+/// Makes memory [0, end) addressable and gives what is left of `gas`. A negative rest says that it
+/// does not suffice and by how much, -1 when no amount would; nothing has changed then.
 int64_t grow_memory_slow(Frame* f, int64_t gas, uint64_t end) noexcept;
 
 /// No gas could pay for more; the square of as many words still fits the gas type.

@@ -92,7 +92,7 @@ MILLRACE_INSTRUCTION(op_keccak256) {
                        ? gas - copy_cost(size, gas::keccak_word)
                        : -1;
     if (left < 0 || (left = grow_memory(f, left, offset, size)) < 0) [[unlikely]] {
-        MILLRACE_OUT_OF_GAS_IN_RUN(gas);
+        MILLRACE_OUT_OF_GAS_IN_RUN(gas, left);
     }
     gas = left;
     const uint64_t n = size.low64();

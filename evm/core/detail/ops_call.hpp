@@ -2,6 +2,8 @@
 // Owns instructions that start or end contracts: the CALL family, CREATE, CREATE2, SELFDESTRUCT.
 #pragma once
 
+#include <limits>
+
 #include "evm/core/detail/instruction.hpp"
 
 namespace millrace::evm::detail {
@@ -19,9 +21,17 @@ inline int64_t all_but_one_64th(int64_t gas) noexcept { return gas - gas / 64; }
 
 // Calls and creations are plain functions: they are far too large for the tail-called
 // instructions, which only unpack and continue. They return success and leave the changed gas and
-// the result word in place.
+// the result word in place; with an error, the gas at which they failed (MILLRACE_FAIL).
 
-template <CallKind kind>
+/// Tells the tracer that a call or creation is paid for. Only the checked instructions run traced.
+template <bool checked>
+inline void announce_call(const Frame& f, int64_t gas) {
+    if constexpr (checked) {
+        if (Tracer* tracer = f.evm->tracer()) { tracer->on_call(f, gas); }
+    }
+}
+
+template <CallKind kind, bool checked>
 [[gnu::noinline]] Status do_call(Frame* f, U256*& sp, int64_t& gas) {
     constexpr bool has_value = kind == CallKind::call || kind == CallKind::callcode;
     constexpr int arguments = has_value ? 7 : 6;
@@ -79,12 +89,16 @@ template <CallKind kind>
                 ? static_cast<int64_t>(requested_gas.low64())
                 : available;
     } else {
-        if (!requested_gas.fits_u64() || requested_gas.low64() > static_cast<uint64_t>(gas)) {
+        // No frame has as much as the largest amount that can be counted.
+        constexpr uint64_t countless = std::numeric_limits<int64_t>::max();
+        child_gas = static_cast<int64_t>(std::min(requested_gas.saturate64(), countless));
+        if (child_gas > gas) {
+            gas -= child_gas;
             return Status::out_of_gas;
         }
-        child_gas = static_cast<int64_t>(requested_gas.low64());
     }
     gas -= child_gas;
+    announce_call<checked>(*f, gas);
 
     m.kind = kind;
     m.is_static = f->message->is_static || kind == CallKind::staticcall;
@@ -122,7 +136,7 @@ template <CallKind kind>
     return Status::success;
 }
 
-template <CallKind kind>
+template <CallKind kind, bool checked>
 [[gnu::noinline]] Status do_create(Frame* f, U256*& sp, int64_t& gas) {
     constexpr int arguments = kind == CallKind::create2 ? 4 : 3;
     TxState& state = *f->state;
@@ -137,6 +151,7 @@ template <CallKind kind>
     int64_t per_word = revision >= Revision::shanghai ? gas::initcode_word : 0;
     if (kind == CallKind::create2) { per_word += gas::keccak_word; }
     if ((gas -= copy_cost(size, per_word)) < 0) { return Status::out_of_gas; }
+    announce_call<checked>(*f, gas);
 
     Message m;
     m.kind = kind;
@@ -175,9 +190,10 @@ MILLRACE_INSTRUCTION_T(CallKind kind, op_call) {
     MILLRACE_ENTER_APART(has_value ? 7 : 6, 1, 0);
     U256* stack = sp;
     int64_t left = gas;
-    if (const Status s = do_call<kind>(f, stack, left); s != Status::success) { return s; }
-    sp = stack;
+    const Status s = do_call<kind, checked>(f, stack, left);
     gas = left;
+    if (s != Status::success) { MILLRACE_FAIL(s); }
+    sp = stack;
     MILLRACE_NEXT_APART();
 }
 
@@ -185,15 +201,16 @@ MILLRACE_INSTRUCTION_T(CallKind kind, op_create) {
     MILLRACE_ENTER_APART(kind == CallKind::create2 ? 4 : 3, 1, gas::create);
     U256* stack = sp;
     int64_t left = gas;
-    if (const Status s = do_create<kind>(f, stack, left); s != Status::success) { return s; }
-    sp = stack;
+    const Status s = do_create<kind, checked>(f, stack, left);
     gas = left;
+    if (s != Status::success) { MILLRACE_FAIL(s); }
+    sp = stack;
     MILLRACE_NEXT_APART();
 }
 
 MILLRACE_INSTRUCTION(op_selfdestruct) {
     MILLRACE_ENTER_APART(1, 0, 0);
-    if (f->message->is_static) { return Status::static_mode_violation; }
+    if (f->message->is_static) { MILLRACE_FAIL(Status::static_mode_violation); }
     TxState& state = *f->state;
     const Revision revision = f->revision;
     TxAccount& self = *f->self;

@@ -62,7 +62,7 @@ MILLRACE_INSTRUCTION(op_calldataload) {
 
 MILLRACE_INSTRUCTION(op_calldatacopy) {
     MILLRACE_ENTER_APART(3, 0, 3);
-    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     MILLRACE_CHARGE(copy_cost(sp[-2], gas::copy_word));
     if (const uint64_t n = sp[-2].low64(); n != 0) {
         copy_padded(f->memory + sp[0].low64(), f->message->input, sp[-1], n);
@@ -73,7 +73,7 @@ MILLRACE_INSTRUCTION(op_calldatacopy) {
 
 MILLRACE_INSTRUCTION(op_codecopy) {
     MILLRACE_ENTER_APART(3, 0, 3);
-    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     MILLRACE_CHARGE(copy_cost(sp[-2], gas::copy_word));
     if (const uint64_t n = sp[-2].low64(); n != 0) {
         copy_padded(f->memory + sp[0].low64(), f->code->bytes(), sp[-1], n);
@@ -84,11 +84,11 @@ MILLRACE_INSTRUCTION(op_codecopy) {
 
 MILLRACE_INSTRUCTION(op_returndatacopy) {
     MILLRACE_ENTER_APART(3, 0, 3);
-    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, sp[0], sp[-2])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     const uint64_t available = f->return_data->size();
     if (!sp[-1].fits_u64() || sp[-1].low64() > available || !sp[-2].fits_u64() ||
         sp[-2].low64() > available - sp[-1].low64()) {
-        return Status::return_data_out_of_bounds;
+        MILLRACE_FAIL(Status::return_data_out_of_bounds);
     }
     MILLRACE_CHARGE(copy_cost(sp[-2], gas::copy_word));
     if (const uint64_t n = sp[-2].low64(); n != 0) {
@@ -116,7 +116,7 @@ MILLRACE_INSTRUCTION(op_extcodesize) {
 
 MILLRACE_INSTRUCTION(op_extcodecopy) {
     MILLRACE_ENTER_APART(4, 0, 0);
-    if ((gas = grow_memory(f, gas, sp[-1], sp[-3])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, sp[-1], sp[-3])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     MILLRACE_CHARGE(copy_cost(sp[-3], gas::copy_word));
     TxAccount& a = f->state->account(to_address(sp[0]));
     MILLRACE_CHARGE(account_access_cost(f, a, gas::extcode(f->revision)));

@@ -12,8 +12,8 @@ MILLRACE_INSTRUCTION(op_stop) {
     return Status::success;
 }
 
-MILLRACE_INSTRUCTION(op_undefined) { return Status::undefined_instruction; }
-MILLRACE_INSTRUCTION(op_invalid) { return Status::invalid_instruction; }
+MILLRACE_INSTRUCTION(op_undefined) { MILLRACE_FAIL(Status::undefined_instruction); }
+MILLRACE_INSTRUCTION(op_invalid) { MILLRACE_FAIL(Status::invalid_instruction); }
 
 MILLRACE_INSTRUCTION(op_pop) {
     MILLRACE_ENTER(1, 0, 2);
@@ -24,7 +24,7 @@ MILLRACE_INSTRUCTION(op_pop) {
 MILLRACE_INSTRUCTION(op_mload) {
     MILLRACE_ENTER(1, 1, 3);
     const int64_t left = grow_memory(f, gas, *sp, 32);
-    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas); }
+    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas, left); }
     gas = left;
     *sp = load_be(f->memory + sp->low64());
     MILLRACE_NEXT(1);
@@ -33,7 +33,7 @@ MILLRACE_INSTRUCTION(op_mload) {
 MILLRACE_INSTRUCTION(op_mstore) {
     MILLRACE_ENTER(2, 0, 3);
     const int64_t left = grow_memory(f, gas, *sp, 32);
-    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas); }
+    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas, left); }
     gas = left;
     store_be(sp[-1], f->memory + sp->low64());
     sp -= 2;
@@ -43,7 +43,7 @@ MILLRACE_INSTRUCTION(op_mstore) {
 MILLRACE_INSTRUCTION(op_mstore8) {
     MILLRACE_ENTER(2, 0, 3);
     const int64_t left = grow_memory(f, gas, *sp, 1);
-    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas); }
+    if (left < 0) [[unlikely]] { MILLRACE_OUT_OF_GAS_IN_RUN(gas, left); }
     gas = left;
     f->memory[sp->low64()] = static_cast<uint8_t>(sp[-1].low64());
     sp -= 2;
@@ -53,7 +53,7 @@ MILLRACE_INSTRUCTION(op_mstore8) {
 MILLRACE_INSTRUCTION(op_mcopy) {
     MILLRACE_ENTER_APART(3, 0, 3);
     const U256& further = sp[0] < sp[-1] ? sp[-1] : sp[0];
-    if ((gas = grow_memory(f, gas, further, sp[-2])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, further, sp[-2])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     MILLRACE_CHARGE(copy_cost(sp[-2], gas::copy_word));
     if (const uint64_t n = sp[-2].low64(); n != 0) {
         std::memmove(f->memory + sp[0].low64(), f->memory + sp[-1].low64(), n);
@@ -76,9 +76,9 @@ MILLRACE_INSTRUCTION(op_sload) {
 
 MILLRACE_INSTRUCTION(op_sstore) {
     MILLRACE_ENTER_APART(2, 0, 0);
-    if (f->message->is_static) { return Status::static_mode_violation; }
+    if (f->message->is_static) { MILLRACE_FAIL(Status::static_mode_violation); }
     if (f->revision >= Revision::istanbul && gas <= gas::sstore_sentry) {
-        return Status::out_of_gas;
+        MILLRACE_FAIL(Status::out_of_gas);
     }
     TxSlot& s = f->state->slot(*f->self, sp[0]);
     if (f->revision >= Revision::berlin && f->state->warm_slot(s)) {
@@ -104,7 +104,7 @@ MILLRACE_INSTRUCTION(op_tload) {
 
 MILLRACE_INSTRUCTION(op_tstore) {
     MILLRACE_ENTER(2, 0, gas::warm);
-    if (f->message->is_static) { return Status::static_mode_violation; }
+    if (f->message->is_static) { MILLRACE_FAIL(Status::static_mode_violation); }
     f->state->transient_store(*f->self, sp[0], sp[-1]);
     sp -= 2;
     MILLRACE_NEXT(1);
@@ -134,7 +134,7 @@ MILLRACE_INSTRUCTION(op_jump) {
     MILLRACE_ENTER(1, 0, 8);
     const U256& target = *sp;
     if (!target.fits_u64() || !f->code->is_jump_destination(target.low64())) [[unlikely]] {
-        return Status::bad_jump_destination;
+        MILLRACE_FAIL(Status::bad_jump_destination);
     }
     const uint64_t position = target.low64();
     --sp;
@@ -149,7 +149,7 @@ MILLRACE_INSTRUCTION(op_jumpi) {
     }
     const U256& target = *sp;
     if (!target.fits_u64() || !f->code->is_jump_destination(target.low64())) [[unlikely]] {
-        return Status::bad_jump_destination;
+        MILLRACE_FAIL(Status::bad_jump_destination);
     }
     const uint64_t position = target.low64();
     sp -= 2;
@@ -214,8 +214,8 @@ MILLRACE_INSTRUCTION_T(int n, op_swap) {
 
 MILLRACE_INSTRUCTION_T(int n, op_log) {
     MILLRACE_ENTER_APART(n + 2, 0, (n + 1) * gas::log_topic);
-    if (f->message->is_static) { return Status::static_mode_violation; }
-    if ((gas = grow_memory(f, gas, sp[0], sp[-1])) < 0) { return Status::out_of_gas; }
+    if (f->message->is_static) { MILLRACE_FAIL(Status::static_mode_violation); }
+    if ((gas = grow_memory(f, gas, sp[0], sp[-1])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     const uint64_t size = sp[-1].low64();
     MILLRACE_CHARGE(static_cast<int64_t>(size) * gas::log_byte);
     add_log(f, sp, n, size);
@@ -225,7 +225,7 @@ MILLRACE_INSTRUCTION_T(int n, op_log) {
 
 MILLRACE_INSTRUCTION_T(Status status, op_return) {
     MILLRACE_ENTER_APART(2, 0, 0);
-    if ((gas = grow_memory(f, gas, sp[0], sp[-1])) < 0) { return Status::out_of_gas; }
+    if ((gas = grow_memory(f, gas, sp[0], sp[-1])) < 0) { MILLRACE_FAIL(Status::out_of_gas); }
     f->output_size = sp[-1].low64();
     f->output_offset = f->output_size == 0 ? 0 : sp[0].low64();
     f->gas_left = gas;

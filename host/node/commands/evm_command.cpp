@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 
 #include "host/node/commands/commands.hpp"
+#include "host/node/commands/trace_options.hpp"
 #include "host/node/conformance/block_test.hpp"
 #include "host/node/conformance/mainnet_block.hpp"
 #include "host/node/conformance/state_test.hpp"
@@ -19,6 +21,7 @@ struct FixtureArguments {
     std::string path;
     std::string json_path;
     RunnerOptions options;
+    TraceOptions trace;
     double required_percent = 100;
 };
 
@@ -49,11 +52,24 @@ using RunFixtures = Result<ConformanceReport> (*)(const std::string&, const Runn
 
 int run_fixture_command(const FixtureArguments& a, RunFixtures run, const char* command,
                         const char* what) {
-    const auto report = run(a.path, a.options);
+    RunnerOptions options = a.options;
+    std::optional<TraceFile> trace;
+    if (a.trace.enabled) {
+        auto file = TraceFile::open(a.trace);
+        if (!file) { return refuse(file.error()); }
+        trace.emplace(*std::move(file));
+        options.trace = [&trace](std::string_view lines) { trace->write(lines); };
+        options.trace_fields = a.trace.fields;
+        options.progress = false;  // it would be written among the lines
+    }
+    const auto report = run(a.path, options);
     if (!report) { return refuse(report.error()); }
+    if (trace) {
+        if (const auto written = trace->finish(); !written) { return refuse(written.error()); }
+    }
     if (a.json_path != "-") {
         const std::string text = summary_text(*report, what);
-        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fwrite(text.data(), 1, text.size(), a.trace.on_stdout() ? stderr : stdout);
     }
     if (!a.json_path.empty() && !write_text(a.json_path, report_json(*report, command, a.path))) {
         return exit_usage;
@@ -110,8 +126,7 @@ void add_evm_command(CLI::App& app, Run& run) {
     auto state = std::make_shared<FixtureArguments>();
     CLI::App* state_test = add_fixture_command(
         *evm, "statetest", "Run GeneralStateTest fixtures and print what differs", state);
-    state_test->add_flag("--trace", state->options.trace,
-                         "Print every instruction to standard error");
+    add_trace_options(*state_test, state->trace);
     state_test->callback([state, &run] {
         run = [state] {
             return run_fixture_command(*state, run_state_tests, "evm statetest", "state tests");

@@ -19,6 +19,21 @@ Result<T> at(Result<T> r, const std::string& where) {
     return r;
 }
 
+class TestChain final : public evm::StateView {
+public:
+    bool account_exists(const Address&) override { return false; }
+    uint64_t nonce(const Address&) override { return 0; }
+    U256 balance(const Address&) override { return {}; }
+    bool balance_at_least(const Address&, const U256& min) override { return min.is_zero(); }
+    Hash256 code_hash(const Address&) override { return evm::empty_code_hash; }
+    evm::CodePtr code(const Hash256&) override { return std::make_shared<const Bytes>(); }
+    U256 storage(const Address&, const U256&) override { return {}; }
+    bool has_storage(const Address&) override { return false; }
+    Hash256 block_hash(uint64_t number) override {
+        return kernels::keccak256(as_bytes(std::to_string(number)));
+    }
+};
+
 Result<void> load_storage(const boost::json::value& storage, const Address& address,
                           const std::string& where, evm::StateOverlay& state) {
     const auto* object = storage.if_object();
@@ -48,6 +63,11 @@ void put_account(evm::StateTrie& trie, const Address& address, const evm::Overla
 }
 
 }  // namespace
+
+evm::StateView& test_chain() {
+    static TestChain chain;
+    return chain;
+}
 
 Result<const boost::json::value*> member(const boost::json::value& object, std::string_view key,
                                          std::string_view where) {

@@ -15,6 +15,11 @@
 
 namespace millrace::node {
 
+/// A chain without accounts, to put a state on. The hash of its block n is the keccak of n's
+/// decimal digits, as the fixtures and geth's `evm` have it. Holds nothing, so any thread may use
+/// it.
+evm::StateView& test_chain();
+
 /// The member `key` of the object named `where`; fails when it is missing.
 Result<const boost::json::value*> member(const boost::json::value& object, std::string_view key,
                                          std::string_view where);

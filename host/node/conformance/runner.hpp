@@ -14,6 +14,7 @@
 #include <boost/json/value.hpp>
 
 #include "evm/core/evm.hpp"
+#include "evm/trace/eip3155.hpp"
 #include "host/base/error.hpp"
 
 namespace millrace::node {
@@ -22,7 +23,9 @@ struct RunnerOptions {
     unsigned thread_count = 0;  ///< 0: one per CPU
     std::string filter;         ///< runs only tests whose name holds this text
     std::string fork;           ///< runs only this fork or network when not empty
-    bool trace = false;         ///< prints every instruction to standard error (one thread)
+    /// Takes the lines of EIP-3155 traces, one trace after another; one thread then does it all.
+    evm::Eip3155Tracer::Write trace;
+    evm::TraceFields trace_fields;
     /// Uses after which code gets run checks (evm/core/code.hpp); by its size when absent.
     std::optional<uint32_t> uses_until_fast;
     bool progress = false;  ///< shows progress on standard error

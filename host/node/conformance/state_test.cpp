@@ -2,63 +2,24 @@
 // Owns how a GeneralStateTest is set up, run and compared.
 #include "host/node/conformance/state_test.hpp"
 
-#include <cstdio>
 #include <optional>
 
 #include <boost/json/object.hpp>
 
 #include "evm/core/block_rules.hpp"
-#include "evm/core/frame.hpp"
-#include "evm/core/opcodes.hpp"
 #include "evm/core/transition.hpp"
 #include "evm/precompiles/standard.hpp"
+#include "evm/trace/eip3155.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/conformance/case_transaction.hpp"
 #include "host/node/conformance/fixture.hpp"
 #include "host/node/conformance/network.hpp"
 #include "host/node/conformance/reasons.hpp"
-#include "kernels/keccak/keccak.hpp"
 
 namespace millrace::node {
 namespace {
 
 namespace json = boost::json;
-
-/// One line per instruction, for people who look for the first difference.
-class PrintingTracer final : public evm::Tracer {
-public:
-    void on_instruction(const evm::Frame& frame, uint64_t pc, uint8_t opcode, int64_t gas,
-                        std::span<const U256> stack) override {
-        std::fprintf(stderr, "%3d %5llu %-14s gas %lld stack", frame.message->depth,
-                     static_cast<unsigned long long>(pc),
-                     std::string(evm::opcode_name(opcode)).c_str(), static_cast<long long>(gas));
-        for (size_t i = stack.size() > 7 ? stack.size() - 7 : 0; i < stack.size(); ++i) {
-            std::fprintf(stderr, " %s", to_hex_quantity(stack[i]).c_str());
-        }
-        std::fprintf(stderr, "\n");
-    }
-    void on_frame_end(const evm::Frame&, evm::Status status, int64_t gas_left) override {
-        std::fprintf(stderr, "    end %s, gas left %lld\n",
-                     std::string(evm::to_string(status)).c_str(), static_cast<long long>(gas_left));
-    }
-};
-
-/// Base of a test's state: nothing but block hashes.
-class TestChain final : public evm::StateView {
-public:
-    bool account_exists(const Address&) override { return false; }
-    uint64_t nonce(const Address&) override { return 0; }
-    U256 balance(const Address&) override { return {}; }
-    bool balance_at_least(const Address&, const U256& min) override { return min.is_zero(); }
-    Hash256 code_hash(const Address&) override { return evm::empty_code_hash; }
-    evm::CodePtr code(const Hash256&) override { return std::make_shared<const Bytes>(); }
-    U256 storage(const Address&, const U256&) override { return {}; }
-    bool has_storage(const Address&) override { return false; }
-    /// The fixtures define the hash of block n as the keccak of its decimal digits.
-    Hash256 block_hash(uint64_t number) override {
-        return kernels::keccak256(as_bytes(std::to_string(number)));
-    }
-};
 
 Result<U256> environment_number(const json::value& env, const std::string& key) {
     const auto* v = find(env, key);
@@ -144,8 +105,24 @@ Outcome check_refusal(const json::value& post, const std::vector<evm::BlockFault
                           refused[0].text()};
 }
 
+/// The last line of a case's trace.
+void write_summary(evm::Eip3155Tracer& tracer, const std::string& fork,
+                   const std::vector<evm::BlockFault>& refused,
+                   const evm::TransactionResult& result, const evm::StateOverlay& state) {
+    const bool pass = refused.empty() && result.success();
+    const std::string error = !refused.empty() ? refused[0].text()
+                              : pass           ? std::string{}
+                                               : std::string(evm::to_string(result.status));
+    tracer.write_summary({.state_root = state_root_of(state),
+                          .output = result.output,
+                          .gas_used = result.gas_used,
+                          .pass = pass,
+                          .error = error,
+                          .fork = fork});
+}
+
 Result<Outcome> run_case(const json::value& test, const std::string& fork, const json::value& post,
-                         evm::Workspace& workspace, evm::Tracer* tracer, CaseSink& sink) {
+                         evm::Workspace& workspace, evm::Eip3155Tracer* tracer, CaseSink& sink) {
     static const evm::StandardPrecompiles precompiles;
     MILLRACE_TRY(const Network network, read_network(fork, find(test, "config")));
     MILLRACE_TRY(const auto* pre, member(test, "pre", ""));
@@ -153,8 +130,7 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
     MILLRACE_TRY(const evm::Rules rules, rules_at(network, *env));
     MILLRACE_TRY(const auto* hash, member(post, "hash", ""));
     MILLRACE_TRY(const auto* logs, member(post, "logs", ""));
-    TestChain chain;
-    evm::StateOverlay state{&chain};
+    evm::StateOverlay state{&test_chain()};
     MILLRACE_CHECK(load_accounts(*pre, state));
     MILLRACE_TRY(const evm::BlockEnvironment block, read_environment(*env, rules));
     MILLRACE_TRY(const Hash256 expected_root, json_hash(*hash, "hash"));
@@ -162,7 +138,7 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
     MILLRACE_TRY(const CaseTransaction t, read_case_transaction(test, post, rules));
 
     std::vector<evm::BlockFault> refused;
-    std::vector<evm::Log> logged;
+    evm::TransactionResult result;
     if (!t.transaction) {
         refused.push_back(t.fault);
     } else if (!t.sender) {
@@ -176,7 +152,7 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
                                      rules, precompiles, block, block.gas_limit, options);
         if (r) {
             state.apply(r->changes, rules.at_least(evm::Revision::spurious_dragon));
-            logged = std::move(r->logs);
+            result = std::move(*r);
         } else {
             refused.push_back(transaction_fault(r.error(), t.transaction->type));
             for (const evm::TxError e : evm::transaction_faults(*t.transaction, *t.sender, state,
@@ -185,8 +161,9 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
             }
         }
     }
+    if (tracer != nullptr) { write_summary(*tracer, fork, refused, result, state); }
     if (Outcome o = check_refusal(post, refused, sink)) { return o; }
-    if (const Hash256 got = logs_hash(logged); got != expected_logs) {
+    if (const Hash256 got = logs_hash(result.logs); got != expected_logs) {
         return CaseDifference{"the hash of the logs differs", to_hex(expected_logs), to_hex(got)};
     }
     const Hash256 got = state_root_of(state);
@@ -201,7 +178,8 @@ Result<Outcome> run_case(const json::value& test, const std::string& fork, const
 
 void run_test(const json::value& test, const RunnerOptions& options, evm::Workspace& workspace,
               CaseSink& sink) {
-    PrintingTracer tracer;
+    std::optional<evm::Eip3155Tracer> tracer;
+    if (options.trace) { tracer.emplace(options.trace, options.trace_fields); }
     const auto* post = find(test, "post");
     if (post == nullptr || !post->is_object()) {
         return sink.fail("", {"not a state test: post is missing or not an object", "", ""});
@@ -216,7 +194,7 @@ void run_test(const json::value& test, const RunnerOptions& options, evm::Worksp
         size_t index = 0;
         for (const auto& c : cases.get_array()) {
             const std::string where = "post." + fork + "[" + std::to_string(index++) + "]";
-            auto r = run_case(test, fork, c, workspace, options.trace ? &tracer : nullptr, sink);
+            auto r = run_case(test, fork, c, workspace, tracer ? &*tracer : nullptr, sink);
             if (!r) {
                 sink.fail(fork, {"malformed fixture: " + where + ": " + r.error().message, "", ""});
             } else if (*r) {

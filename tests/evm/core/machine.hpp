@@ -111,6 +111,7 @@ struct RunOptions {
     Bytes input = {};
     U256 value = {};
     bool is_static = false;
+    Tracer* tracer = nullptr;
 };
 
 /// A state, a block and the rules of one fork.
@@ -139,6 +140,7 @@ public:
         w.state.begin(state, rules, w.codes, precompiles());
         const TransactionEnvironment transaction{sender_address, U256{10}, {}};
         Evm evm{w, rules, precompiles(), block, transaction};
+        evm.set_tracer(options.tracer);
         Message m;
         m.is_static = options.is_static;
         m.gas = options.gas;

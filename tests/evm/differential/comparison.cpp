@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include <cstdlib>
 #include <set>
 
 #include "evm/core/evm.hpp"
@@ -12,6 +13,7 @@
 #include "evm/core/overlay.hpp"
 #include "evm/core/transition.hpp"
 #include "evm/precompiles/standard.hpp"
+#include "evm/trace/eip3155.hpp"
 #include "host/base/error.hpp"
 #include "host/base/hex.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -41,6 +43,9 @@ struct Step {
     int64_t gas = 0;
     size_t stack_size = 0;
     U256 top;
+    size_t memory_size = 0;
+    int64_t refund = 0;
+    int64_t cost = 0;  ///< one more than `gas` when it asked for more than that
     bool operator==(const Step&) const = default;
 };
 
@@ -59,18 +64,41 @@ struct Outcome {
     int depth_max = 0;                     ///< naive only
 };
 
+/// Records each step as the engine has it, and its price as the text of a trace says it.
 class StepRecorder final : public Tracer {
 public:
-    explicit StepRecorder(std::vector<Step>& steps) : steps_(steps) {}
+    explicit StepRecorder(std::vector<Step>& steps)
+        : steps_(steps), text_([this](std::string_view lines) { read_costs(lines); }) {}
     void on_instruction(const Frame& frame, uint64_t pc, uint8_t opcode, int64_t gas,
                         std::span<const U256> stack) override {
         steps_.push_back({frame.message->depth, pc, opcode, gas, stack.size(),
-                          stack.empty() ? U256{} : stack.back()});
+                          stack.empty() ? U256{} : stack.back(), frame.memory_size,
+                          frame.state->refund()});
+        text_.on_instruction(frame, pc, opcode, gas, stack);
     }
-    void on_frame_end(const Frame&, Status, int64_t) override {}
+    void on_call(const Frame& frame, int64_t gas) override { text_.on_call(frame, gas); }
+    void on_frame_end(const Frame& frame, Status status, int64_t gas) override {
+        text_.on_frame_end(frame, status, gas);
+        if (frame.message->depth == 0) { text_.flush(); }
+    }
 
 private:
+    /// Line n belongs to step n.
+    void read_costs(std::string_view lines) {
+        constexpr std::string_view key = "\"gasCost\":\"0x";
+        for (size_t at = lines.find(key); at != std::string_view::npos;
+             at = lines.find(key, at + 1)) {
+            MILLRACE_ASSERT(line_count_ < steps_.size(), "one line for each step");
+            Step& step = steps_[line_count_++];
+            const auto cost = std::strtoull(lines.data() + at + key.size(), nullptr, 16);
+            step.cost =
+                static_cast<int64_t>(std::min<uint64_t>(cost, static_cast<uint64_t>(step.gas) + 1));
+        }
+    }
+
     std::vector<Step>& steps_;
+    size_t line_count_ = 0;
+    Eip3155Tracer text_;
 };
 
 // --- The engine ---
@@ -200,11 +228,19 @@ Outcome run_naive_here(const Scenario& s, Fault fault, bool traced) {
         }
         if (!traced) { return; }
         out.steps.push_back({step.depth, step.pc, step.opcode, step.gas.get_si(), step.stack.size(),
-                             step.stack.empty() ? U256{} : to_u256(step.stack.back())});
+                             step.stack.empty() ? U256{} : to_u256(step.stack.back()),
+                             step.memory_size, step.refund.get_si()});
     };
+    std::function<void(const Word&)> on_cost;
+    if (traced) {
+        on_cost = [&](const Word& cost) {
+            Step& step = out.steps.back();
+            step.cost = cost > step.gas ? step.gas + 1 : cost.get_si();
+        };
+    }
     if (s.is_transaction) {
         const NaiveTransactionResult r =
-            naive_transaction(s.tx, s.sender, s.authorities, state, context, on_step);
+            naive_transaction(s.tx, s.sender, s.authorities, state, context, on_step, on_cost);
         out.refused = !r.valid;
         out.status = r.status;
         out.gas = r.gas_used.get_si();
@@ -217,6 +253,7 @@ Outcome run_naive_here(const Scenario& s, Fault fault, bool traced) {
         context.blob_hashes = s.blob_hashes;
         NaiveEvm evm{state, context};
         evm.on_step = on_step;
+        evm.on_cost = on_cost;
         state.accounts[s.sender].nonce += 1;
         NaiveMessage m;
         m.kind = s.creates ? CallKind::create : CallKind::call;
@@ -318,8 +355,10 @@ std::string text(const std::vector<Log>& logs) {
 
 std::string text(const Step& s) {
     return "depth " + std::to_string(s.depth) + " pc " + std::to_string(s.pc) + " " +
-           std::string(opcode_name(s.opcode)) + " gas " + std::to_string(s.gas) + " stack " +
-           std::to_string(s.stack_size) + " top " + text(s.top);
+           std::string(opcode_name(s.opcode)) + " gas " + std::to_string(s.gas) + " cost " +
+           std::to_string(s.cost) + " memory " + std::to_string(s.memory_size) + " refund " +
+           std::to_string(s.refund) + " stack " + std::to_string(s.stack_size) + " top " +
+           text(s.top);
 }
 
 std::string compare_steps(const Outcome& engine, const Outcome& naive) {

@@ -28,7 +28,8 @@ struct Comparison {
 
 enum class Steps : uint8_t {
     unseen,    ///< both run as they do in production
-    compared,  ///< every instruction is traced and compared: place, gas, stack size, top of stack
+    compared,  ///< every instruction is traced and compared: place, gas, price, memory, refund,
+               ///< stack
 };
 
 /// Runs the scenario in both and compares status, gas, refund, output, logs and the state after.

@@ -151,14 +151,22 @@ public:
         try {
             while (!ended_) { step(); }
             return {status_, gas_, output_};
-        } catch (const Failure& failure) { return {failure.status, 0, {}}; }
+        } catch (const Failure& failure) {
+            settle_cost();
+            return {failure.status, 0, {}};
+        }
     }
 
 private:
     void step() {
         static const std::array<Instruction, 256> instructions = make_instructions();
         const uint8_t opcode = pc_ < code_.size() ? code_[pc_] : 0;
-        if (evm_.on_step) { evm_.on_step({message_.depth, pc_, opcode, gas_, stack_}); }
+        if (evm_.on_step) {
+            evm_.on_step(
+                {message_.depth, pc_, opcode, gas_, stack_, memory_.size(), state_.refund});
+        }
+        cost_ = 0;
+        cost_settled_ = false;
         const Instruction& i = instructions[opcode];
         if (!i.defined || !evm_.at_least(i.since)) { fail(Status::undefined_instruction); }
         if (evm_.has_fault(Fault::underflow_after_gas) && gas_ < i.gas) {
@@ -172,7 +180,14 @@ private:
         if (opcode >= 0x60 && opcode <= 0x7f) { next += opcode - 0x5fu; }
         next_ = next;
         perform(opcode);
+        settle_cost();
         pc_ = next_;
+    }
+
+    /// The running instruction has been charged in full, or has failed.
+    void settle_cost() {
+        if (!cost_settled_ && evm_.on_cost) { evm_.on_cost(cost_); }
+        cost_settled_ = true;
     }
 
     void perform(uint8_t opcode) {
@@ -194,6 +209,7 @@ private:
 
     [[noreturn]] static void fail(Status status) { throw Failure{status}; }
     void charge(const Word& amount) {
+        cost_ += amount;
         if (gas_ < amount) { fail(Status::out_of_gas); }
         gas_ -= amount;
     }
@@ -670,7 +686,9 @@ private:
         if (at_least(Revision::tangerine_whistle) && m.gas > all_but_one_64th()) {
             m.gas = all_but_one_64th();
         }
+        if (evm_.has_fault(Fault::call_price)) { settle_cost(); }
         charge(m.gas);
+        settle_cost();
         if (value != 0) { m.gas += evm_.has_fault(Fault::stipend) ? 2299 : 2300; }
 
         m.kind = kind;
@@ -710,6 +728,7 @@ private:
         Word per_word = at_least(Revision::shanghai) ? 2 : 0;
         if (kind == CallKind::create2) { per_word += 6; }
         charge(per_word * ceil_div(size, 32));
+        if (!evm_.has_fault(Fault::creation_price)) { settle_cost(); }
 
         if (!evm_.has_fault(Fault::return_data_kept)) { return_data_.clear(); }
         NaiveAccount& self = state_.accounts[message_.recipient];
@@ -772,6 +791,8 @@ private:
     Bytes memory_;
     Word highest_byte_;
     Word gas_;
+    Word cost_;  ///< of the running instruction
+    bool cost_settled_ = true;
     Bytes return_data_;
     size_t pc_ = 0;
     size_t next_ = 0;
@@ -831,6 +852,8 @@ std::string_view to_string(Fault fault) {
         case Fault::access_list_gas: return "access_list_gas";
         case Fault::floor_gas: return "floor_gas";
         case Fault::refund_quotient: return "refund_quotient";
+        case Fault::call_price: return "call_price";
+        case Fault::creation_price: return "creation_price";
         case Fault::last: break;
     }
     return "unknown";

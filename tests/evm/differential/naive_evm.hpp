@@ -82,6 +82,8 @@ enum class Fault : uint8_t {
     access_list_gas,          ///< a key costs 1901
     floor_gas,                ///< EIP-7623 is forgotten
     refund_quotient,          ///< a quarter in place of a fifth, a half
+    call_price,               ///< a traced call does not show the gas that it hands on
+    creation_price,           ///< a traced creation shows it
     last,
 };
 std::string_view to_string(Fault fault);
@@ -125,6 +127,8 @@ struct NaiveStep {
     uint8_t opcode = 0;
     const Word& gas;
     const std::vector<Word>& stack;
+    size_t memory_size = 0;
+    const Word& refund;
 };
 
 /// Runs messages over a state, as the yellow paper and the EIPs say. Where several errors hold at
@@ -142,6 +146,10 @@ public:
 
     /// Called before every instruction when set.
     std::function<void(const NaiveStep&)> on_step;
+    /// Called once for every instruction when set, with what it was charged, or asked for when it
+    /// failed: before the first instruction of a frame that it runs. What a creation hands to its
+    /// init code is none of it.
+    std::function<void(const Word& cost)> on_cost;
 
     NaiveState& state() { return state_; }
     /// Accounts before the transaction, for SSTORE's original value.
@@ -187,7 +195,8 @@ struct NaiveTransactionResult {
 NaiveTransactionResult naive_transaction(const Transaction& tx, const Address& sender,
                                          const std::vector<std::optional<Address>>& authorities,
                                          NaiveState& state, NaiveContext context,
-                                         std::function<void(const NaiveStep&)> on_step = {});
+                                         std::function<void(const NaiveStep&)> on_step = {},
+                                         std::function<void(const Word&)> on_cost = {});
 
 /// What happens to accounts after the last frame of a transaction.
 void naive_finish(NaiveState& state, Revision revision);

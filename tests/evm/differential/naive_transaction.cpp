@@ -23,13 +23,15 @@ public:
         blob_gas_ = 131072 * Word{tx.blob_versioned_hashes.size()};
     }
 
-    NaiveTransactionResult run(std::function<void(const NaiveStep&)> on_step) {
+    NaiveTransactionResult run(std::function<void(const NaiveStep&)> on_step,
+                               std::function<void(const Word&)> on_cost) {
         if (!is_valid()) { return {}; }
         context_.origin = sender_;
         context_.gas_price = gas_price();
         context_.blob_hashes = tx_.blob_versioned_hashes;
         NaiveEvm evm{state_, context_};
         evm.on_step = std::move(on_step);
+        evm.on_cost = std::move(on_cost);
 
         NaiveAccount& payer = state_.accounts[sender_];
         payer.balance -= gas_limit_ * gas_price();
@@ -213,8 +215,10 @@ private:
 NaiveTransactionResult naive_transaction(const Transaction& tx, const Address& sender,
                                          const std::vector<std::optional<Address>>& authorities,
                                          NaiveState& state, NaiveContext context,
-                                         std::function<void(const NaiveStep&)> on_step) {
-    return Transition{tx, sender, authorities, state, context}.run(std::move(on_step));
+                                         std::function<void(const NaiveStep&)> on_step,
+                                         std::function<void(const Word&)> on_cost) {
+    return Transition{tx, sender, authorities, state, context}.run(std::move(on_step),
+                                                                   std::move(on_cost));
 }
 
 void naive_finish(NaiveState& state, Revision revision) {

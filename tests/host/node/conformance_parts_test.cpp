@@ -193,9 +193,9 @@ std::string root_of_pre(bool with_coinbase = false) {
     return to_hex(test::root_of(state));
 }
 
-ConformanceReport run_state_text(const std::string& text) {
+ConformanceReport run_state_text(const std::string& text, const RunnerOptions& options = {}) {
     const test::ScratchFolder folder("state_test_text");
-    const auto report = run_state_tests(folder.write("fixture.json", text), {});
+    const auto report = run_state_tests(folder.write("fixture.json", text), options);
     EXPECT_TRUE(report.has_value());
     return report ? *report : ConformanceReport{};
 }
@@ -204,6 +204,22 @@ TEST(StateTestRunner, RunsATestWithoutTransactionBytes) {
     const ConformanceReport r = run_state_text(state_test_text(expected_root(), ""));
     EXPECT_EQ(r.passed, 1u) << summary_text(r, "state tests");
     EXPECT_EQ(r.forks.at("Istanbul").passed, 1u);
+}
+
+TEST(StateTestRunner, TracesEachCaseAndEndsItWithTheStateRoot) {
+    std::string text;
+    RunnerOptions options;
+    options.trace = [&](std::string_view lines) { text += lines; };
+    EXPECT_EQ(run_state_text(state_test_text(expected_root(), ""), options).passed, 1u);
+    // A transfer runs no code: there is nothing but the summary.
+    EXPECT_EQ(text, R"({"stateRoot":")" + expected_root() +
+                        R"(","output":"","gasUsed":"0x5208","pass":true,"fork":"Istanbul"})"
+                        "\n");
+    text.clear();
+    const std::string refused =
+        state_test_text(to_hex(evm::empty_trie_root), R"(, "txbytes": "0x01")");
+    run_state_text(refused, options);
+    EXPECT_THAT(text, HasSubstr(R"("gasUsed":"0x0","pass":false,"error":"malformed_transaction)"));
 }
 
 TEST(StateTestRunner, ReportsWhatDiffers) {
