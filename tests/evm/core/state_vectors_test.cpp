@@ -2,41 +2,20 @@
 // Owns the run of Ethereum's state tests, where the vectors are given.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "host/node/conformance/state_test.hpp"
-#include "tests/evm/tx/vector_files.hpp"
+#include "tests/evm/tx/unpacked_vectors.hpp"
 
 namespace millrace::node {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// The unpacked tests: given as a folder, or unpacked here from the archive once.
-std::optional<fs::path> state_tests() {
-    if (const auto folder = test::find_vectors("state_tests")) { return folder; }
-    auto archive = test::find_vectors("eest-state-tests.tar.zst");
-    if (!archive) { archive = test::find_vectors("vectors/eest-state-tests.tar.zst"); }
-    if (!archive) { return std::nullopt; }
-    const fs::path target = MILLRACE_UNPACK_DIR;
-    const fs::path done = target / "state_tests.unpacked";
-    if (!fs::exists(done) || fs::last_write_time(done) < fs::last_write_time(*archive)) {
-        fs::remove_all(target);
-        fs::create_directories(target);
-        const std::string command =
-            "tar --zstd -xf '" + archive->string() + "' -C '" + target.string() + "'";
-        if (std::system(command.c_str()) != 0) {
-            ADD_FAILURE() << "cannot unpack: " << command;
-            return std::nullopt;
-        }
-        std::ofstream(done) << archive->string() << "\n";
-    }
-    return target;
-}
-
 TEST(StateTests, EveryFixtureGivesTheExpectedRootAndLogs) {
-    const auto folder = state_tests();
+    const auto folder =
+        test::unpacked_vectors("state_tests", "eest-state-tests.tar.zst", MILLRACE_UNPACK_DIR);
     if (!folder) {
         GTEST_SKIP() << "vectors 'eest-state-tests.tar.zst' are not here; set MILLRACE_VECTORS to "
                         "the folder that has them";
