@@ -152,20 +152,6 @@ TEST(SystemCalls, BlockBeginsWithBoth) {
     EXPECT_EQ(m.state.storage(roots, U256{3}), U256{22});
 }
 
-TEST(BlockHash, OnlyThe256AncestorsAreSeen) {
-    Machine m;
-    for (uint64_t n = 700; n <= 1010; ++n) { m.state.set_block_hash(n, to_hash(U256{n})); }
-    const auto ask = [&](const U256& n) {
-        return m.value_of(Code().push(n).op(Opcode::blockhash));
-    };
-    EXPECT_EQ(ask(999), U256{999});
-    EXPECT_EQ(ask(744), U256{744});
-    EXPECT_EQ(ask(743), U256{});
-    EXPECT_EQ(ask(1000), U256{});
-    EXPECT_EQ(ask(1001), U256{});
-    EXPECT_EQ(ask(U256::max()), U256{});
-}
-
 TEST(Withdrawals, AreCreditedInGweiFromShanghaiOn) {
     Machine m;
     const std::vector<Withdrawal> list = {

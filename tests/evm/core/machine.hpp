@@ -80,6 +80,12 @@ public:
     Code& delegatecall(const Address& to, const U256& gas, Opcode kind = Opcode::delegatecall) {
         return push_all(0, 0, 0, 0).push(to).push(gas).op(kind);
     }
+    /// Any of the four without data and value.
+    Code& call_by(Opcode kind, const Address& to, const U256& gas) {
+        return kind == Opcode::call || kind == Opcode::callcode ? call(to, 0, gas, kind)
+                                                                : delegatecall(to, gas, kind);
+    }
+    Code& pop() { return op(Opcode::pop); }
     Code& staticcall(const Address& to, const U256& gas) {
         return delegatecall(to, gas, Opcode::staticcall);
     }
@@ -195,6 +201,39 @@ public:
     BlockEnvironment block;
     StateOverlay state;
 };
+
+/// Every fork from `first` to `last`, both included.
+inline std::vector<Revision> revisions(Revision first = Revision::frontier,
+                                       Revision last = latest_revision) {
+    std::vector<Revision> out;
+    for (int r = static_cast<int>(first); r <= static_cast<int>(last); ++r) {
+        out.push_back(static_cast<Revision>(r));
+    }
+    return out;
+}
+
+/// A number that changed from fork to fork: the last entry whose fork is not after `r`.
+struct Since {
+    Revision revision;
+    int64_t value;
+};
+inline int64_t at(const std::vector<Since>& steps, Revision r) {
+    int64_t value = 0;
+    for (const Since& s : steps) {
+        if (r >= s.revision) { value = s.value; }
+    }
+    return value;
+}
+
+/// `code` costs exactly `gas`: it ends well with that much, and runs out of gas with one less.
+inline void expect_exact_gas(Machine& m, const Code& code, int64_t gas) {
+    EXPECT_EQ(m.run(code, {.gas = gas + 100'000'000}).gas_used, gas);
+    const Outcome enough = m.run(code, {.gas = gas});
+    EXPECT_EQ(enough.status, Status::success) << to_string(enough.status);
+    const Outcome short_by_one = m.run(code, {.gas = gas - 1});
+    EXPECT_EQ(short_by_one.status, Status::out_of_gas) << to_string(short_by_one.status);
+    EXPECT_EQ(short_by_one.gas_used, gas - 1) << "an exceptional end takes all gas";
+}
 
 inline const AccountChange* change_of(const StateChanges& changes, const Address& a) {
     for (const AccountChange& c : changes.accounts) {

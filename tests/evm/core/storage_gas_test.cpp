@@ -198,16 +198,5 @@ TEST(StorageGas, WarmthIsLostWhenAFrameReverts) {
     EXPECT_EQ(twice - once, once - 2500) << "only the callee itself is warm the second time";
 }
 
-TEST(StorageGas, TransientStorageCostsAHundredAndIsForgotten) {
-    Machine m;
-    const Outcome o =
-        m.run(Code().push(5).push(1).op(Opcode::tstore).push(1).op(Opcode::tload).ret_top());
-    EXPECT_EQ(o.word(), U256{5});
-    EXPECT_EQ(m.run(Code().push(5).push(1).op(Opcode::tstore)).gas_used, 106);
-    EXPECT_EQ(m.value_of(Code().push(1).op(Opcode::tload)), U256{}) << "the next transaction";
-    EXPECT_TRUE(change_of(o.changes, self_address) == nullptr ||
-                change_of(o.changes, self_address)->storage.empty());
-}
-
 }  // namespace
 }  // namespace millrace::evm
