@@ -161,6 +161,140 @@ TEST_F(SetCode, NotBeforePrague) {
     EXPECT_EQ(cancun.execute(tx).error(), TxError::type_not_supported);
 }
 
+TEST_F(SetCode, EveryKindOfCallFollowsADelegation) {
+    m_.state.set_code(authority, delegation_designator(delegate));
+    m_.deploy(delegate, Code().push(7).ret_top());
+    for (const Opcode kind :
+         {Opcode::call, Opcode::callcode, Opcode::delegatecall, Opcode::staticcall}) {
+        const bool seven = kind == Opcode::call || kind == Opcode::callcode;
+        Code c = Code().push_all(32, 0, 0, 0);
+        if (seven) { c.push(0); }
+        c.push(authority).push(100'000).op(kind).pop();
+        EXPECT_EQ(m_.run(Code().append(c).ret(0, 32)).word(), U256{7});
+        // Both accounts are cold: 2,600 each; a word of memory here, 18 for the delegate's code.
+        EXPECT_EQ(m_.run(c).gas_used, (seven ? 7 : 6) * 3 + 3 + 2600 + 2600 + 18 + 2);
+    }
+}
+
+TEST_F(SetCode, DelegateIsPaidForExactly) {
+    m_.state.set_code(authority, delegation_designator(delegate));
+    m_.state.set_code(delegate, {});
+    expect_exact_gas(m_, Code().call(authority, 0, 0), 21 + 5200);
+    // Warm delegate: 100.
+    expect_exact_gas(m_, Code().push(delegate).op(Opcode::balance).call(authority, 0, 0),
+                     3 + 2600 + 21 + 2600 + 100);
+    // A precompile is warm; its code is not run.
+    m_.state.set_code(authority, delegation_designator(address_of(2)));
+    expect_exact_gas(m_, Code().call(authority, 0, 0), 21 + 2600 + 100);
+    // Delegation to itself: paid twice, not followed further.
+    m_.state.set_code(authority, delegation_designator(authority));
+    EXPECT_EQ(m_.run(Code().call(authority, 0, 1000)).gas_used, 21 + 2600 + 100 + 1000)
+        << "0xef ends the frame and takes its gas";
+}
+
+TEST_F(SetCode, AccessIsWarmedByTheCallAndKeptByTheCaller) {
+    m_.state.set_code(authority, delegation_designator(delegate));
+    m_.deploy(delegate, Code().revert(0, 0));
+    const Code call = Code().call(authority, 0, 1000);
+    const int64_t once = m_.run(call).gas_used;
+    EXPECT_EQ(once, 21 + 5200 + 6);
+    EXPECT_EQ(m_.run(Code().append(call).append(call)).gas_used, once + 21 + 200 + 6);
+}
+
+TEST_F(SetCode, RecipientsDelegateIsWarmInTheTransaction) {
+    m_.state.set_code(authority, delegation_designator(delegate));
+    m_.deploy(delegate, Code().push(delegate).op(Opcode::balance));
+    Transaction tx = m_.transaction();
+    tx.to = authority;
+    EXPECT_EQ(m_.execute(tx)->gas_used, 21'000u + 3 + 100);
+}
+
+TEST_F(SetCode, AuthorityIsWarmEvenWhenItsAuthorizationIsSkipped) {
+    // Order of the EIP: chain id, nonce < 2^64 - 1, signature; then warm; then code and nonce.
+    m_.deploy(heir_, Code().push(authority).op(Opcode::balance));
+    const auto access = [&](const Authorization& a, std::optional<Address> signer) {
+        return run(transaction({a}), {signer}).gas_used - 21'000 - 25'000 - 3;
+    };
+    EXPECT_EQ(access(authorization(delegate, 5), authority), 100u) << "wrong nonce";
+    EXPECT_EQ(access(authorization(delegate, 0, 2), authority), 2600u) << "another chain";
+    EXPECT_EQ(access(authorization(delegate, ~uint64_t{0}), authority), 2600u);
+    EXPECT_EQ(access(authorization(), std::nullopt), 2600u) << "no signer";
+    m_.state.set_code(authority, Bytes{0x00});
+    EXPECT_EQ(access(authorization(), authority), 100u) << "a contract";
+}
+
+TEST_F(SetCode, RefundIsForAccountsThatExistAndOnlyWhenApplied) {
+    m_.deploy(heir_, Code().append(Bytes(20'000, 0x5b)));  // so that the cap does not bind
+    const auto refund = [&](std::vector<Authorization> list,
+                            std::vector<std::optional<Address>> signers) {
+        Transaction tx = transaction(std::move(list));
+        tx.gas_limit = 2'000'000;
+        return run(tx, std::move(signers)).gas_refunded;
+    };
+    EXPECT_EQ(refund({authorization(delegate, 3)}, {authority}), 0u) << "skipped";
+    EXPECT_EQ(refund({authorization()}, {address_of(0xbeef)}), 0u) << "nobody before";
+    EXPECT_EQ(refund({authorization()}, {authority}), 12'500u);
+    EXPECT_EQ(refund({authorization(delegate, 1)}, {authority}), 12'500u) << "delegated already";
+    // The first one makes the account exist for the second one.
+    const Address fresh = address_of(0xf4e5);
+    EXPECT_EQ(refund({authorization(), authorization(delegate, 1)}, {fresh, fresh}), 12'500u);
+}
+
+TEST_F(SetCode, RefundOutlivesAFailingExecution) {
+    m_.deploy(heir_, Code().append(Bytes(20'000, 0x5b)).revert(0, 0));
+    Transaction tx = transaction({authorization()});
+    const TransactionResult r = run(tx, {authority});
+    EXPECT_EQ(r.status, Status::revert);
+    EXPECT_EQ(r.gas_refunded, 12'500u);
+}
+
+TEST_F(SetCode, NonceOfTheAuthorityIsCountedWhateverIsSet) {
+    run(transaction({authorization(Address{})}), {authority});
+    EXPECT_EQ(m_.state.nonce(authority), 1u) << "clearing what is not there";
+    EXPECT_EQ(m_.state.code_hash(authority), kernels::keccak256_of_empty);
+    EXPECT_TRUE(m_.state.account_exists(authority));
+}
+
+TEST_F(SetCode, SelfdestructOfADelegatedAccountSendsItsBalanceOnly) {
+    m_.state.set_balance(authority, U256{9});
+    m_.deploy(delegate, Code().push(heir_).op(Opcode::selfdestruct));
+    run(transaction({authorization()}, authority), {authority});
+    EXPECT_EQ(m_.state.balance(heir_), U256{9});
+    EXPECT_EQ(delegation_of(authority), delegate);
+    EXPECT_EQ(m_.state.nonce(authority), 1u);
+}
+
+TEST_F(SetCode, DelegatedAccountMayCreate) {
+    m_.deploy(delegate, Code().push_all(0, 0, 0).op(Opcode::create));
+    run(transaction({authorization()}, authority), {authority});
+    EXPECT_EQ(m_.state.nonce(create_address(authority, 1)), 1u);
+    EXPECT_EQ(m_.state.nonce(authority), 2u);
+}
+
+TEST_F(SetCode, CreationOntoADelegatedAccountCollides) {
+    const Address target = create_address(sender_address, 0);
+    m_.state.set_code(target, delegation_designator(delegate));
+    Transaction tx = m_.transaction();
+    tx.to.reset();
+    tx.data = {0x00};
+    EXPECT_EQ(m_.execute(tx)->status, Status::address_collision);
+}
+
+TEST_F(SetCode, CodeSizeInsideIsThatOfTheDelegate) {
+    m_.state.set_code(authority, delegation_designator(delegate));
+    const Code probe = Code().op(Opcode::codesize).ret_top();
+    m_.deploy(delegate, probe);
+    EXPECT_EQ(m_.run(Code()
+                         .push_all(32, 0, 0, 0, 0)
+                         .push(authority)
+                         .push(100'000)
+                         .op(Opcode::call)
+                         .pop()
+                         .ret(0, 32))
+                  .word(),
+              U256{probe.size()});
+}
+
 TEST(Delegation, DesignatorIsExactly23Bytes) {
     const Bytes d = delegation_designator(delegate);
     EXPECT_EQ(parse_delegation(d), delegate);
