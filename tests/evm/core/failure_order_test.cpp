@@ -125,5 +125,51 @@ TEST(FailureOrder, InitCodeSizeComesAfterMemoryAndBeforeTheCollision) {
     EXPECT_EQ(m.run(code, {.gas = 9 + 32000}).status, Status::out_of_gas);
 }
 
+TEST(FailureOrder, FailureAfterAStoreUndoesItAndIsReportedForWhatItIs) {
+    // SSTORE stands between two straight pieces, the second of which fails.
+    Machine m;
+    const int64_t store = 6 + 22'100;
+    struct Case {
+        Code rest;
+        int64_t gas;  ///< what is left behind the SSTORE
+        Status status;
+    };
+    const std::vector<Case> cases = {
+        {Code().op(Opcode::add), 0, Status::stack_underflow},
+        {Code().op(Opcode::add), 1000, Status::stack_underflow},
+        {Code().push_all(1, 2).op(Opcode::add), 8, Status::out_of_gas},
+        {Code().push_all(1, 2).op(Opcode::add).op(Opcode::invalid), 8, Status::out_of_gas},
+        {Code().push_all(1, 2).op(Opcode::add).op(Opcode::invalid), 9, Status::invalid_instruction},
+        {Code().push(99).op(Opcode::jump), 11, Status::bad_jump_destination},
+        {Code().op(0x0c), 0, Status::undefined_instruction},
+        {Code().revert(0, 0), 6, Status::revert},
+        {Code().revert(0, 0), 5, Status::out_of_gas},
+    };
+    for (size_t i = 0; i < cases.size(); ++i) {
+        const Case& c = cases[i];
+        const Outcome o = m.run(Code().sstore(0, 1).append(c.rest), {.gas = store + c.gas});
+        EXPECT_EQ(o.status, c.status) << i << ": " << to_string(o.status);
+        EXPECT_TRUE(change_of(o.changes, self_address) == nullptr ||
+                    change_of(o.changes, self_address)->storage.empty());
+    }
+}
+
+TEST(FailureOrder, GasIsTheSameHoweverABlockIsReached) {
+    // The piece behind the JUMPDEST at 8 is entered by falling into it and by JUMPI.
+    for (const uint64_t jumps : {0, 1}) {
+        Machine m;
+        // 0: PUSH1 jumps, 2: PUSH1 8, 4: JUMPI, 5: PUSH1 9, 7: POP, 8: JUMPDEST, PUSH1, POP
+        const Code c = Code()
+                           .push_all(jumps, 8)
+                           .op(Opcode::jumpi)
+                           .push(9)
+                           .pop()
+                           .op(Opcode::jumpdest)
+                           .push(1)
+                           .pop();
+        expect_exact_gas(m, c, 6 + 10 + (jumps != 0 ? 0 : 5) + 1 + 3 + 2);
+    }
+}
+
 }  // namespace
 }  // namespace millrace::evm

@@ -52,38 +52,65 @@ TEST(PrecompileCall, AddressesAppearWithTheirForks) {
 }
 
 TEST(PrecompileCall, GasIsExact) {
-    // Yellow paper, appendix E, for 33 bytes of input, which are two words.
+    // The input is zeros, which every one of these accepts (points at infinity, empty numbers).
+    using R = Revision;
     struct Case {
+        const char* what;
         uint64_t address;
-        uint64_t gas;
+        uint64_t input_size;
+        std::vector<Since> gas;
     };
-    for (const Case& c :
-         std::vector<Case>{{1, 3000}, {2, 60 + 2 * 12}, {3, 600 + 2 * 120}, {4, 15 + 2 * 3}}) {
-        for (const Revision r : revisions()) {
-            SCOPED_TRACE(std::to_string(c.address) + " in " + std::string(to_string(r)));
+    const std::vector<Case> cases = {
+        // Yellow paper, appendix E; 33 bytes are two words.
+        {"ECRECOVER", 1, 33, {{R::frontier, 3000}}},
+        {"SHA256", 2, 33, {{R::frontier, 60 + 2 * 12}}},
+        {"RIPEMD160", 3, 33, {{R::frontier, 600 + 2 * 120}}},
+        {"IDENTITY", 4, 33, {{R::frontier, 15 + 2 * 3}}},
+        {"IDENTITY of nothing", 4, 0, {{R::frontier, 15}}},
+        // MODEXP of empty numbers: EIP-198 has no minimum, EIP-2565 has 200, EIP-7883 has 500.
+        {"MODEXP", 5, 96, {{R::byzantium, 0}, {R::berlin, 200}, {R::osaka, 500}}},
+        // EIP-196 and EIP-197, repriced by EIP-1108.
+        {"BN254 add", 6, 128, {{R::byzantium, 500}, {R::istanbul, 150}}},
+        {"BN254 mul", 7, 96, {{R::byzantium, 40'000}, {R::istanbul, 6000}}},
+        {"BN254 pairing of none", 8, 0, {{R::byzantium, 100'000}, {R::istanbul, 45'000}}},
+        {"BN254 pairing of one", 8, 192, {{R::byzantium, 180'000}, {R::istanbul, 45'000 + 34'000}}},
+        // EIP-2537.
+        {"BLS G1 add", 0x0b, 256, {{R::prague, 375}}},
+        {"BLS G1 sum of one product", 0x0c, 160, {{R::prague, 12'000}}},
+        {"BLS G2 add", 0x0d, 512, {{R::prague, 600}}},
+        {"BLS G2 sum of one product", 0x0e, 288, {{R::prague, 22'500}}},
+        {"BLS pairing of one", 0x0f, 384, {{R::prague, 37'700 + 32'600}}},
+        {"BLS map to G1", 0x10, 64, {{R::prague, 5500}}},
+        {"BLS map to G2", 0x11, 128, {{R::prague, 23'800}}},
+        // EIP-7951; an invalid signature is an empty answer, not a failure.
+        {"P256VERIFY", 0x100, 160, {{R::osaka, 6900}}},
+    };
+    for (const Case& c : cases) {
+        for (const Revision r : revisions(c.gas.front().revision)) {
+            SCOPED_TRACE(std::string(c.what) + " in " + std::string(to_string(r)));
             Machine m(r);
             m.state.set_balance(address_of(c.address), U256{1});
+            const auto price = static_cast<uint64_t>(at(c.gas, r));
             const auto call = [&](uint64_t gas) {
-                return m.run(
-                    Code().push_all(0, 0, 33, 0, 0, c.address, gas).op(Opcode::call).sstore_top(0));
+                return Code().push_all(0, 0, c.input_size, 0, 0, c.address, gas).op(Opcode::call);
             };
-            const auto flag = [](const Outcome& o) {
+            const auto succeeds = [&](uint64_t gas) {
+                const Outcome o = m.run(call(gas).sstore_top(0));
                 const AccountChange* change = change_of(o.changes, self_address);
                 return change != nullptr && !change->storage.empty();
             };
-            EXPECT_TRUE(flag(call(c.gas)));
-            EXPECT_FALSE(flag(call(c.gas - 1)));
-            // Failure takes all it was given; success what it costs.
-            const int64_t access = r >= Revision::berlin              ? 100
-                                   : r >= Revision::tangerine_whistle ? 700
-                                                                      : 40;
+            // Memory of the input, access, and seven PUSHes surround it.
+            const auto words = static_cast<int64_t>((c.input_size + 31) / 32);
+            const int64_t access =
+                at({{R::frontier, 40}, {R::tangerine_whistle, 700}, {R::berlin, 100}}, r);
             const auto used = [&](uint64_t gas) {
-                return m.run(Code().push_all(0, 0, 33, 0, 0, c.address, gas).op(Opcode::call))
-                           .gas_used -
-                       (7 * 3 + 6 + access);
+                return m.run(call(gas)).gas_used - (7 * 3 + 3 * words + access);
             };
-            EXPECT_EQ(used(c.gas - 1), static_cast<int64_t>(c.gas - 1));
-            EXPECT_EQ(used(50'000), static_cast<int64_t>(c.gas));
+            EXPECT_TRUE(succeeds(price));
+            EXPECT_EQ(used(price + 10'000), static_cast<int64_t>(price));
+            if (price == 0) { continue; }
+            EXPECT_FALSE(succeeds(price - 1));
+            EXPECT_EQ(used(price - 1), static_cast<int64_t>(price - 1)) << "failure takes it all";
         }
     }
 }
