@@ -295,6 +295,37 @@ TEST_F(SetCode, CodeSizeInsideIsThatOfTheDelegate) {
               U256{probe.size()});
 }
 
+TEST_F(SetCode, RecipientDelegatedToAPrecompileOrADesignatorRunsNeither) {
+    Transaction tx = m_.transaction();
+    tx.to = authority;
+    tx.data = {1, 2, 3};
+    // IDENTITY would answer with the data, and cost 18 more than nothing.
+    m_.state.set_code(authority, delegation_designator(address_of(4)));
+    const auto precompile = m_.execute(tx);
+    EXPECT_TRUE(precompile->success());
+    EXPECT_TRUE(precompile->output.empty());
+    EXPECT_EQ(precompile->gas_used, 21'000u + 3 * 40) << "the floor of EIP-7623";
+    // A designator is not followed twice: its first byte, 0xef, is undefined.
+    m_.state.set_code(address_of(0xde2), delegation_designator(delegate));
+    m_.state.set_code(authority, delegation_designator(address_of(0xde2)));
+    tx.nonce = 1;
+    EXPECT_EQ(m_.execute(tx)->status, Status::undefined_instruction);
+}
+
+TEST_F(SetCode, DelegationToItselfFails) {
+    m_.state.set_code(authority, delegation_designator(authority));
+    Transaction tx = m_.transaction();
+    tx.to = authority;
+    EXPECT_EQ(m_.execute(tx)->status, Status::undefined_instruction);
+}
+
+TEST_F(SetCode, AuthorizationsWithoutARecoveredSignerCostAllTheSame) {
+    const TransactionResult r =
+        run(transaction({authorization(), authorization()}), {std::nullopt, std::nullopt});
+    EXPECT_EQ(r.gas_used, 71'000u);
+    EXPECT_FALSE(delegation_of(authority));
+}
+
 TEST(Delegation, DesignatorIsExactly23Bytes) {
     const Bytes d = delegation_designator(delegate);
     EXPECT_EQ(parse_delegation(d), delegate);
