@@ -183,8 +183,8 @@ TEST(CallGas, ValueToOneselfBeyondTheBalanceFailsAndRefunds) {
     }
 }
 
-TEST(CallGas, DepthLimitGivesTheGasAndTheStipendBack) {
-    // A contract calls itself to the limit with a value; at depth 1,024 its call fails softly. Each
+TEST(CallGas, CallAtTheDepthLimitFailsSoftly) {
+    // A contract calls itself to the limit; at depth 1,024 its call fails, and the frame goes on. Each
     // frame writes the flag of its call to the slot of its depth, kept in call data.
     Machine m(Revision::homestead);
     m.state.set_balance(self_address, U256{1});

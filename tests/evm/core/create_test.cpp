@@ -1,43 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the tests of contract creation: addresses, collisions, code deposit, size limits.
-#include "tests/evm/core/machine.hpp"
+// Owns the tests of contract creation: nonces, value, gas handed on, depth, failure.
+#include "tests/evm/core/creation.hpp"
 
 namespace millrace::evm {
 namespace {
 
 using namespace test;
-
-/// CREATE of init code in memory; leaves the address.
-Code create(ByteView init, const U256& value = 0) {
-    return Code().put(init).push_all(init.size(), 0).push(value).op(Opcode::create);
-}
-Code create2(ByteView init, const U256& salt, const U256& value = 0) {
-    return Code().put(init).push(salt).push_all(init.size(), 0).push(value).op(Opcode::create2);
-}
-
-TEST(CreateAddress, KnownValues) {
-    const Address sender = address_literal("0x6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0");
-    EXPECT_EQ(create_address(sender, 0),
-              address_literal("0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"));
-    EXPECT_EQ(create_address(sender, 1),
-              address_literal("0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"));
-    EXPECT_EQ(create_address(sender, 2),
-              address_literal("0xf778b86fa74e846c4f0a1fbd1335fe81c00a0c91"));
-    EXPECT_NE(create_address(sender, 127), create_address(sender, 128));
-}
-
-TEST(CreateAddress, ExamplesOfEip1014) {
-    EXPECT_EQ(create2_address({}, 0, Bytes{0x00}),
-              address_literal("0x4d1a2e2bb4f88f0250f26ffff098b0b30b26bf38"));
-    EXPECT_EQ(create2_address(address_literal("0xdeadbeef00000000000000000000000000000000"), 0,
-                              Bytes{0x00}),
-              address_literal("0xb928f69bb1d91cd65274e3c79d8986362984fda3"));
-    EXPECT_EQ(create2_address(address_literal("0x00000000000000000000000000000000deadbeef"),
-                              0xcafebabe, from_hex("deadbeef").value()),
-              address_literal("0x60f3f640a8508fc6a86d45df051962668e1e8ac7"));
-    EXPECT_EQ(create2_address({}, 0, {}),
-              address_literal("0xe33c0c7f7df4809055c3eba6c09cfe4baf1bd9e0"));
-}
 
 TEST(Create, DeploysCodeWithNonceOneAndValue) {
     Machine m;
@@ -90,85 +58,6 @@ TEST(Create, RevertGivesDataAndGasBackAndKeepsTheNonce) {
     EXPECT_GT(invalid.gas_used, 98'000) << "all but one 64th is gone";
 }
 
-TEST(Create, CollisionFailsAndTakesTheGas) {
-    const Code init = deployer(Bytes{0x00});
-    const Address target = create2_address(self_address, 7, init);
-    const auto run = [&](const std::function<void(Machine&)>& prepare) {
-        Machine m;
-        prepare(m);
-        return m.run(create2(init, 7).ret_top(), {.gas = 100'000});
-    };
-    EXPECT_EQ(to_address(run([](Machine&) {}).word()), target);
-    EXPECT_EQ(to_address(run([&](Machine& m) { m.state.set_balance(target, U256{5}); }).word()),
-              target)
-        << "a balance is no obstacle";
-    const std::vector<std::pair<std::string, std::function<void(Machine&)>>> obstacles = {
-        {"nonce", [&](Machine& m) { m.state.set_nonce(target, 1); }},
-        {"code", [&](Machine& m) { m.state.set_code(target, Bytes{0x00}); }},
-        {"storage", [&](Machine& m) { m.state.set_storage(target, U256{1}, U256{1}); }}};
-    for (const auto& [name, prepare] : obstacles) {
-        const Outcome o = run(prepare);
-        EXPECT_EQ(o.word(), U256{0}) << name;
-        EXPECT_GT(o.gas_used, 98'000) << name;
-        EXPECT_EQ(change_of(o.changes, self_address)->nonce, 2u) << name;
-    }
-}
-
-TEST(Create, TwiceTheSameCreate2AddressFails) {
-    Machine m;
-    const Code init = deployer(Bytes{0x00});
-    const Outcome o = m.run(create2(init, 7).op(Opcode::pop).append(create2(init, 7)).ret_top());
-    EXPECT_EQ(o.word(), U256{0});
-}
-
-TEST(Create, CodeThatStartsWithEfIsRefusedFromLondonOn) {
-    for (const auto& [revision, refused] :
-         {std::pair{Revision::berlin, false}, std::pair{Revision::london, true},
-          std::pair{Revision::osaka, true}}) {
-        Machine m(revision);
-        EXPECT_EQ(m.value_of(create(deployer(Bytes{0xef, 0x00}))).is_zero(), refused)
-            << to_string(revision);
-        EXPECT_FALSE(m.value_of(create(deployer(Bytes{0xfe, 0xef}))).is_zero());
-    }
-}
-
-TEST(Create, CodeSizeLimitOfEip170) {
-    const auto deploys = [](Revision r, uint64_t size) {
-        Machine m(r);
-        return !m.run(create(Code().ret(0, size)).ret_top(), {.gas = 20'000'000}).word().is_zero();
-    };
-    EXPECT_TRUE(deploys(Revision::spurious_dragon, 0x6000));
-    EXPECT_FALSE(deploys(Revision::spurious_dragon, 0x6001));
-    EXPECT_FALSE(deploys(Revision::osaka, 0x6001));
-    EXPECT_TRUE(deploys(Revision::homestead, 0x6001));
-}
-
-TEST(Create, InitCodeSizeLimitOfEip3860) {
-    const auto status = [](Revision r, uint64_t size) {
-        return Machine(r)
-            .run(Code().push_all(size, 0, 0).op(Opcode::create), {.gas = 20'000'000})
-            .status;
-    };
-    EXPECT_EQ(status(Revision::shanghai, 0xc000), Status::success);
-    EXPECT_EQ(status(Revision::shanghai, 0xc001), Status::initcode_size_exceeded);
-    EXPECT_EQ(status(Revision::paris, 0xc001), Status::success);
-}
-
-TEST(Create, DepositThatCannotBePaid) {
-    // 100 bytes of code need 20,000 gas that the frame does not have.
-    const auto run = [](Revision r) {
-        Machine m(r);
-        return m.run(create(Code().ret(0, 100)).ret_top(), {.gas = 32'000 + 5'000});
-    };
-    EXPECT_EQ(run(Revision::homestead).status, Status::out_of_gas)
-        << "no gas is left for the caller before EIP-150";
-    const Outcome frontier = run(Revision::frontier);
-    EXPECT_EQ(frontier.status, Status::success);
-    EXPECT_FALSE(frontier.word().is_zero()) << "Frontier keeps an account without code";
-    const Outcome later = run(Revision::osaka);
-    EXPECT_EQ(later.word(), U256{0});
-}
-
 TEST(Create, TooLittleBalanceNeitherRunsNorCounts) {
     Machine m;
     const Outcome o = m.run(create(deployer(Bytes{0x00}), 1).ret_top());
@@ -190,13 +79,6 @@ TEST(Create, TooLittleBalanceNeitherRunsNorCounts) {
     EXPECT_EQ(limit.word(), U256{0}) << "EIP-2681";
 }
 
-/// CREATE or CREATE2 with salt 0.
-Code create_by(Opcode kind, ByteView init, const U256& value = 0) {
-    return kind == Opcode::create ? create(init, value) : create2(init, 0, value);
-}
-std::vector<std::pair<Opcode, Revision>> both() {
-    return {{Opcode::create, Revision::frontier}, {Opcode::create2, Revision::constantinople}};
-}
 std::optional<uint64_t> nonce_after(const Outcome& o, const Address& a) {
     const AccountChange* c = change_of(o.changes, a);
     return c == nullptr ? std::nullopt : c->nonce;
@@ -217,7 +99,7 @@ TEST(Create, CreatorsNonceCountsEveryCreationThatBegins) {
         {"deposit beyond the gas", Code().ret(0, 5000), 0, true},
         {"too little balance", Code().op(Opcode::stop), 1, false},
     };
-    for (const auto& [kind, since] : both()) {
+    for (const auto& [kind, since] : creations()) {
         for (const Revision r : revisions(since)) {
             Machine m(r);
             for (const Case& c : cases) {
@@ -255,7 +137,7 @@ TEST(Create, NewContractHasNonceOneAndCreatesFromThere) {
 }
 
 TEST(Create, HandsOnAllButOne64thFromEip150On) {
-    for (const auto& [kind, since] : both()) {
+    for (const auto& [kind, since] : creations()) {
         for (const Revision r : revisions(since)) {
             SCOPED_TRACE(to_string(r));
             Machine m(r);
@@ -281,97 +163,9 @@ TEST(Create, HandsOnAllButOne64thFromEip150On) {
     }
 }
 
-TEST(Create, DepositIsExactToTheLastUnit) {
-    // 10 bytes: 2,000 gas. The init code costs 6 and one word of memory.
-    for (const Revision r : revisions()) {
-        SCOPED_TRACE(to_string(r));
-        const auto deploys = [&](uint64_t gas) {
-            Machine m(r);
-            Transaction tx = m.transaction();
-            tx.to.reset();
-            tx.data = Code().ret(0, 10).bytes();
-            const uint64_t intrinsic = intrinsic_gas(tx, m.rules).base;
-            tx.gas_limit = intrinsic + gas;
-            const auto result = m.execute(tx);
-            EXPECT_TRUE(result.has_value());
-            const Address created = create_address(sender_address, 0);
-            const size_t size = m.state.code(m.state.code_hash(created))->size();
-            return std::tuple{result->success(), size, result->gas_used - intrinsic,
-                              m.state.account_exists(created)};
-        };
-        EXPECT_EQ(deploys(9 + 2000), (std::tuple{true, 10u, 2009u, true}));
-        // EIP-2: from Homestead on the creation fails; before, it leaves an account without code
-        // and gives the gas back.
-        EXPECT_EQ(deploys(9 + 1999), r >= Revision::homestead
-                                         ? (std::tuple{false, 0u, 2008u, false})
-                                         : (std::tuple{true, 0u, 9u, true}));
-    }
-}
-
-TEST(Create, CodeOfTheLargestSizeAndOneMore) {
-    // EIP-170; too large code takes all gas.
-    for (const Revision r : revisions()) {
-        Machine m(r);
-        const auto attempt = [&](uint64_t size) {
-            Transaction tx = m.transaction();
-            tx.to.reset();
-            tx.gas_limit = 10'000'000;
-            tx.data = Code().ret(0, size).bytes();
-            return m.execute(tx);
-        };
-        EXPECT_EQ(attempt(0x6000)->status, Status::success) << to_string(r);
-        const auto larger = attempt(0x6001);
-        EXPECT_EQ(larger->status,
-                  r >= Revision::spurious_dragon ? Status::code_size_exceeded : Status::success);
-        if (!larger->success()) { EXPECT_EQ(larger->gas_used, 10'000'000u); }
-    }
-}
-
-TEST(Create, FirstByteOfCodeByFork) {
-    // EIP-3541 looks at the first byte only, and takes all gas.
-    for (const Revision r : revisions()) {
-        for (const auto& [code, starts_with_ef] :
-             std::vector<std::pair<Bytes, bool>>{{{0xef}, true},
-                                                 {{0xef, 0x00, 0x01}, true},
-                                                 {{0xef, 0x01, 0x00}, true},
-                                                 {{0xee}, false},
-                                                 {{0xf0}, false},
-                                                 {{0x00, 0xef}, false},
-                                                 {{}, false}}) {
-            Machine m(r);
-            Transaction tx = m.transaction();
-            tx.to.reset();
-            tx.data = deployer(code).bytes();
-            tx.gas_limit = 200'000;
-            const auto result = m.execute(tx);
-            const bool refused = starts_with_ef && r >= Revision::london;
-            EXPECT_EQ(result->status, refused ? Status::code_starts_with_ef : Status::success)
-                << to_string(r);
-            if (refused) { EXPECT_EQ(result->gas_used, 200'000u); }
-        }
-    }
-}
-
-TEST(Create, InitCodeSizeLimitHoldsForBothInstructions) {
-    for (const auto& [kind, since] : both()) {
-        for (const Revision r : revisions(since)) {
-            Machine m(r);
-            const auto status = [&](uint64_t size) {
-                Code c;
-                if (kind == Opcode::create2) { c.push(0); }
-                return m.run(c.push_all(size, 0, 0).op(kind), {.gas = 20'000'000}).status;
-            };
-            EXPECT_EQ(status(0xc000), Status::success);
-            EXPECT_EQ(status(0xc001),
-                      r >= Revision::shanghai ? Status::initcode_size_exceeded : Status::success)
-                << to_string(r);
-        }
-    }
-}
-
 TEST(Create, NonceAtItsMaximumFailsSoftly) {
     // EIP-2681, for both instructions: nothing runs, the gas stays, the nonce stays.
-    for (const auto& [kind, since] : both()) {
+    for (const auto& [kind, since] : creations()) {
         for (const Revision r : revisions(since)) {
             Machine m(r);
             m.deploy(other_address, create_by(kind, Code().op(Opcode::invalid)).sstore_top(0));
@@ -418,7 +212,7 @@ TEST(Create, DepthLimitFailsSoftly) {
 }
 
 TEST(Create, ValueGoesToTheNewContractOnTopOfWhatWasThere) {
-    for (const auto& [kind, since] : both()) {
+    for (const auto& [kind, since] : creations()) {
         for (const Revision r : revisions(since)) {
             Machine m(r);
             m.state.set_balance(self_address, U256{50});
@@ -441,81 +235,6 @@ TEST(Create, ValueGoesToTheNewContractOnTopOfWhatWasThere) {
             EXPECT_EQ(n.state.balance(other_address), U256{30});
         }
     }
-}
-
-TEST(Create, CollisionByFork) {
-    // A nonce or code blocks an address in every fork (EIP-684), storage alone does so by EIP-7610.
-    for (const Revision r : revisions()) {
-        SCOPED_TRACE(to_string(r));
-        const Address target = create_address(sender_address, 0);
-        const auto creation = [&](const std::function<void(Machine&)>& prepare) {
-            Machine m(r);
-            prepare(m);
-            Transaction tx = m.transaction();
-            tx.to.reset();
-            tx.gas_limit = 200'000;
-            tx.data = {0x00};
-            return *m.execute(tx);
-        };
-        EXPECT_TRUE(creation([](Machine&) {}).success());
-        EXPECT_TRUE(creation([&](Machine& m) { m.state.set_balance(target, U256{1}); }).success());
-        for (const auto& prepare : std::vector<std::function<void(Machine&)>>{
-                 [&](Machine& m) { m.state.set_nonce(target, 1); },
-                 [&](Machine& m) { m.state.set_code(target, Bytes{0x00}); },
-                 [&](Machine& m) { m.state.set_storage(target, U256{9}, U256{1}); }}) {
-            const TransactionResult result = creation(prepare);
-            EXPECT_EQ(result.status, Status::address_collision);
-            EXPECT_EQ(result.gas_used, 200'000u) << "all gas";
-            EXPECT_FALSE(result.created.has_value());
-        }
-    }
-}
-
-TEST(Create, SelfdestructedContractStillBlocksItsAddressInTheSameTransaction) {
-    // CREATE2, destroy, CREATE2 again: the account is only removed at the end.
-    for (const Revision r : {Revision::constantinople, Revision::shanghai, Revision::osaka}) {
-        Machine m(r);
-        const Code init = Code().push(0).op(Opcode::selfdestruct);
-        const Code code = create2(init, 0).sstore_top(1).append(create2(init, 0)).sstore_top(2);
-        const Outcome o = m.run(code, {.gas = 5'000'000});
-        const AccountChange* c = change_of(o.changes, self_address);
-        ASSERT_EQ(c->storage.size(), 1u) << "only the first one succeeded";
-        EXPECT_EQ(c->storage[0].key, U256{1});
-        m.state.apply(o.changes, true);
-        EXPECT_FALSE(m.state.account_exists(create2_address(self_address, 0, init)));
-        m.state.set_nonce(self_address, 1);
-        EXPECT_NE(m.run(create2(init, 0).ret_top()).word(), U256{}) << "and afterwards it is free";
-    }
-}
-
-TEST(Create, StopAndEmptyInitCodeLeaveAnAccountWithoutCode) {
-    for (const Revision r : revisions(Revision::spurious_dragon)) {
-        Machine m(r);
-        const Outcome o = m.run(Code().push_all(0, 0, 0).op(Opcode::create).ret_top());
-        const Address created = create_address(self_address, 1);
-        EXPECT_EQ(to_address(o.word()), created);
-        m.state.apply(o.changes, true);
-        EXPECT_EQ(m.state.nonce(created), 1u);
-        EXPECT_EQ(m.state.code_hash(created), kernels::keccak256_of_empty);
-    }
-}
-
-TEST(CreateAddress, OfNoncesAroundEveryLengthOfTheirEncoding) {
-    // keccak(rlp([sender, nonce])), with the RLP written out: nonces from 0x80 on have a header.
-    const auto by_hand = [](std::string_view nonce_rlp, uint8_t list) {
-        Bytes b{list, 0x94};
-        b.insert(b.end(), self_address.begin(), self_address.end());
-        const Bytes n = from_hex(nonce_rlp).value();
-        b.insert(b.end(), n.begin(), n.end());
-        return Address::from(kernels::keccak256(b).view().subspan(12));
-    };
-    EXPECT_EQ(create_address(self_address, 0), by_hand("80", 0xd6));
-    EXPECT_EQ(create_address(self_address, 1), by_hand("01", 0xd6));
-    EXPECT_EQ(create_address(self_address, 0x7f), by_hand("7f", 0xd6));
-    EXPECT_EQ(create_address(self_address, 0x80), by_hand("8180", 0xd7));
-    EXPECT_EQ(create_address(self_address, 0xff), by_hand("81ff", 0xd7));
-    EXPECT_EQ(create_address(self_address, 0x100), by_hand("820100", 0xd8));
-    EXPECT_EQ(create_address(self_address, ~uint64_t{0} - 1), by_hand("88fffffffffffffffe", 0xde));
 }
 
 }  // namespace
