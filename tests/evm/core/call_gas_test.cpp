@@ -184,8 +184,8 @@ TEST(CallGas, ValueToOneselfBeyondTheBalanceFailsAndRefunds) {
 }
 
 TEST(CallGas, CallAtTheDepthLimitFailsSoftly) {
-    // A contract calls itself to the limit; at depth 1,024 its call fails, and the frame goes on. Each
-    // frame writes the flag of its call to the slot of its depth, kept in call data.
+    // A contract calls itself to the limit; at depth 1,024 its call fails, and the frame goes on.
+    // Each frame writes the flag of its call to the slot of its depth, kept in call data.
     Machine m(Revision::homestead);
     m.state.set_balance(self_address, U256{1});
     // mem[0] = calldata[0] + 1; call(self, value 1, gas - 50,000, mem[0..32])

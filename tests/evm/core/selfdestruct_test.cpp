@@ -232,5 +232,44 @@ TEST(Selfdestruct, BeneficiaryIsTakenFromTheLow160Bits) {
     EXPECT_EQ(change_of(o.changes, heir)->credit, U256{5});
 }
 
+TEST(Selfdestruct, BalanceOfAContractThatNamesItselfIsGoneAtOnce) {
+    // Not only at the end: until then the contract could send the same balance a second time.
+    for (const Revision r : revisions()) {
+        Machine m(r);
+        m.deploy(other_address, Code().op(Opcode::address).op(Opcode::selfdestruct));
+        m.state.set_balance(other_address, U256{5});
+        EXPECT_EQ(m.value_of(Code()
+                                 .call(other_address, 0, 100'000)
+                                 .pop()
+                                 .push(other_address)
+                                 .op(Opcode::balance)),
+                  r >= Revision::cancun ? U256{5} : U256{})
+            << to_string(r);
+    }
+    // From Cancun on only what this transaction created is removed, and burns what it has.
+    Machine m;
+    m.state.set_balance(self_address, U256{50});
+    const Code init = Code().op(Opcode::address).op(Opcode::selfdestruct);
+    EXPECT_EQ(
+        m.value_of(
+            Code().put(init).push_all(init.size(), 0, 9).op(Opcode::create).op(Opcode::balance)),
+        U256{});
+}
+
+TEST(Selfdestruct, CoinbaseThatDestroysItselfBurnsItsFee) {
+    // Fees are paid before the accounts of the transaction are removed.
+    for (const Revision r : {Revision::homestead, Revision::shanghai, Revision::osaka}) {
+        Machine m(r);
+        m.deploy(m.block.coinbase, destroy(heir));
+        Transaction tx = m.transaction();
+        tx.to = m.block.coinbase;
+        tx.value = U256{3};
+        EXPECT_TRUE(m.execute(tx)->success());
+        EXPECT_EQ(m.state.balance(heir), U256{3});
+        EXPECT_EQ(m.state.account_exists(m.block.coinbase), r >= Revision::cancun) << to_string(r);
+        EXPECT_EQ(m.state.balance(m.block.coinbase).is_zero(), r < Revision::cancun);
+    }
+}
+
 }  // namespace
 }  // namespace millrace::evm
