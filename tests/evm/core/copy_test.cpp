@@ -197,5 +197,26 @@ TEST(Copy, McopyMovesAnyOverlap) {
     }
 }
 
+TEST(Copy, McopyMovesLongOverlaps) {
+    // Longer than any vector register, in both directions.
+    Machine m;
+    Bytes data(6000);
+    for (size_t i = 0; i < data.size(); ++i) { data[i] = static_cast<uint8_t>(i * 7 + i / 256); }
+    for (const auto& [to, from] : std::vector<std::pair<uint64_t, uint64_t>>{
+             {1, 0}, {0, 1}, {100, 0}, {0, 100}, {2000, 0}, {0, 2000}}) {
+        constexpr uint64_t size = 4000;
+        Bytes after = data;
+        for (uint64_t i = 0; i < size; ++i) { after[to + i] = data[from + i]; }
+        const Outcome o = m.run(Code()
+                                    .push_all(data.size(), 0, 0)
+                                    .op(Opcode::calldatacopy)
+                                    .push_all(size, from, to)
+                                    .op(Opcode::mcopy)
+                                    .ret(0, data.size()),
+                                {.input = data});
+        EXPECT_EQ(o.output, after) << to << " " << from;
+    }
+}
+
 }  // namespace
 }  // namespace millrace::evm
