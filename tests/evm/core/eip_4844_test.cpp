@@ -181,12 +181,12 @@ TEST(BlobFee, ReserveOfEip7918HoldsExactlyAboveItsBound) {
     const auto next = [](uint64_t base_fee) {
         BlockHeader parent;
         parent.excess_blob_gas = 1'000'000;
-        parent.blob_gas_used = 9u << 17;
+        parent.blob_gas_used = 8u << 17;
         parent.base_fee_per_gas = U256{base_fee};
         return next_excess_blob_gas(ethereum_rules(Revision::osaka), parent);
     };
-    EXPECT_EQ(next(16), 1'000'000u + (3u << 17)) << "used less the target";
-    EXPECT_EQ(next(17), 1'000'000u + (9u << 17) * 3 / 9) << "used * (max - target) / max";
+    EXPECT_EQ(next(16), 1'000'000u + (2u << 17)) << "used less the target";
+    EXPECT_EQ(next(17), 1'000'000u + (8u << 17) * 3 / 9) << "used * (max - target) / max";
 }
 
 }  // namespace
