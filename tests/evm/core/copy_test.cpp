@@ -100,7 +100,7 @@ TEST(Copy, CallDataLoadAtEveryOffset) {
     }
 }
 
-/// 0xaa..., the code of other_address, `size` bytes.
+/// `size` bytes that count up from 0xa0.
 Bytes pattern(size_t size) {
     Bytes b(size);
     for (size_t i = 0; i < size; ++i) { b[i] = static_cast<uint8_t>(0xa0 + i); }
@@ -141,7 +141,6 @@ TEST(Copy, SourcesBeyondTheirEndReadAsZero) {
 
 TEST(Copy, OwnCodeIsPaddedWithZerosBeyondItsEnd) {
     Machine m;
-    // 8 bytes of code before the tail; copies from position 0 to 63.
     const auto copied = [&](const U256& from) {
         Code c = Code()
                      .mstore(0, U256::max())

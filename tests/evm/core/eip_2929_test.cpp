@@ -59,7 +59,7 @@ TEST(Access, SenderReceiverAndCoinbaseStartWarm) {
     EXPECT_EQ(gas(Revision::shanghai, coinbase), 100u) << "EIP-3651";
 }
 
-/// Gas of `code` less that of the same PUSHes without the instructions: see each use.
+/// What `code` costs, its PUSHes included.
 int64_t gas_of(Machine& m, const Code& code) { return m.run(code).gas_used; }
 
 TEST(Access, EveryInstructionThatNamesAnAccountWarmsIt) {

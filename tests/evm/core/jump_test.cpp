@@ -71,7 +71,7 @@ TEST(Jump, NoByteOfPushDataIsADestination) {
 }
 
 TEST(Jump, NoBitOfTheTargetIsLost) {
-    // 3 is a destination; the same number with a higher bit set is none.
+    // 60 is a destination; the same number with a higher bit set is none.
     Machine m;
     for (const uint64_t bit : {8, 16, 31, 32, 33, 63, 64, 127, 128, 192, 255}) {
         const U256 target = shl(U256{1}, bit) + U256{60};

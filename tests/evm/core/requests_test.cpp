@@ -8,7 +8,7 @@ namespace {
 
 using namespace test;
 
-/// A machine with the two contracts of requests answering `withdrawals` and `consolidations` bytes.
+/// A machine whose two contracts of requests answer with nothing.
 struct Requests : public ::testing::Test {
     Machine m{Revision::prague};
     const Address withdrawals = address_literal("0x00000961ef480eb55e80d19ad83579a64c007002");
