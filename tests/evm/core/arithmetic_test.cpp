@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the tests of arithmetic, comparison, bit and flow instructions run as bytecode.
+// Owns the tests of arithmetic, comparison and bit instructions at the edges of their operands.
 #include "tests/evm/core/machine.hpp"
 
 namespace millrace::evm {
@@ -9,6 +9,7 @@ using namespace test;
 
 const U256 max = U256::max();
 const U256 min_signed = shl(U256{1}, 255);
+const U256 max_signed = min_signed - U256{1};
 U256 minus(uint64_t v) { return negate(U256{v}); }
 
 struct BinaryCase {
@@ -73,6 +74,138 @@ TEST(Arithmetic, BinaryInstructionsAtTheirEdges) {
         {Opcode::sar, 256, min_signed, max},
         {Opcode::sar, max, 5, 0},
         {Opcode::sar, 0, min_signed, min_signed},
+        {Opcode::add, 0, 0, 0},
+        {Opcode::add, min_signed, min_signed, 0},
+        {Opcode::add, ~uint64_t{0}, 1, shl(1, 64)},
+        {Opcode::add, shl(1, 128) - U256{1}, 1, shl(1, 128)},
+        {Opcode::add, shl(1, 192) - U256{1}, 1, shl(1, 192)},
+        {Opcode::sub, 0, 0, 0},
+        {Opcode::sub, 0, max, 1},
+        {Opcode::sub, min_signed, 1, max_signed},
+        {Opcode::sub, shl(1, 64), 1, ~uint64_t{0}},
+        {Opcode::sub, shl(1, 192), 1, shl(1, 192) - U256{1}},
+        {Opcode::mul, 0, max, 0},
+        {Opcode::mul, max, 2, max - U256{1}},
+        {Opcode::mul, min_signed, 2, 0},
+        {Opcode::mul, min_signed, 3, min_signed},
+        // (2^128 - 1)^2 = 2^256 - 2^129 + 1
+        {Opcode::mul, shl(1, 128) - U256{1}, shl(1, 128) - U256{1}, U256{1} - shl(1, 129)},
+        {Opcode::div, 0, 0, 0},
+        {Opcode::div, 0, max, 0},
+        {Opcode::div, max, 1, max},
+        {Opcode::div, 1, max, 0},
+        {Opcode::div, max, 2, max_signed},
+        {Opcode::div, max, shl(1, 128), shl(1, 128) - U256{1}},
+        // 2^256 - 1 = (2^128 - 1)(2^128 + 1)
+        {Opcode::div, max, shl(1, 128) + U256{1}, shl(1, 128) - U256{1}},
+        {Opcode::div, min_signed, max, 0},
+        {Opcode::sdiv, 0, 0, 0},
+        {Opcode::sdiv, max, 0, 0},
+        {Opcode::sdiv, min_signed, 1, min_signed},
+        {Opcode::sdiv, min_signed, min_signed, 1},
+        {Opcode::sdiv, min_signed, 2, negate(shl(1, 254))},
+        {Opcode::sdiv, max_signed, max, min_signed + U256{1}},
+        {Opcode::sdiv, max_signed, min_signed, 0},
+        {Opcode::sdiv, 7, minus(2), minus(3)},
+        {Opcode::sdiv, minus(1), 2, 0},
+        {Opcode::mod, 0, 0, 0},
+        {Opcode::mod, max, 0, 0},
+        {Opcode::mod, max, 1, 0},
+        {Opcode::mod, max, max, 0},
+        {Opcode::mod, max, shl(1, 64), ~uint64_t{0}},
+        {Opcode::mod, max - U256{1}, max, max - U256{1}},
+        {Opcode::mod, max, shl(1, 128) + U256{1}, 0},
+        {Opcode::smod, min_signed, max, 0},
+        {Opcode::smod, min_signed, min_signed, 0},
+        {Opcode::smod, max_signed, min_signed, max_signed},
+        {Opcode::smod, min_signed, max_signed, minus(1)},
+        {Opcode::smod, minus(7), minus(3), minus(1)},
+        {Opcode::smod, minus(7), 0, 0},
+        {Opcode::smod, minus(6), 3, 0},
+        {Opcode::exp, 0, 1, 0},
+        {Opcode::exp, 0, max, 0},
+        {Opcode::exp, 1, max, 1},
+        {Opcode::exp, max, 0, 1},
+        {Opcode::exp, max, 2, 1},
+        {Opcode::exp, max, max, max},
+        {Opcode::exp, 2, 254, shl(1, 254)},
+        {Opcode::exp, 4, 128, 0},
+        {Opcode::exp, 2, shl(1, 64), 0},
+        {Opcode::exp, 256, 31, shl(1, 248)},
+        // 3^(2^254) = 1: the group of odd numbers modulo 2^256 has exponent 2^254.
+        {Opcode::exp, 3, shl(1, 254), 1},
+        {Opcode::exp, 3, shl(1, 254) + U256{1}, 3},
+        {Opcode::signextend, 0, 0x7f, 0x7f},
+        {Opcode::signextend, 0, 0xff, max},
+        {Opcode::signextend, 0, 0x100, 0},
+        {Opcode::signextend, 1, 0x80, 0x80},
+        {Opcode::signextend, 1, 0x8000, minus(0x8000)},
+        {Opcode::signextend, 1, 0x123456, 0x3456},
+        {Opcode::signextend, 7, shl(1, 63), minus(uint64_t{1} << 63)},
+        {Opcode::signextend, 8, shl(1, 63), shl(1, 63)},
+        {Opcode::signextend, 8, shl(1, 71), negate(shl(1, 71))},
+        {Opcode::signextend, 15, max, max},
+        {Opcode::signextend, 15, shl(1, 128), 0},
+        {Opcode::signextend, 30, max_signed, max},
+        {Opcode::signextend, 31, max_signed, max_signed},
+        {Opcode::signextend, 32, 0xff, 0xff},
+        {Opcode::signextend, shl(1, 64), 0xff, 0xff},
+        {Opcode::signextend, shl(1, 255), 0xff, 0xff},
+        {Opcode::lt, 0, 0, 0},
+        {Opcode::lt, 2, 1, 0},
+        {Opcode::lt, shl(1, 64), 1, 0},
+        {Opcode::lt, 1, shl(1, 192), 1},
+        {Opcode::lt, min_signed, max_signed, 0},
+        {Opcode::gt, 0, 0, 0},
+        {Opcode::gt, 1, shl(1, 64), 0},
+        {Opcode::gt, min_signed, max_signed, 1},
+        {Opcode::slt, 0, max, 0},
+        {Opcode::slt, 0, 0, 0},
+        {Opcode::slt, min_signed, max_signed, 1},
+        {Opcode::slt, max_signed, min_signed, 0},
+        {Opcode::slt, minus(2), minus(1), 1},
+        {Opcode::sgt, max, 0, 0},
+        {Opcode::sgt, max_signed, min_signed, 1},
+        {Opcode::sgt, minus(1), minus(2), 1},
+        {Opcode::eq, 0, 0, 1},
+        {Opcode::eq, 1, shl(1, 64) + U256{1}, 0},
+        {Opcode::eq, 1, shl(1, 192) + U256{1}, 0},
+        {Opcode::eq, max, max_signed, 0},
+        {Opcode::and_, max, min_signed, min_signed},
+        {Opcode::and_, max_signed, min_signed, 0},
+        {Opcode::or_, max_signed, min_signed, max},
+        {Opcode::xor_, max, max, 0},
+        {Opcode::xor_, max, min_signed, max_signed},
+        {Opcode::byte, 0, max_signed, 0x7f},
+        {Opcode::byte, 15, shl(0xee, 128), 0xee},
+        {Opcode::byte, 16, shl(0xee, 120), 0xee},
+        {Opcode::byte, 31, 0x1ff, 0xff},
+        {Opcode::byte, shl(1, 64), max, 0},
+        {Opcode::byte, shl(1, 255), max, 0},
+        {Opcode::shl, 0, max, max},
+        {Opcode::shl, 1, min_signed, 0},
+        {Opcode::shl, 64, 1, shl(1, 64)},
+        {Opcode::shl, 255, 1, min_signed},
+        {Opcode::shl, 257, 1, 0},
+        {Opcode::shl, shl(1, 64), 1, 0},
+        {Opcode::shl, shl(1, 64) + U256{1}, 1, 0},
+        {Opcode::shr, 0, max, max},
+        {Opcode::shr, 1, min_signed, shl(1, 254)},
+        {Opcode::shr, 1, 1, 0},
+        {Opcode::shr, 192, max, ~uint64_t{0}},
+        {Opcode::shr, 255, max_signed, 0},
+        {Opcode::shr, shl(1, 64), max, 0},
+        {Opcode::shr, max, max, 0},
+        {Opcode::sar, 0, max, max},
+        {Opcode::sar, 1, min_signed, min_signed + shl(1, 254)},
+        {Opcode::sar, 254, min_signed, minus(2)},
+        {Opcode::sar, 255, min_signed, max},
+        {Opcode::sar, 255, max_signed, 0},
+        {Opcode::sar, 254, max_signed, 1},
+        {Opcode::sar, 256, max_signed, 0},
+        {Opcode::sar, 257, max, max},
+        {Opcode::sar, shl(1, 64), min_signed, max},
+        {Opcode::sar, shl(1, 64), max_signed, 0},
     };
     Machine m;
     for (const BinaryCase& c : cases) {
@@ -101,6 +234,79 @@ TEST(Arithmetic, UnaryAndTernaryInstructions) {
     EXPECT_EQ(ternary(Opcode::mulmod, max, max, 12), U256{9})
         << "15 * 15 mod 12 = 9, as 2^256 - 1 = 3 mod 12";
     EXPECT_EQ(ternary(Opcode::mulmod, max, max, 0), U256{0});
+}
+
+TEST(Arithmetic, ModuloOfSumsAndProductsBeyond256Bits) {
+    Machine m;
+    const auto addmod = [&](const U256& a, const U256& b, const U256& n) {
+        return to_hex_quantity(m.value_of(Code().push(n).push(b).push(a).op(Opcode::addmod)));
+    };
+    const auto mulmod = [&](const U256& a, const U256& b, const U256& n) {
+        return to_hex_quantity(m.value_of(Code().push(n).push(b).push(a).op(Opcode::mulmod)));
+    };
+    const auto hex = [](const U256& v) { return to_hex_quantity(v); };
+    for (const U256& n : {U256{0}, U256{1}}) {
+        EXPECT_EQ(addmod(max, max, n), hex(0));
+        EXPECT_EQ(addmod(0, 0, n), hex(0));
+        EXPECT_EQ(mulmod(max, max, n), hex(0));
+        EXPECT_EQ(mulmod(0, max, n), hex(0));
+    }
+    // The sum has 257 bits: max + max = 2^257 - 2.
+    EXPECT_EQ(addmod(max, max, min_signed), hex(min_signed - U256{2}));
+    EXPECT_EQ(addmod(max, max, max - U256{1}), hex(2)) << "2^257 - 2 = 2 (2^256 - 2) + 2";
+    EXPECT_EQ(addmod(max, 1, max), hex(1));
+    EXPECT_EQ(addmod(max, max, 3), hex(0)) << "3 divides 2^256 - 1";
+    EXPECT_EQ(addmod(min_signed, min_signed, max), hex(1)) << "2^256 = 1 modulo 2^256 - 1";
+    EXPECT_EQ(addmod(min_signed, min_signed, 7), hex(2)) << "2^256 = 2^(3 * 85 + 1) = 2 modulo 7";
+    EXPECT_EQ(addmod(max, 0, 7), hex(1));
+    EXPECT_EQ(addmod(5, 6, max), hex(11));
+    // The product has 512 bits: max * max = 2^512 - 2^257 + 1.
+    EXPECT_EQ(mulmod(max, max, max), hex(0));
+    EXPECT_EQ(mulmod(max, max, max - U256{1}), hex(1)) << "max = 1 modulo max - 1";
+    EXPECT_EQ(mulmod(max, max, min_signed), hex(1));
+    EXPECT_EQ(mulmod(min_signed, 2, max), hex(1));
+    EXPECT_EQ(mulmod(min_signed, min_signed, max), hex(shl(1, 254))) << "2^510 = 2^(256 + 254)";
+    EXPECT_EQ(mulmod(max, max, 7), hex(1)) << "(2 - 1)^2";
+    EXPECT_EQ(mulmod(shl(1, 128), shl(1, 128), shl(1, 64) + U256{1}), hex(1))
+        << "2^64 = -1, so 2^256 = 1";
+    EXPECT_EQ(mulmod(max - U256{1}, max - U256{1}, max), hex(1)) << "(-1)^2";
+    EXPECT_EQ(mulmod(max - U256{1}, 3, max), hex(max - U256{3})) << "-3";
+    EXPECT_EQ(mulmod(shl(1, 255), shl(1, 255), shl(1, 255) + U256{1}), hex(1)) << "(-1)^2";
+}
+
+TEST(Arithmetic, ClzCountsFromTheTop) {
+    // EIP-7939, with the examples of its text.
+    Machine m;
+    const auto clz = [&](const U256& v) { return m.value_of(Code().push(v).op(Opcode::clz)); };
+    EXPECT_EQ(clz(0), U256{256});
+    EXPECT_EQ(clz(max), U256{0});
+    EXPECT_EQ(clz(shl(1, 254)), U256{1});
+    EXPECT_EQ(clz(max_signed), U256{1});
+    EXPECT_EQ(clz(1), U256{255});
+    for (uint64_t bit = 0; bit < 256; ++bit) {
+        EXPECT_EQ(clz(shl(1, bit)), U256{255 - bit});
+        EXPECT_EQ(clz(shl(1, bit) | U256{1}), U256{255 - bit}) << "lower bits do not count";
+    }
+}
+
+TEST(Arithmetic, ByteAndShiftsAtEveryPosition) {
+    // 0x00 0x01 ... 0x1f from the highest byte down.
+    U256 counting;
+    for (uint64_t i = 0; i < 32; ++i) { counting = counting << 8 | U256{i}; }
+    Machine m;
+    for (uint64_t i = 0; i < 32; ++i) {
+        EXPECT_EQ(m.value_of(Code().push(counting).push(i).op(Opcode::byte)), U256{i});
+    }
+    for (uint64_t i = 0; i < 256; ++i) {
+        // 2^i by multiplication, apart from the shifts of the word type.
+        U256 power{1};
+        for (uint64_t k = 0; k < i; ++k) { power = power + power; }
+        EXPECT_EQ(m.value_of(Code().push_all(1, i).op(Opcode::shl)), power);
+        EXPECT_EQ(m.value_of(Code().push(power).push(i).op(Opcode::shr)), U256{1});
+        EXPECT_EQ(m.value_of(Code().push(min_signed).push(i).op(Opcode::sar)),
+                  negate(min_signed / power))
+            << "-2^255 / 2^i";
+    }
 }
 
 TEST(Arithmetic, MulmodDoesNotDependOnTheModulusBefore) {
@@ -141,150 +347,6 @@ TEST(Arithmetic, MulmodDoesNotDependOnTheModulusBefore) {
             ASSERT_EQ(m.value_of(largest), mul_mod(max, max, n)) << to_hex_quantity(n);
         }
     }
-}
-
-TEST(Arithmetic, GasOfExpCountsBytesOfTheExponent) {
-    const auto gas = [](Revision r, const U256& exponent) {
-        Machine m(r);
-        return m.run(Code().push(exponent).push(2).op(Opcode::exp)).gas_used - 6;
-    };
-    EXPECT_EQ(gas(Revision::frontier, 0), 10);
-    EXPECT_EQ(gas(Revision::frontier, 255), 20);
-    EXPECT_EQ(gas(Revision::tangerine_whistle, 256), 30);
-    EXPECT_EQ(gas(Revision::spurious_dragon, 255), 60);
-    EXPECT_EQ(gas(Revision::osaka, U256::max()), 10 + 32 * 50);
-}
-
-TEST(Arithmetic, InstructionsAreUndefinedBeforeTheirFork) {
-    const std::vector<std::pair<uint8_t, Revision>> introduced = {
-        {0x1b, Revision::constantinople}, {0x1c, Revision::constantinople},
-        {0x1d, Revision::constantinople}, {0x1e, Revision::osaka},
-        {0x3d, Revision::byzantium},      {0x3e, Revision::byzantium},
-        {0x3f, Revision::constantinople}, {0x46, Revision::istanbul},
-        {0x47, Revision::istanbul},       {0x48, Revision::london},
-        {0x49, Revision::cancun},         {0x4a, Revision::cancun},
-        {0x5c, Revision::cancun},         {0x5d, Revision::cancun},
-        {0x5e, Revision::cancun},         {0x5f, Revision::shanghai},
-        {0xf4, Revision::homestead},      {0xf5, Revision::constantinople},
-        {0xfa, Revision::byzantium},      {0xfd, Revision::byzantium},
-    };
-    for (const auto& [opcode, since] : introduced) {
-        for (int r = 0; r < revision_count; ++r) {
-            const auto revision = static_cast<Revision>(r);
-            Machine m(revision);
-            Code code;
-            code.push_all(0, 0, 0, 0, 0, 0, 0);
-            const Status status = m.run(code.op(opcode)).status;
-            EXPECT_EQ(status == Status::undefined_instruction, revision < since)
-                << opcode_name(opcode) << " in " << to_string(revision) << ": "
-                << to_string(status);
-        }
-    }
-    Machine m;
-    for (const uint8_t opcode : {0x0c, 0x1f, 0x21, 0x4b, 0xa5, 0xef, 0xf6, 0xfb, 0xfc}) {
-        EXPECT_EQ(m.run(Code().op(opcode)).status, Status::undefined_instruction)
-            << static_cast<int>(opcode);
-    }
-    const Outcome invalid = m.run(Code().op(Opcode::invalid), {.gas = 500});
-    EXPECT_EQ(invalid.status, Status::invalid_instruction);
-    EXPECT_EQ(invalid.gas_used, 500) << "an exceptional end takes all gas";
-}
-
-TEST(Stack, LimitsHold) {
-    Machine m;
-    EXPECT_EQ(m.run(Code().op(Opcode::add)).status, Status::stack_underflow);
-    EXPECT_EQ(m.run(Code().push(1).op(Opcode::add)).status, Status::stack_underflow);
-    EXPECT_EQ(m.run(Code().op(Opcode::pop)).status, Status::stack_underflow);
-    EXPECT_EQ(m.run(Code().push(1).op(Opcode::swap1)).status, Status::stack_underflow);
-    Code full;
-    for (int i = 0; i < 1024; ++i) { full.push(1); }
-    EXPECT_EQ(m.run(full).status, Status::success);
-    EXPECT_EQ(m.run(Code().append(full).push(1)).status, Status::stack_overflow);
-    EXPECT_EQ(m.run(Code().append(full).op(Opcode::dup1)).status, Status::stack_overflow);
-    EXPECT_EQ(m.run(Code().append(full).op(Opcode::push0)).status, Status::stack_overflow);
-    EXPECT_EQ(m.run(Code().append(full).op(Opcode::add)).status, Status::success);
-}
-
-TEST(Stack, DupAndSwapReachTheirDepth) {
-    Machine m;
-    for (unsigned n = 1; n <= 16; ++n) {
-        Code dup;
-        Code swap;
-        for (unsigned i = 17; i > 0; --i) {
-            dup.push(i);
-            swap.push(i);
-        }
-        EXPECT_EQ(m.value_of(dup.op(static_cast<uint8_t>(0x7f + n))), U256{n});
-        EXPECT_EQ(m.value_of(swap.op(static_cast<uint8_t>(0x8f + n))), U256{n + 1});
-    }
-}
-
-TEST(Stack, PushTakesItsBytesAndZerosBeyondTheEnd) {
-    Machine m;
-    for (unsigned n = 1; n <= 32; ++n) {
-        Code c;
-        c.op(static_cast<uint8_t>(0x5f + n));
-        U256 expected;
-        for (unsigned i = 0; i < n; ++i) {
-            c.op(static_cast<uint8_t>(0xa0 + i));
-            expected = expected << 8 | U256{0xa0 + i};
-        }
-        EXPECT_EQ(m.value_of(c), expected) << "PUSH" << n;
-    }
-    // The data of the last PUSH is cut off: the word is padded, and the code ends there.
-    const Outcome o = m.run(Code().op(0x61).op(0x01));
-    EXPECT_EQ(o.status, Status::success);
-    EXPECT_EQ(o.gas_used, 3);
-}
-
-TEST(Flow, JumpsGoToDestinationsOnly) {
-    Machine m;
-    EXPECT_EQ(
-        m.run(Code().push(4).op(Opcode::jump).op(Opcode::invalid).op(Opcode::jumpdest)).status,
-        Status::success);
-    EXPECT_EQ(m.run(Code().push(3).op(Opcode::jump).op(Opcode::stop)).status,
-              Status::bad_jump_destination);
-    EXPECT_EQ(m.run(Code().push(U256::max()).op(Opcode::jump)).status,
-              Status::bad_jump_destination);
-    EXPECT_EQ(m.run(Code().push(shl(1, 64)).op(Opcode::jump)).status, Status::bad_jump_destination);
-    EXPECT_EQ(m.run(Code().push(100).op(Opcode::jump)).status, Status::bad_jump_destination);
-    // 0x5b inside of the data of a PUSH is none.
-    EXPECT_EQ(m.run(Code().push(4).op(Opcode::jump).push(0x5b)).status,
-              Status::bad_jump_destination);
-    EXPECT_EQ(m.run(Code().push_all(0, 99).op(Opcode::jumpi)).status, Status::success)
-        << "not taken, not checked";
-    EXPECT_EQ(m.run(Code().push_all(1, 99).op(Opcode::jumpi)).status, Status::bad_jump_destination);
-    EXPECT_EQ(
-        m.run(Code().push_all(7, 6).op(Opcode::jumpi).op(Opcode::invalid).op(Opcode::jumpdest))
-            .status,
-        Status::success);
-}
-
-TEST(Flow, EnvironmentIsThatOfTheMessage) {
-    Machine m;
-    const Hash256 data = to_hash(U256{0x11, 0x22, 0x33, 0x44});
-    const Bytes input(data.begin(), data.end());
-    const auto ask = [&](Code c) {
-        return m.run(c.ret_top(), {.input = input, .value = U256{5}}).word();
-    };
-    EXPECT_EQ(ask(Code().op(Opcode::address)), to_u256(self_address));
-    EXPECT_EQ(ask(Code().op(Opcode::caller)), to_u256(sender_address));
-    EXPECT_EQ(ask(Code().op(Opcode::origin)), to_u256(sender_address));
-    EXPECT_EQ(ask(Code().op(Opcode::callvalue)), U256{5});
-    EXPECT_EQ(ask(Code().op(Opcode::selfbalance)), U256{5});
-    EXPECT_EQ(ask(Code().op(Opcode::calldatasize)), U256{32});
-    EXPECT_EQ(ask(Code().push(0).op(Opcode::calldataload)), load_be(input.data()));
-    EXPECT_EQ(ask(Code().push(31).op(Opcode::calldataload)), shl(0x44, 248));
-    EXPECT_EQ(ask(Code().push(32).op(Opcode::calldataload)), U256{});
-    EXPECT_EQ(ask(Code().push(U256::max()).op(Opcode::calldataload)), U256{});
-    EXPECT_EQ(ask(Code().op(Opcode::number)), U256{1000});
-    EXPECT_EQ(ask(Code().op(Opcode::timestamp)), U256{1'700'000'000});
-    EXPECT_EQ(ask(Code().op(Opcode::chainid)), U256{1});
-    EXPECT_EQ(ask(Code().op(Opcode::basefee)), U256{7});
-    EXPECT_EQ(ask(Code().op(Opcode::gasprice)), U256{10});
-    EXPECT_EQ(ask(Code().op(Opcode::gas)), U256{1'000'000 - 2});
-    EXPECT_EQ(ask(Code().push(0).push(0).op(Opcode::keccak256)),
-              to_u256(kernels::keccak256_of_empty));
 }
 
 }  // namespace

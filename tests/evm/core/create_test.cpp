@@ -1,43 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the tests of contract creation: addresses, collisions, code deposit, size limits.
-#include "tests/evm/core/machine.hpp"
+// Owns the tests of contract creation: nonces, value, gas handed on, depth, failure.
+#include "tests/evm/core/creation.hpp"
 
 namespace millrace::evm {
 namespace {
 
 using namespace test;
-
-/// CREATE of init code in memory; leaves the address.
-Code create(ByteView init, const U256& value = 0) {
-    return Code().put(init).push_all(init.size(), 0).push(value).op(Opcode::create);
-}
-Code create2(ByteView init, const U256& salt, const U256& value = 0) {
-    return Code().put(init).push(salt).push_all(init.size(), 0).push(value).op(Opcode::create2);
-}
-
-TEST(CreateAddress, KnownValues) {
-    const Address sender = address_literal("0x6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0");
-    EXPECT_EQ(create_address(sender, 0),
-              address_literal("0xcd234a471b72ba2f1ccf0a70fcaba648a5eecd8d"));
-    EXPECT_EQ(create_address(sender, 1),
-              address_literal("0x343c43a37d37dff08ae8c4a11544c718abb4fcf8"));
-    EXPECT_EQ(create_address(sender, 2),
-              address_literal("0xf778b86fa74e846c4f0a1fbd1335fe81c00a0c91"));
-    EXPECT_NE(create_address(sender, 127), create_address(sender, 128));
-}
-
-TEST(CreateAddress, ExamplesOfEip1014) {
-    EXPECT_EQ(create2_address({}, 0, Bytes{0x00}),
-              address_literal("0x4d1a2e2bb4f88f0250f26ffff098b0b30b26bf38"));
-    EXPECT_EQ(create2_address(address_literal("0xdeadbeef00000000000000000000000000000000"), 0,
-                              Bytes{0x00}),
-              address_literal("0xb928f69bb1d91cd65274e3c79d8986362984fda3"));
-    EXPECT_EQ(create2_address(address_literal("0x00000000000000000000000000000000deadbeef"),
-                              0xcafebabe, from_hex("deadbeef").value()),
-              address_literal("0x60f3f640a8508fc6a86d45df051962668e1e8ac7"));
-    EXPECT_EQ(create2_address({}, 0, {}),
-              address_literal("0xe33c0c7f7df4809055c3eba6c09cfe4baf1bd9e0"));
-}
 
 TEST(Create, DeploysCodeWithNonceOneAndValue) {
     Machine m;
@@ -90,85 +58,6 @@ TEST(Create, RevertGivesDataAndGasBackAndKeepsTheNonce) {
     EXPECT_GT(invalid.gas_used, 98'000) << "all but one 64th is gone";
 }
 
-TEST(Create, CollisionFailsAndTakesTheGas) {
-    const Code init = deployer(Bytes{0x00});
-    const Address target = create2_address(self_address, 7, init);
-    const auto run = [&](const std::function<void(Machine&)>& prepare) {
-        Machine m;
-        prepare(m);
-        return m.run(create2(init, 7).ret_top(), {.gas = 100'000});
-    };
-    EXPECT_EQ(to_address(run([](Machine&) {}).word()), target);
-    EXPECT_EQ(to_address(run([&](Machine& m) { m.state.set_balance(target, U256{5}); }).word()),
-              target)
-        << "a balance is no obstacle";
-    const std::vector<std::pair<std::string, std::function<void(Machine&)>>> obstacles = {
-        {"nonce", [&](Machine& m) { m.state.set_nonce(target, 1); }},
-        {"code", [&](Machine& m) { m.state.set_code(target, Bytes{0x00}); }},
-        {"storage", [&](Machine& m) { m.state.set_storage(target, U256{1}, U256{1}); }}};
-    for (const auto& [name, prepare] : obstacles) {
-        const Outcome o = run(prepare);
-        EXPECT_EQ(o.word(), U256{0}) << name;
-        EXPECT_GT(o.gas_used, 98'000) << name;
-        EXPECT_EQ(change_of(o.changes, self_address)->nonce, 2u) << name;
-    }
-}
-
-TEST(Create, TwiceTheSameCreate2AddressFails) {
-    Machine m;
-    const Code init = deployer(Bytes{0x00});
-    const Outcome o = m.run(create2(init, 7).op(Opcode::pop).append(create2(init, 7)).ret_top());
-    EXPECT_EQ(o.word(), U256{0});
-}
-
-TEST(Create, CodeThatStartsWithEfIsRefusedFromLondonOn) {
-    for (const auto& [revision, refused] :
-         {std::pair{Revision::berlin, false}, std::pair{Revision::london, true},
-          std::pair{Revision::osaka, true}}) {
-        Machine m(revision);
-        EXPECT_EQ(m.value_of(create(deployer(Bytes{0xef, 0x00}))).is_zero(), refused)
-            << to_string(revision);
-        EXPECT_FALSE(m.value_of(create(deployer(Bytes{0xfe, 0xef}))).is_zero());
-    }
-}
-
-TEST(Create, CodeSizeLimitOfEip170) {
-    const auto deploys = [](Revision r, uint64_t size) {
-        Machine m(r);
-        return !m.run(create(Code().ret(0, size)).ret_top(), {.gas = 20'000'000}).word().is_zero();
-    };
-    EXPECT_TRUE(deploys(Revision::spurious_dragon, 0x6000));
-    EXPECT_FALSE(deploys(Revision::spurious_dragon, 0x6001));
-    EXPECT_FALSE(deploys(Revision::osaka, 0x6001));
-    EXPECT_TRUE(deploys(Revision::homestead, 0x6001));
-}
-
-TEST(Create, InitCodeSizeLimitOfEip3860) {
-    const auto status = [](Revision r, uint64_t size) {
-        return Machine(r)
-            .run(Code().push_all(size, 0, 0).op(Opcode::create), {.gas = 20'000'000})
-            .status;
-    };
-    EXPECT_EQ(status(Revision::shanghai, 0xc000), Status::success);
-    EXPECT_EQ(status(Revision::shanghai, 0xc001), Status::initcode_size_exceeded);
-    EXPECT_EQ(status(Revision::paris, 0xc001), Status::success);
-}
-
-TEST(Create, DepositThatCannotBePaid) {
-    // 100 bytes of code need 20,000 gas that the frame does not have.
-    const auto run = [](Revision r) {
-        Machine m(r);
-        return m.run(create(Code().ret(0, 100)).ret_top(), {.gas = 32'000 + 5'000});
-    };
-    EXPECT_EQ(run(Revision::homestead).status, Status::out_of_gas)
-        << "no gas is left for the caller before EIP-150";
-    const Outcome frontier = run(Revision::frontier);
-    EXPECT_EQ(frontier.status, Status::success);
-    EXPECT_FALSE(frontier.word().is_zero()) << "Frontier keeps an account without code";
-    const Outcome later = run(Revision::osaka);
-    EXPECT_EQ(later.word(), U256{0});
-}
-
 TEST(Create, TooLittleBalanceNeitherRunsNorCounts) {
     Machine m;
     const Outcome o = m.run(create(deployer(Bytes{0x00}), 1).ret_top());
@@ -188,6 +77,164 @@ TEST(Create, TooLittleBalanceNeitherRunsNorCounts) {
                                     .op(Opcode::pop)
                                     .ret(0, 32));
     EXPECT_EQ(limit.word(), U256{0}) << "EIP-2681";
+}
+
+std::optional<uint64_t> nonce_after(const Outcome& o, const Address& a) {
+    const AccountChange* c = change_of(o.changes, a);
+    return c == nullptr ? std::nullopt : c->nonce;
+}
+
+TEST(Create, CreatorsNonceCountsEveryCreationThatBegins) {
+    struct Case {
+        const char* what;
+        Code init;
+        uint64_t value;
+        bool counts;
+    };
+    const std::vector<Case> cases = {
+        {"success", Code().ret(0, 1), 0, true},
+        {"no code", Code().op(Opcode::stop), 0, true},
+        {"invalid", Code().op(Opcode::invalid), 0, true},
+        {"underflow", Code().op(Opcode::add), 0, true},
+        {"deposit beyond the gas", Code().ret(0, 5000), 0, true},
+        {"too little balance", Code().op(Opcode::stop), 1, false},
+    };
+    for (const auto& [kind, since] : creations()) {
+        for (const Revision r : revisions(since)) {
+            Machine m(r);
+            for (const Case& c : cases) {
+                SCOPED_TRACE(std::string(c.what) + " in " + std::string(to_string(r)));
+                // The creator is a callee, so that the outer frame goes on in every fork.
+                m.deploy(other_address, create_by(kind, c.init, c.value));
+                m.state.set_nonce(other_address, 41);
+                const Outcome o =
+                    m.run(Code().call(other_address, 0, 900'000), {.gas = 10'000'000});
+                const bool frame_failed = r >= Revision::homestead &&
+                                          r < Revision::tangerine_whistle &&
+                                          std::string_view(c.what) != "success" &&
+                                          std::string_view(c.what) != "no code" && c.counts;
+                if (frame_failed) { continue; }  // all gas went, nothing was left for the creator
+                EXPECT_EQ(nonce_after(o, other_address).value_or(41), c.counts ? 42u : 41u);
+            }
+        }
+    }
+}
+
+TEST(Create, NewContractHasNonceOneAndCreatesFromThere) {
+    // EIP-161: the nonce begins at one; before, at zero.
+    for (const Revision r : revisions()) {
+        Machine m(r);
+        const Code inner = Code().push_all(0, 0, 0).op(Opcode::create).sstore_top(0);
+        const Outcome o = m.run(create(inner), {.gas = 10'000'000});
+        const Address outer = create_address(self_address, 1);
+        const AccountChange* c = change_of(o.changes, outer);
+        ASSERT_NE(c, nullptr) << to_string(r);
+        ASSERT_EQ(c->storage.size(), 1u);
+        const uint64_t first = r >= Revision::spurious_dragon ? 1 : 0;
+        EXPECT_EQ(to_address(c->storage[0].value), create_address(outer, first)) << to_string(r);
+        EXPECT_EQ(c->nonce, first + 1);
+    }
+}
+
+TEST(Create, HandsOnAllButOne64thFromEip150On) {
+    for (const auto& [kind, since] : creations()) {
+        for (const Revision r : revisions(since)) {
+            SCOPED_TRACE(to_string(r));
+            Machine m(r);
+            // The init code stores GAS in its own slot 0.
+            const Code init = Code().op(Opcode::gas).sstore_top(0);
+            const Code code = create_by(kind, init);
+            const int64_t given = 500'000;
+            // PUSH, PUSH, MSTORE and a word of memory; the operands; the instruction itself.
+            int64_t price = 4 * 3 + (kind == Opcode::create ? 3 : 4) * 3 + 32000;
+            if (kind == Opcode::create2) { price += 6; }
+            if (r >= Revision::shanghai) { price += 2; }
+            const int64_t left = given - price;
+            const int64_t handed_on = r >= Revision::tangerine_whistle ? left - left / 64 : left;
+            const Outcome o = m.run(code, {.gas = given});
+            ASSERT_EQ(o.status, Status::success);
+            const Address created = kind == Opcode::create ? create_address(self_address, 1)
+                                                           : create2_address(self_address, 0, init);
+            const AccountChange* c = change_of(o.changes, created);
+            ASSERT_NE(c, nullptr);
+            ASSERT_EQ(c->storage.size(), 1u);
+            EXPECT_EQ(c->storage[0].value, U256{static_cast<uint64_t>(handed_on - 2)});
+        }
+    }
+}
+
+TEST(Create, NonceAtItsMaximumFailsSoftly) {
+    // EIP-2681, for both instructions: nothing runs, the gas stays, the nonce stays.
+    for (const auto& [kind, since] : creations()) {
+        for (const Revision r : revisions(since)) {
+            Machine m(r);
+            m.deploy(other_address, create_by(kind, Code().op(Opcode::invalid)).sstore_top(0));
+            const auto with_nonce = [&](uint64_t nonce) {
+                m.state.set_nonce(other_address, nonce);
+                m.state.set_storage(other_address, U256{0}, U256{1});
+                return m.run(Code().call(other_address, 0, 800'000));
+            };
+            const Outcome at_max = with_nonce(~uint64_t{0});
+            EXPECT_LT(at_max.gas_used, 100'000) << to_string(r);
+            EXPECT_EQ(change_of(at_max.changes, other_address)->storage[0].value, U256{0});
+            EXPECT_FALSE(nonce_after(at_max, other_address).has_value());
+            if (r >= Revision::tangerine_whistle) {
+                EXPECT_EQ(nonce_after(with_nonce(~uint64_t{0} - 1), other_address), ~uint64_t{0});
+            }
+        }
+    }
+}
+
+TEST(Create, DepthLimitFailsSoftly) {
+    // Init code that copies itself into a creation, to the limit: before EIP-150 only depth ends
+    // it. CODECOPY(0, 0, CODESIZE); CREATE(0, 0, CODESIZE); a zero result is stored in slot 0.
+    Machine m(Revision::homestead);
+    const Code init = Code()
+                          .op(Opcode::codesize)
+                          .push_all(0, 0)
+                          .op(Opcode::codecopy)
+                          .op(Opcode::codesize)
+                          .push_all(0, 0)
+                          .op(Opcode::create)
+                          .op(Opcode::iszero)
+                          .sstore_top(0);
+    const Outcome o = m.run(init, {.gas = int64_t{1} << 40});
+    ASSERT_EQ(o.status, Status::success);
+    // self_address at depth 0 and 1,024 creations below; the last one failed to go further.
+    size_t created = 0;
+    size_t failed = 0;
+    for (const AccountChange& c : o.changes.accounts) {
+        if (c.storage_wiped) { ++created; }
+        if (!c.storage.empty()) { ++failed; }
+    }
+    EXPECT_EQ(created, 1024u);
+    EXPECT_EQ(failed, 1u);
+}
+
+TEST(Create, ValueGoesToTheNewContractOnTopOfWhatWasThere) {
+    for (const auto& [kind, since] : creations()) {
+        for (const Revision r : revisions(since)) {
+            Machine m(r);
+            m.state.set_balance(self_address, U256{50});
+            const Code init = Code().op(Opcode::callvalue).sstore_top(0);
+            const Address created = kind == Opcode::create ? create_address(self_address, 1)
+                                                           : create2_address(self_address, 0, init);
+            m.state.set_balance(created, U256{7});
+            const Outcome o = m.run(create_by(kind, init, 20));
+            m.state.apply(o.changes, r >= Revision::spurious_dragon);
+            EXPECT_EQ(m.state.balance(created), U256{27}) << to_string(r);
+            EXPECT_EQ(m.state.balance(self_address), U256{30});
+            EXPECT_EQ(m.state.storage(created, U256{0}), U256{20});
+            // When it fails, the value comes back and the balance stays.
+            Machine n(r);
+            n.state.set_balance(self_address, U256{50});
+            n.deploy(other_address, create_by(kind, Code().op(Opcode::invalid), 20));
+            n.state.set_balance(other_address, U256{30});
+            const Outcome failed = n.run(Code().call(other_address, 0, 500'000));
+            n.state.apply(failed.changes, r >= Revision::spurious_dragon);
+            EXPECT_EQ(n.state.balance(other_address), U256{30});
+        }
+    }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -80,6 +81,12 @@ public:
     Code& delegatecall(const Address& to, const U256& gas, Opcode kind = Opcode::delegatecall) {
         return push_all(0, 0, 0, 0).push(to).push(gas).op(kind);
     }
+    /// Any of the four without data and value.
+    Code& call_by(Opcode kind, const Address& to, const U256& gas) {
+        return kind == Opcode::call || kind == Opcode::callcode ? call(to, 0, gas, kind)
+                                                                : delegatecall(to, gas, kind);
+    }
+    Code& pop() { return op(Opcode::pop); }
     Code& staticcall(const Address& to, const U256& gas) {
         return delegatecall(to, gas, Opcode::staticcall);
     }
@@ -184,8 +191,12 @@ public:
         return tx;
     }
 
+    /// Code runs by run checks from its first call on, or by the exact table only where
+    /// MILLRACE_TEST_EXACT is set: every test is run in both ways (CMakeLists.txt).
     static Workspace& workspace() {
         static Workspace w;
+        static const bool exact = std::getenv("MILLRACE_TEST_EXACT") != nullptr;
+        w.codes.set_uses_until_fast(exact ? ~0u : 0);
         return w;
     }
     static const PrecompileSet& precompiles() {
@@ -197,6 +208,39 @@ public:
     BlockEnvironment block;
     StateOverlay state;
 };
+
+/// Every fork from `first` to `last`, both included.
+inline std::vector<Revision> revisions(Revision first = Revision::frontier,
+                                       Revision last = latest_revision) {
+    std::vector<Revision> out;
+    for (int r = static_cast<int>(first); r <= static_cast<int>(last); ++r) {
+        out.push_back(static_cast<Revision>(r));
+    }
+    return out;
+}
+
+/// A number that changed from fork to fork: the last entry whose fork is not after `r`.
+struct Since {
+    Revision revision;
+    int64_t value;
+};
+inline int64_t at(const std::vector<Since>& steps, Revision r) {
+    int64_t value = 0;
+    for (const Since& s : steps) {
+        if (r >= s.revision) { value = s.value; }
+    }
+    return value;
+}
+
+/// `code` costs exactly `gas`: it ends well with that much, and runs out of gas with one less.
+inline void expect_exact_gas(Machine& m, const Code& code, int64_t gas) {
+    EXPECT_EQ(m.run(code, {.gas = gas + 100'000'000}).gas_used, gas);
+    const Outcome enough = m.run(code, {.gas = gas});
+    EXPECT_EQ(enough.status, Status::success) << to_string(enough.status);
+    const Outcome short_by_one = m.run(code, {.gas = gas - 1});
+    EXPECT_EQ(short_by_one.status, Status::out_of_gas) << to_string(short_by_one.status);
+    EXPECT_EQ(short_by_one.gas_used, gas - 1) << "an exceptional end takes all gas";
+}
 
 inline const AccountChange* change_of(const StateChanges& changes, const Address& a) {
     for (const AccountChange& c : changes.accounts) {

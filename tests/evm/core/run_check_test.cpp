@@ -50,6 +50,14 @@ TEST(RunCheck, CanNeverHoldWhereTheStackCannotSuffice) {
     EXPECT_EQ(analyzed.runs()[0].need_bytes, 0xffffu);
 }
 
+TEST(RunCheck, HoldsWhereTheStackJustSuffices) {
+    const Bytes code(1024, 0x5f);  // PUSH0, as often as may be
+    const AnalyzedCode analyzed{code, 0};
+    EXPECT_EQ(analyzed.runs()[0].need_bytes, 0u);
+    EXPECT_EQ(analyzed.runs()[0].room_bytes, 0u);
+    EXPECT_EQ(analyzed.runs()[0].gas, 2u * 1024);
+}
+
 /// Every amount of gas up to `gas_max` gives the status and rest that executing instruction by
 /// instruction gives; a tracer forces the latter. `uses_until_fast` says when the code gets run
 /// checks: a call counts as 8 uses, a jump as one.

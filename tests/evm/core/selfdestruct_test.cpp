@@ -128,5 +128,148 @@ TEST(Selfdestruct, CodeStillRunsUntilTheTransactionEnds) {
     EXPECT_FALSE(m.value_of(probe).is_zero());
 }
 
+TEST(Selfdestruct, ValueSentAfterwardsInTheSameTransactionIsBurntWithTheContract) {
+    // Before Cancun the account goes at the end, with whatever it got in the meantime.
+    for (const Revision r : revisions()) {
+        SCOPED_TRACE(to_string(r));
+        Machine m(r);
+        m.state.set_balance(self_address, U256{50});
+        m.deploy(other_address, destroy(heir));
+        m.state.set_balance(other_address, U256{5});
+        // The second call finds the code still there: it sends what it just received.
+        const Outcome o = m.run(
+            Code().call(other_address, 0, 100'000).pop().call(other_address, 7, 100'000).pop());
+        m.state.apply(o.changes, r >= Revision::spurious_dragon);
+        EXPECT_EQ(m.state.balance(heir), U256{12});
+        EXPECT_EQ(m.state.balance(other_address), U256{});
+        EXPECT_EQ(m.state.account_exists(other_address), r >= Revision::cancun);
+    }
+    Machine m(Revision::shanghai);
+    m.state.set_balance(self_address, U256{50});
+    m.deploy(other_address, Code()
+                                .op(Opcode::callvalue)
+                                .push(27)
+                                .op(Opcode::jumpi)
+                                .append(destroy(heir))
+                                .append(Bytes(27, 0x5b)));
+    const Outcome o =
+        m.run(Code().call(other_address, 0, 100'000).pop().call(other_address, 7, 100'000).pop());
+    m.state.apply(o.changes, true);
+    EXPECT_EQ(m.state.balance(self_address), U256{43});
+    EXPECT_EQ(m.state.balance(other_address), U256{}) << "seven wei are gone";
+    EXPECT_FALSE(m.state.account_exists(other_address));
+}
+
+TEST(Selfdestruct, ByDelegatecallDestroysTheCaller) {
+    for (const Revision r : {Revision::homestead, Revision::shanghai, Revision::osaka}) {
+        Machine m(r);
+        m.state.set_balance(self_address, U256{5});
+        m.deploy(other_address, destroy(heir));
+        const Outcome o = m.run(Code().delegatecall(other_address, 100'000));
+        m.state.apply(o.changes, true);
+        EXPECT_EQ(m.state.balance(heir), U256{5});
+        EXPECT_EQ(m.state.account_exists(self_address), r >= Revision::cancun);
+        EXPECT_TRUE(m.state.account_exists(other_address));
+    }
+}
+
+TEST(Selfdestruct, Eip6780CountsTheTransactionNotTheFrame) {
+    // Created in one frame, destroyed by a later call of the same transaction: removed. Destroyed
+    // in the next transaction: only emptied.
+    Machine m;
+    m.state.set_balance(self_address, U256{50});
+    const Code runtime = destroy(heir);
+    const Code init = deployer(runtime);
+    const Address created = create_address(self_address, 1);
+    const Code creation = Code().put(init).push_all(init.size(), 0, 9).op(Opcode::create).pop();
+    const Outcome same = m.run(Code().append(creation).call(created, 0, 100'000));
+    EXPECT_TRUE(change_of(same.changes, created)->destroyed);
+    EXPECT_EQ(change_of(same.changes, heir)->credit, U256{9});
+
+    m.state.apply(m.run(creation).changes, true);
+    EXPECT_TRUE(m.state.account_exists(created));
+    const Outcome later = m.run(Code().call(created, 0, 100'000));
+    EXPECT_FALSE(change_of(later.changes, created)->destroyed);
+    m.state.apply(later.changes, true);
+    EXPECT_TRUE(m.state.account_exists(created));
+    EXPECT_EQ(m.state.balance(created), U256{});
+    EXPECT_EQ(m.state.balance(heir), U256{9});
+}
+
+TEST(Selfdestruct, AccountThatHadABalanceBeforeItsCreationIsNew) {
+    // EIP-6780 asks whether the contract was created in the transaction, not the account.
+    Machine m;
+    const Address created = create_address(self_address, 1);
+    m.state.set_balance(created, U256{3});
+    const Code init = destroy(heir);
+    const Outcome o = m.run(Code().put(init).push_all(init.size(), 0, 0).op(Opcode::create));
+    m.state.apply(o.changes, true);
+    EXPECT_FALSE(m.state.account_exists(created));
+    EXPECT_EQ(m.state.balance(heir), U256{3});
+}
+
+TEST(Selfdestruct, EndsTheFrameWithoutOutput) {
+    Machine m;
+    const Outcome o = m.run(Code().mstore(0, 7).append(destroy(heir)).op(Opcode::invalid));
+    EXPECT_EQ(o.status, Status::success);
+    EXPECT_TRUE(o.output.empty());
+}
+
+TEST(Selfdestruct, StorageWrittenBeforeIsGoneWithTheContract) {
+    Machine m(Revision::shanghai);
+    m.state.set_storage(self_address, U256{1}, U256{1});
+    const Outcome o = m.run(Code().sstore(2, 2).append(destroy(heir)));
+    m.state.apply(o.changes, true);
+    EXPECT_EQ(m.state.storage(self_address, U256{1}), U256{});
+    EXPECT_EQ(m.state.storage(self_address, U256{2}), U256{});
+}
+
+TEST(Selfdestruct, BeneficiaryIsTakenFromTheLow160Bits) {
+    Machine m;
+    m.state.set_balance(self_address, U256{5});
+    const Outcome o =
+        m.run(Code().push(to_u256(heir) | shl(U256::max(), 160)).op(Opcode::selfdestruct));
+    EXPECT_EQ(change_of(o.changes, heir)->credit, U256{5});
+}
+
+TEST(Selfdestruct, BalanceOfAContractThatNamesItselfIsGoneAtOnce) {
+    // Not only at the end: until then the contract could send the same balance a second time.
+    for (const Revision r : revisions()) {
+        Machine m(r);
+        m.deploy(other_address, Code().op(Opcode::address).op(Opcode::selfdestruct));
+        m.state.set_balance(other_address, U256{5});
+        EXPECT_EQ(m.value_of(Code()
+                                 .call(other_address, 0, 100'000)
+                                 .pop()
+                                 .push(other_address)
+                                 .op(Opcode::balance)),
+                  r >= Revision::cancun ? U256{5} : U256{})
+            << to_string(r);
+    }
+    // From Cancun on only what this transaction created is removed, and burns what it has.
+    Machine m;
+    m.state.set_balance(self_address, U256{50});
+    const Code init = Code().op(Opcode::address).op(Opcode::selfdestruct);
+    EXPECT_EQ(
+        m.value_of(
+            Code().put(init).push_all(init.size(), 0, 9).op(Opcode::create).op(Opcode::balance)),
+        U256{});
+}
+
+TEST(Selfdestruct, CoinbaseThatDestroysItselfBurnsItsFee) {
+    // Fees are paid before the accounts of the transaction are removed.
+    for (const Revision r : {Revision::homestead, Revision::shanghai, Revision::osaka}) {
+        Machine m(r);
+        m.deploy(m.block.coinbase, destroy(heir));
+        Transaction tx = m.transaction();
+        tx.to = m.block.coinbase;
+        tx.value = U256{3};
+        EXPECT_TRUE(m.execute(tx)->success());
+        EXPECT_EQ(m.state.balance(heir), U256{3});
+        EXPECT_EQ(m.state.account_exists(m.block.coinbase), r >= Revision::cancun) << to_string(r);
+        EXPECT_EQ(m.state.balance(m.block.coinbase).is_zero(), r < Revision::cancun);
+    }
+}
+
 }  // namespace
 }  // namespace millrace::evm

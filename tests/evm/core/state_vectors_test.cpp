@@ -1,56 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the run of Ethereum's state tests, where the vectors are given.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <memory>
+#include <fstream>
 
 #include "host/node/conformance/state_test.hpp"
-#include "tests/evm/tx/vector_files.hpp"
+#include "tests/evm/tx/unpacked_vectors.hpp"
 
 namespace millrace::node {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// The unpacked tests: given as a folder, or unpacked here from the archive once.
-std::optional<fs::path> state_tests() {
-    if (const auto folder = test::find_vectors("state_tests")) { return folder; }
-    auto archive = test::find_vectors("eest-state-tests.tar.zst");
-    if (!archive) { archive = test::find_vectors("vectors/eest-state-tests.tar.zst"); }
-    if (!archive) { return std::nullopt; }
-    const fs::path target = MILLRACE_UNPACK_DIR;
-    // CTest runs each test in a process of its own, perhaps several at once.
-    const std::string lock_path = target.string() + ".lock";
-    const int lock = ::open(lock_path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-    if (lock < 0 || ::flock(lock, LOCK_EX) != 0) {
-        ADD_FAILURE() << "cannot lock " << lock_path;
-        return std::nullopt;
-    }
-    const std::unique_ptr<const int, void (*)(const int*)> unlock{
-        &lock, [](const int* fd) { ::close(*fd); }};
-    const fs::path done = target / "state_tests.unpacked";
-    if (!fs::exists(done) || fs::last_write_time(done) < fs::last_write_time(*archive)) {
-        fs::remove_all(target);
-        fs::create_directories(target);
-        const std::string command =
-            "tar --zstd -xf '" + archive->string() + "' -C '" + target.string() + "'";
-        if (std::system(command.c_str()) != 0) {
-            ADD_FAILURE() << "cannot unpack: " << command;
-            return std::nullopt;
-        }
-        std::ofstream(done) << archive->string() << "\n";
-    }
-    return target;
-}
-
 TEST(StateTests, EveryFixtureGivesTheExpectedRootAndLogs) {
-    const auto folder = state_tests();
+    const auto folder =
+        test::unpacked_vectors("state_tests", "eest-state-tests.tar.zst", MILLRACE_UNPACK_DIR);
     if (!folder) {
         GTEST_SKIP() << "vectors 'eest-state-tests.tar.zst' are not here; set MILLRACE_VECTORS to "
                         "the folder that has them";
@@ -75,7 +41,8 @@ TEST(StateTests, EveryFixtureGivesTheExpectedRootAndLogs) {
 
 /// A part of the tests: those of four forks, a seventh of all.
 TEST(StateTests, TracingChangesNoResult) {
-    const auto folder = state_tests();
+    const auto folder =
+        test::unpacked_vectors("state_tests", "eest-state-tests.tar.zst", MILLRACE_UNPACK_DIR);
     if (!folder) { GTEST_SKIP() << "vectors 'eest-state-tests.tar.zst' are not here"; }
     uint64_t lines = 0;
     RunnerOptions options;

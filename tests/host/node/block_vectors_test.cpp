@@ -2,42 +2,16 @@
 // Owns the run of Ethereum's blockchain tests and of real blocks, where these are given.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
 #include "host/node/conformance/block_test.hpp"
 #include "host/node/conformance/mainnet_block.hpp"
-#include "tests/evm/tx/vector_files.hpp"
+#include "tests/evm/tx/unpacked_vectors.hpp"
 
 namespace millrace::node {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// The unpacked tests: given as a folder, or unpacked here from the archive once.
-std::optional<fs::path> blockchain_tests() {
-    if (const auto folder = test::find_vectors("blockchain_tests")) { return folder; }
-    auto archive = test::find_vectors("eest-blockchain-tests.tar.zst");
-    if (!archive) { archive = test::find_vectors("vectors/eest-blockchain-tests.tar.zst"); }
-    if (!archive) { return std::nullopt; }
-    const fs::path target = MILLRACE_UNPACK_DIR;
-    const fs::path done = target / "blockchain_tests.unpacked";
-    if (!fs::exists(done) || fs::last_write_time(done) < fs::last_write_time(*archive)) {
-        fs::remove_all(target);
-        fs::create_directories(target);
-        const std::string command =
-            "tar --zstd -xf '" + archive->string() + "' -C '" + target.string() + "'";
-        if (std::system(command.c_str()) != 0) {
-            ADD_FAILURE() << "cannot unpack: " << command;
-            return std::nullopt;
-        }
-        std::ofstream(done) << archive->string() << "\n";
-    }
-    return target;
-}
-
 TEST(BlockchainTests, EveryFixturePassesAndEveryInvalidBlockIsRefusedForItsReason) {
-    const auto folder = blockchain_tests();
+    const auto folder = test::unpacked_vectors("blockchain_tests", "eest-blockchain-tests.tar.zst",
+                                               MILLRACE_UNPACK_DIR);
     if (!folder) {
         GTEST_SKIP() << "vectors 'eest-blockchain-tests.tar.zst' are not here; set "
                         "MILLRACE_VECTORS to the folder that has them";
