@@ -3,11 +3,11 @@
 #include "host/node/benchmark/evm_workload.hpp"
 
 #include <algorithm>
-#include <ctime>
 
 #include "evm/core/evm.hpp"
 #include "evm/precompiles/standard.hpp"
 #include "host/base/hex.hpp"
+#include "host/node/benchmark/cpu_clock.hpp"
 #include "host/node/json.hpp"
 
 namespace millrace::node {
@@ -106,12 +106,6 @@ Result<void> read_workload(const json::value& v, const std::string& npm_director
         }
     }
     return {};
-}
-
-double cpu_us() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
 }
 
 }  // namespace
