@@ -431,8 +431,10 @@ void kzg_point_evaluation(Choices& choices, Findings& findings) {
     const U256 b = draw_u256(choices, order) % order;
     U256 z = draw_u256(choices, order) % order;
     U256 y = add_mod(mul_mod(a, z, order), b, order);
-    Bytes commitment = compress(c.add(c.multiply(setup_g1(), a), c.multiply(g1_generator(), b)));
-    Bytes proof = compress(c.multiply(g1_generator(), a));
+    const Bytes commitment_point = c.add(c.multiply(setup_g1(), a), c.multiply(g1_generator(), b));
+    const Bytes proof_point = c.multiply(g1_generator(), a);
+    Bytes commitment = compress(commitment_point);
+    Bytes proof = compress(proof_point);
     bool valid = true;
     const auto other_number = [&](U256& v) {
         const U256 before = v;
@@ -441,21 +443,24 @@ void kzg_point_evaluation(Choices& choices, Findings& findings) {
         // The evaluation stands where the number stays, and at a constant's every z.
         valid &= v == before || (&v == &z && a.is_zero() && v < order);
     };
-    const auto other_point = [&](Bytes& v) {
-        Bytes point = c.point_at(draw_coordinate(choices), choices.one_in(2)).value_or(Bytes(96));
-        const Bytes other = choices.one_in(2) ? compress(point) : [&] {
-            Bytes changed = v;
-            changed[choices.below(48)] ^= static_cast<uint8_t>(1 + choices.below(255));
-            return changed;
-        }();
-        valid &= other == v;
-        v = other;
+    const auto other_point = [&](Bytes& v, const Bytes& point) {
+        const Bytes before = v;
+        // A point of the curve and the part of it that the group's order does not kill: the pairing
+        // does not see the latter.
+        const Bytes any =
+            c.point_at(draw_coordinate(choices), choices.one_in(2)).value_or(g1_generator());
+        switch (choices.below(3)) {
+            case 0: v = compress(any); break;
+            case 1: v = compress(c.add(point, c.multiply(any, order))); break;
+            default: v[choices.below(48)] ^= static_cast<uint8_t>(1 + choices.below(255));
+        }
+        valid &= v == before;
     };
     switch (choices.below(10)) {
         case 0: other_number(z); break;
         case 1: other_number(y); break;
-        case 2: other_point(commitment); break;
-        case 3: other_point(proof); break;
+        case 2: other_point(commitment, commitment_point); break;
+        case 3: other_point(proof, proof_point); break;
         default: break;
     }
     Bytes hash = reference_sha256(commitment);
