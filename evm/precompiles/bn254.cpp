@@ -12,28 +12,43 @@ namespace {
 /// The parameter x of the curve: p and r are polynomials in it.
 constexpr uint64_t curve_x = 0x44e992b44a6909f1;
 
-/// The digits -1, 0, 1 of a number, least significant first, no two neighbours both set.
+/// A number as odd digits of absolute value below 2^(width - 1) and zeros, least significant first;
+/// of `width` neighbours at most one is set.
 struct SignedDigits {
     std::array<int8_t, 68> digit{};
     int count = 0;
 };
 
-consteval SignedDigits signed_digits(unsigned __int128 n) {
+consteval SignedDigits signed_digits(unsigned __int128 n, int width) {
     SignedDigits r;
     while (n != 0) {
-        int8_t d = 0;
+        int d = 0;
         if ((n & 1) != 0) {
-            d = (n & 3) == 1 ? int8_t{1} : int8_t{-1};
-            n = d == 1 ? n - 1 : n + 1;
+            d = static_cast<int>(n & ((1u << width) - 1));
+            if (d >= 1 << (width - 1)) { d -= 1 << width; }
+            n -= static_cast<unsigned __int128>(d);
         }
-        r.digit[static_cast<size_t>(r.count++)] = d;
+        r.digit[static_cast<size_t>(r.count++)] = static_cast<int8_t>(d);
         n >>= 1;
     }
     return r;
 }
 
-constexpr SignedDigits loop_digits = signed_digits(static_cast<unsigned __int128>(curve_x) * 6 + 2);
-constexpr SignedDigits x_digits = signed_digits(curve_x);
+/// 6x + 2, whose form begins with 1, 0, -1: the same as 1, 1 with one doubling less.
+consteval SignedDigits make_loop_digits() {
+    SignedDigits r = signed_digits(static_cast<unsigned __int128>(curve_x) * 6 + 2, 2);
+    const size_t top = static_cast<size_t>(r.count) - 1;
+    if (r.digit[top - 1] == 0 && r.digit[top - 2] == -1) {
+        r.digit[top] = 0;
+        r.digit[top - 1] = 1;
+        r.digit[top - 2] = 1;
+        --r.count;
+    }
+    return r;
+}
+constexpr SignedDigits loop_digits = make_loop_digits();
+constexpr int x_width = 4;
+constexpr SignedDigits x_digits = signed_digits(curve_x, x_width);
 
 consteval Fp fp(uint64_t w3, uint64_t w2, uint64_t w1, uint64_t w0) {
     return Fp::from_integer(U256{w3, w2, w1, w0});
@@ -44,10 +59,6 @@ constexpr Fp curve_b = Fp::from_integer(U256{3});
 constexpr Fp2 twist_b{
     fp(0x2b149d40ceb8aaae, 0x81be18991be06ac3, 0xb5b4c5e559dbefa3, 0x3267e6dc24a138e5),
     fp(0x009713b03af0fed4, 0xcd2cafadeed8fdf4, 0xa74fa084e52d1852, 0xe4a2bd0685c315d2)};
-constexpr Fp half =
-    fp(0x183227397098d014, 0xdc2822db40c0ac2e, 0xcbc0b548b438e546, 0x9e10460b6c3e7ea4);
-static_assert(half + half == Fp::one());
-
 const Fp& coefficient_b(const G1Point&) noexcept { return curve_b; }
 const Fp2& coefficient_b(const G2Point&) noexcept { return twist_b; }
 
@@ -127,13 +138,13 @@ bool is_same(const Jacobian<Field>& a, const Jacobian<Field>& b) noexcept {
 
 constexpr int window_bits = 5;
 
-/// The odd multiples P, 3P, .. 15P.
-template <class Field>
-using OddMultiples = std::array<Jacobian<Field>, (1 << window_bits) / 4>;
+/// The odd multiples P, 3P, .. that digits of `width` bits need.
+template <class Field, int width = window_bits>
+using OddMultiples = std::array<Jacobian<Field>, (1 << width) / 4>;
 
-template <class Field>
-OddMultiples<Field> odd_multiples(const Jacobian<Field>& p) noexcept {
-    OddMultiples<Field> odd;
+template <int width = window_bits, class Field>
+OddMultiples<Field, width> odd_multiples(const Jacobian<Field>& p) noexcept {
+    OddMultiples<Field, width> odd;
     odd[0] = p;
     const Jacobian<Field> p2 = twice(p);
     for (size_t i = 1; i < odd.size(); ++i) { odd[i] = add(odd[i - 1], p2); }
@@ -172,8 +183,9 @@ WindowDigits window_digits(const U256& scalar) noexcept {
     return r;
 }
 
-template <class Field>
-void add_digit(Jacobian<Field>& r, const OddMultiples<Field>& odd, int8_t digit) noexcept {
+template <class Field, size_t count>
+void add_digit(Jacobian<Field>& r, const std::array<Jacobian<Field>, count>& odd,
+               int8_t digit) noexcept {
     if (digit > 0) {
         r = add(r, odd[static_cast<size_t>(digit / 2)]);
     } else if (digit < 0) {
@@ -274,12 +286,11 @@ Jacobian<Fp2> twist_frobenius(const Jacobian<Fp2>& q, int power) noexcept {
 
 /// [x] q for the parameter x of the curve.
 Jacobian<Fp2> multiply_by_x(const Jacobian<Fp2>& q) noexcept {
-    const Jacobian<Fp2> minus_q = negate(q);
-    Jacobian<Fp2> r = q;
-    for (int i = x_digits.count - 2; i >= 0; --i) {
+    const auto odd = odd_multiples<x_width>(q);
+    Jacobian<Fp2> r{Fp2::one(), Fp2::one(), Fp2::zero()};
+    for (int i = x_digits.count - 1; i >= 0; --i) {
         r = twice(r);
-        const int8_t digit = x_digits.digit[static_cast<size_t>(i)];
-        if (digit != 0) { r = add(r, digit > 0 ? q : minus_q); }
+        add_digit(r, odd, x_digits.digit[static_cast<size_t>(i)]);
     }
     return r;
 }
@@ -298,18 +309,19 @@ struct Homogeneous {
     Fp2 z;
 };
 
-/// t becomes 2t; returns the tangent at t (Costello, Lange and Naehrig, 2009/615).
+/// t becomes 2t; returns the tangent at t (Costello, Lange and Naehrig, 2009/615). Their formulas
+/// halve twice; here all three coordinates are four times theirs, which is the same point.
 Line double_step(Homogeneous& t) noexcept {
-    const Fp2 a = t.x * t.y * half;
+    const Fp2 xy = t.x * t.y;
     const Fp2 b = square(t.y);
     const Fp2 c = square(t.z);
     const Fp2 e = twist_b * (twice(c) + c);
     const Fp2 f = twice(e) + e;
-    const Fp2 g = (b + f) * half;
     const Fp2 h = square(t.y + t.z) - b - c;
     const Fp2 x2 = square(t.x);
     const Fp2 e2 = square(e);
-    t = {a * (b - f), square(g) - twice(e2) - e2, b * h};
+    t = {twice(xy * (b - f)), reduce(lazy(square(b + f)) - times<2>(times<2>(times<3>(lazy(e2))))),
+         twice(twice(b * h))};
     return {-h, twice(x2) + x2, e - b};
 }
 
@@ -330,14 +342,22 @@ void apply_line(Fp12& f, const Line& line, const G1Point& p) noexcept {
     f = multiply_by_line(f, line.l0 * p.y, line.l1 * p.x, line.l3);
 }
 
-/// f^x in the cyclotomic subgroup.
+/// f^x in the cyclotomic subgroup, where the inverse is the conjugate.
 Fp12 power_x(const Fp12& f) noexcept {
-    const Fp12 inverse_f = conjugate(f);
+    std::array<Fp12, (1 << x_width) / 4> odd;
+    odd[0] = f;
+    const Fp12 f2 = cyclotomic_square(f);
+    for (size_t i = 1; i < odd.size(); ++i) { odd[i] = odd[i - 1] * f2; }
+    static_assert(x_digits.digit[static_cast<size_t>(x_digits.count) - 1] == 1);
     Fp12 r = f;
     for (int i = x_digits.count - 2; i >= 0; --i) {
         r = cyclotomic_square(r);
-        const int8_t digit = x_digits.digit[static_cast<size_t>(i)];
-        if (digit != 0) { r = r * (digit > 0 ? f : inverse_f); }
+        const int digit = x_digits.digit[static_cast<size_t>(i)];
+        if (digit > 0) {
+            r = r * odd[static_cast<size_t>(digit / 2)];
+        } else if (digit < 0) {
+            r = r * conjugate(odd[static_cast<size_t>(-digit / 2)]);
+        }
     }
     return r;
 }

@@ -59,25 +59,48 @@ constexpr std::array<std::array<Fp2, 5>, 3> frobenius_factors{{
 constexpr U256 inverse_correction =
     detail::multiply_montgomery(detail::montgomery_square, detail::montgomery_square);
 
-/// Squares a + b W in Fp4 = Fp2[W]/(W^2 - xi).
-void square_fp4(const Fp2& a, const Fp2& b, Fp2& low, Fp2& high) noexcept {
+/// The square of a + b W in Fp4 = Fp2[W]/(W^2 - xi), not yet reduced.
+struct Fp4Square {
+    Sum2<11> low;
+    Sum2<3> high;
+};
+
+Fp4Square square_fp4(const Fp2& a, const Fp2& b) noexcept {
     const Fp2 a2 = square(a);
     const Fp2 b2 = square(b);
-    high = square(a + b) - a2 - b2;
-    low = a2 + multiply_by_xi(b2);
+    return {lazy(a2) + multiply_by_xi(lazy(b2)), lazy(square(a + b)) - (lazy(a2) + lazy(b2))};
 }
 
 /// a * (b0 + b1 v).
 Fp6 multiply_by_01(const Fp6& a, const Fp2& b0, const Fp2& b1) noexcept {
     const Fp2 t0 = a.c0 * b0;
     const Fp2 t1 = a.c1 * b1;
-    return {multiply_by_xi((a.c1 + a.c2) * b1 - t1) + t0, (b0 + b1) * (a.c0 + a.c1) - t0 - t1,
-            (a.c0 + a.c2) * b0 - t0 + t1};
+    const Fp2 s12 = unreduced_sum(a.c1, a.c2) * b1;
+    const Fp2 s01 = unreduced_sum(a.c0, a.c1) * (b0 + b1);
+    const Fp2 s02 = unreduced_sum(a.c0, a.c2) * b0;
+    return {reduce(multiply_by_xi(lazy(s12) - lazy(t1)) + lazy(t0)),
+            reduce(lazy(s01) - (lazy(t0) + lazy(t1))), reduce(lazy(s02) - lazy(t0) + lazy(t1))};
+}
+
+/// a + v b, and then s - a - b: what Karatsuba's three products become in Fp12.
+Fp6 add_multiple_of_v(const Fp6& a, const Fp6& b) noexcept {
+    return {reduce(lazy(a.c0) + multiply_by_xi(lazy(b.c2))), a.c1 + b.c0, a.c2 + b.c1};
+}
+Fp6 subtract_both(const Fp6& s, const Fp6& a, const Fp6& b) noexcept {
+    return {reduce(lazy(s.c0) - (lazy(a.c0) + lazy(b.c0))),
+            reduce(lazy(s.c1) - (lazy(a.c1) + lazy(b.c1))),
+            reduce(lazy(s.c2) - (lazy(a.c2) + lazy(b.c2)))};
 }
 
 /// 3 t - 2 a and 3 t + 2 a, the last steps of the cyclotomic squaring.
-Fp2 three_minus_two(const Fp2& t, const Fp2& a) noexcept { return twice(t - a) + t; }
-Fp2 three_plus_two(const Fp2& t, const Fp2& a) noexcept { return twice(t + a) + t; }
+template <unsigned Bound>
+Fp2 three_minus_two(const Sum2<Bound>& t, const Fp2& a) noexcept {
+    return reduce(times<3>(t) - times<2>(lazy(a)));
+}
+template <unsigned Bound>
+Fp2 three_plus_two(const Sum2<Bound>& t, const Fp2& a) noexcept {
+    return reduce(times<3>(t) + times<2>(lazy(a)));
+}
 
 }  // namespace
 
@@ -108,9 +131,12 @@ Fp6 operator*(const Fp6& a, const Fp6& b) noexcept {
     const Fp2 t0 = a.c0 * b.c0;
     const Fp2 t1 = a.c1 * b.c1;
     const Fp2 t2 = a.c2 * b.c2;
-    return {multiply_by_xi((a.c1 + a.c2) * (b.c1 + b.c2) - t1 - t2) + t0,
-            (a.c0 + a.c1) * (b.c0 + b.c1) - t0 - t1 + multiply_by_xi(t2),
-            (a.c0 + a.c2) * (b.c0 + b.c2) - t0 - t2 + t1};
+    const Fp2 s12 = unreduced_sum(a.c1, a.c2) * (b.c1 + b.c2);
+    const Fp2 s01 = unreduced_sum(a.c0, a.c1) * (b.c0 + b.c1);
+    const Fp2 s02 = unreduced_sum(a.c0, a.c2) * (b.c0 + b.c2);
+    return {reduce(multiply_by_xi(lazy(s12) - (lazy(t1) + lazy(t2))) + lazy(t0)),
+            reduce(lazy(s01) - (lazy(t0) + lazy(t1)) + multiply_by_xi(lazy(t2))),
+            reduce(lazy(s02) - (lazy(t0) + lazy(t2)) + lazy(t1))};
 }
 
 Fp6 inverse(const Fp6& a) noexcept {
@@ -124,13 +150,13 @@ Fp6 inverse(const Fp6& a) noexcept {
 Fp12 operator*(const Fp12& a, const Fp12& b) noexcept {
     const Fp6 t0 = a.c0 * b.c0;
     const Fp6 t1 = a.c1 * b.c1;
-    return {t0 + multiply_by_v(t1), (a.c0 + a.c1) * (b.c0 + b.c1) - t0 - t1};
+    return {add_multiple_of_v(t0, t1), subtract_both((a.c0 + a.c1) * (b.c0 + b.c1), t0, t1)};
 }
 
 Fp12 square(const Fp12& a) noexcept {
     const Fp6 product = a.c0 * a.c1;
-    const Fp6 sum = (a.c0 + a.c1) * (a.c0 + multiply_by_v(a.c1));
-    return {sum - product - multiply_by_v(product), product + product};
+    const Fp6 sum = (a.c0 + a.c1) * add_multiple_of_v(a.c0, a.c1);
+    return {subtract_both(sum, product, multiply_by_v(product)), product + product};
 }
 
 Fp12 inverse(const Fp12& a) noexcept {
@@ -141,19 +167,13 @@ Fp12 inverse(const Fp12& a) noexcept {
 Fp12 cyclotomic_square(const Fp12& a) noexcept {
     // In the subgroup, squaring splits into three squarings in Fp4, of the coefficient pairs
     // (w^0, w^3), (w^1, w^4) and (w^2, w^5).
-    Fp2 low0;
-    Fp2 high0;
-    Fp2 low1;
-    Fp2 high1;
-    Fp2 low2;
-    Fp2 high2;
-    square_fp4(a.c0.c0, a.c1.c1, low0, high0);
-    square_fp4(a.c1.c0, a.c0.c2, low1, high1);
-    square_fp4(a.c0.c1, a.c1.c2, low2, high2);
-    return {{three_minus_two(low0, a.c0.c0), three_minus_two(low1, a.c0.c1),
-             three_minus_two(low2, a.c0.c2)},
-            {three_plus_two(multiply_by_xi(high2), a.c1.c0), three_plus_two(high0, a.c1.c1),
-             three_plus_two(high1, a.c1.c2)}};
+    const Fp4Square s0 = square_fp4(a.c0.c0, a.c1.c1);
+    const Fp4Square s1 = square_fp4(a.c1.c0, a.c0.c2);
+    const Fp4Square s2 = square_fp4(a.c0.c1, a.c1.c2);
+    return {{three_minus_two(s0.low, a.c0.c0), three_minus_two(s1.low, a.c0.c1),
+             three_minus_two(s2.low, a.c0.c2)},
+            {three_plus_two(multiply_by_xi(lazy(reduce(s2.high))), a.c1.c0),
+             three_plus_two(s0.high, a.c1.c1), three_plus_two(s1.high, a.c1.c2)}};
 }
 
 const Fp2& frobenius_factor(int power, int index) noexcept {
@@ -175,7 +195,7 @@ Fp12 multiply_by_line(const Fp12& a, const Fp2& l0, const Fp2& l1, const Fp2& l3
     const Fp6 t0{a.c0.c0 * l0, a.c0.c1 * l0, a.c0.c2 * l0};
     const Fp6 t1 = multiply_by_01(a.c1, l1, l3);
     const Fp6 sum = multiply_by_01(a.c0 + a.c1, l0 + l1, l3);
-    return {t0 + multiply_by_v(t1), sum - t0 - t1};
+    return {add_multiple_of_v(t0, t1), subtract_both(sum, t0, t1)};
 }
 
 }  // namespace millrace::evm::bn254

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns `millrace evm bench`: the EVM's speed on workloads with known results.
+// Owns `millrace evm bench`: the speed of the EVM and of its precompiles on work with known
+// results.
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "host/node/benchmark/evm_workload.hpp"
 #include "host/node/benchmark/evm_worst_cases.hpp"
+#include "host/node/benchmark/precompile_bench.hpp"
 #include "host/node/commands/commands.hpp"
 #include "host/node/json.hpp"
 
@@ -23,6 +25,8 @@ struct BenchArguments {
     std::string json;
     EvmBenchOptions options;
     bool worst_cases = false;
+    bool precompiles = false;
+    std::string fork = "Osaka";
 };
 
 std::string cpu_name() {
@@ -77,15 +81,65 @@ boost::json::value to_json(const std::vector<EvmWorstCaseTiming>& timings) {
     return boost::json::object{{"context", environment()}, {"benchmarks", rows}};
 }
 
-/// An exit code.
-int write_json(const std::string& path, const boost::json::value& v) {
+boost::json::value to_json(const std::vector<PrecompileTiming>& timings, std::string_view fork) {
+    boost::json::object context = environment();
+    context["fork"] = fork;
+    boost::json::array rows;
+    for (const PrecompileTiming& t : timings) {
+        rows.push_back(boost::json::object{{"name", "precompile/" + t.name},
+                                           {"run_type", "aggregate"},
+                                           {"aggregate_name", "median"},
+                                           {"iterations", t.samples * t.calls_per_sample},
+                                           {"cpu_time", t.median_us},
+                                           {"cpu_time_min", t.min_us},
+                                           {"cpu_time_max", t.max_us},
+                                           {"time_unit", "us"},
+                                           {"gas", t.gas},
+                                           {"mgas_per_second", t.mgas_per_s}});
+    }
+    return boost::json::object{{"context", context}, {"benchmarks", rows}};
+}
+
+/// Whether the result is in the file, or nobody asked for one.
+bool write_json(const std::string& path, const boost::json::value& result) {
+    if (path.empty()) { return true; }
     std::ofstream out(path);
-    out << boost::json::serialize(v) << '\n';
-    if (!out) {
-        std::fprintf(stderr, "millrace: cannot write %s\n", path.c_str());
+    out << boost::json::serialize(result) << '\n';
+    if (!out) { std::fprintf(stderr, "millrace: cannot write %s\n", path.c_str()); }
+    return out.good();
+}
+
+int run_precompiles(const BenchArguments& a) {
+    const auto revision = evm::revision_from_text(a.fork);
+    if (!revision) {
+        std::fprintf(stderr, "millrace: unknown fork '%s'; use a name such as Osaka\n",
+                     a.fork.c_str());
+        return exit_usage;
+    }
+    const auto timings =
+        run_precompile_bench(precompile_cases(), {a.options.filter, *revision, a.options.runs_min,
+                                                  a.options.seconds_min});
+    if (!timings) {
+        std::fprintf(stderr, "millrace: %s\n", timings.error().message.c_str());
         return exit_unexpected;
     }
-    return exit_ok;
+    if (timings->empty()) {
+        std::fprintf(stderr, "millrace: no precompile of %s matches '%s'\n", a.fork.c_str(),
+                     a.options.filter.c_str());
+        return exit_usage;
+    }
+    std::printf("%-34s %10s %12s %12s %12s %10s\n", "precompile", "gas", "median us", "min us",
+                "max us", "Mgas/s");
+    const PrecompileTiming* slowest = &timings->front();
+    for (const PrecompileTiming& t : *timings) {
+        std::printf("%-34s %10llu %12.3f %12.3f %12.3f %10.1f\n", t.name.c_str(),
+                    static_cast<unsigned long long>(t.gas), t.median_us, t.min_us, t.max_us,
+                    t.mgas_per_s);
+        if (t.mgas_per_s < slowest->mgas_per_s) { slowest = &t; }
+    }
+    std::printf("worst: %s with %.1f Mgas/s at the prices of %s\n", slowest->name.c_str(),
+                slowest->mgas_per_s, a.fork.c_str());
+    return write_json(a.json, to_json(*timings, a.fork)) ? exit_ok : exit_unexpected;
 }
 
 int run_worst_cases(const BenchArguments& a) {
@@ -107,15 +161,10 @@ int run_worst_cases(const BenchArguments& a) {
         std::printf("worst %.0f Mgas/s (%s), median %.0f Mgas/s; 'x median' is time per gas\n",
                     timings->front().mgas_per_s, timings->front().name.c_str(), median);
     }
-    return a.json.empty() ? exit_ok : write_json(a.json, to_json(*timings));
+    return write_json(a.json, to_json(*timings)) ? exit_ok : exit_unexpected;
 }
 
-int run_bench(const BenchArguments& a) {
-    if (a.worst_cases) { return run_worst_cases(a); }
-    if (a.path.empty()) {
-        std::fprintf(stderr, "millrace: give a workload file or --worst-cases\n");
-        return exit_usage;
-    }
+int run_workloads(const BenchArguments& a) {
     auto file = load_evm_workloads(a.path, a.npm_directory);
     if (!file) {
         std::fprintf(stderr, "millrace: %s\n", file.error().message.c_str());
@@ -133,27 +182,46 @@ int run_bench(const BenchArguments& a) {
         std::printf("%-26s %12.1f %12.1f %12.1f %10.0f %6zu\n", t.name.c_str(), t.median_us,
                     t.min_us, t.max_us, t.mgas_per_s, t.runs);
     }
-    return a.json.empty() ? exit_ok : write_json(a.json, to_json(*timings));
+    return write_json(a.json, to_json(*timings)) ? exit_ok : exit_unexpected;
 }
 
 }  // namespace
 
 void add_evm_bench_command(CLI::App& evm, Run& run) {
     CLI::App* bench =
-        evm.add_subcommand("bench", "Time the EVM on workloads whose results are checked first");
+        evm.add_subcommand("bench", "Time the EVM on work whose results are checked first");
     auto a = std::make_shared<BenchArguments>();
-    bench->add_option("path", a->path, "Workload file, e.g. workloads/evm.json");
-    bench->add_flag("--worst-cases", a->worst_cases,
-                    "Programs that make each opcode as slow for its gas as we know how, at Osaka");
+    CLI::Option* path =
+        bench->add_option("path", a->path, "Workload file, e.g. workloads/evm.json");
+    bench
+        ->add_flag("--precompiles", a->precompiles,
+                   "Time each precompile on its worst inputs instead of a workload file")
+        ->excludes(path);
+    bench
+        ->add_flag(
+            "--worst-cases", a->worst_cases,
+            "Time programs that make each opcode as slow for its gas as we know how, at Osaka")
+        ->excludes(path)
+        ->excludes("--precompiles");
+    bench->add_option("--fork", a->fork, "Prices and contracts for --precompiles")
+        ->capture_default_str();
     bench->add_option("--npm", a->npm_directory, "node_modules folder for code given by reference")
         ->capture_default_str();
     bench->add_option("--filter", a->options.filter,
-                      "Only workloads whose name contains this text");
+                      "Only workloads or precompiles whose name contains this text");
     bench->add_option("--runs", a->options.runs_min, "Least runs of each")->capture_default_str();
     bench->add_option("--seconds", a->options.seconds_min, "Least CPU seconds for each")
         ->capture_default_str();
     bench->add_option("--json", a->json, "Also write the result to this file");
-    bench->callback([a, &run] { run = [a] { return run_bench(*a); }; });
+    bench->callback([a, path, &run] {
+        if (!a->precompiles && !a->worst_cases && path->count() == 0) {
+            throw CLI::RequiredError("a workload file, --precompiles or --worst-cases");
+        }
+        run = [a] {
+            if (a->precompiles) { return run_precompiles(*a); }
+            return a->worst_cases ? run_worst_cases(*a) : run_workloads(*a);
+        };
+    });
 }
 
 }  // namespace millrace::node

@@ -70,6 +70,50 @@ TEST(Bn254Field, BaseFieldAgreesWithWideIntegers) {
     EXPECT_EQ(Fp::zero(), inverse(Fp::zero()));
 }
 
+/// v mod p, whatever the number of limbs.
+U256 residue(detail::Wide<320> v) {
+    return detail::from_wide(
+        static_cast<detail::Wide<256>>(v % static_cast<detail::Wide<320>>(detail::wide_modulus)));
+}
+
+TEST(Bn254Field, SumsReduceOverTheirWholeRange) {
+    Random random(64);
+    SCOPED_TRACE(random.text());
+    Sum<64> base{0};
+    for (unsigned multiple = 0; multiple < 64; ++multiple) {
+        const auto expect_residue = [&](const Sum<64>& v) {
+            ASSERT_EQ(residue(v.v), reduce(v).m) << multiple;
+        };
+        for (const uint64_t offset : {0, 1, 2, 1000}) {
+            expect_residue({base.v + offset});
+            expect_residue({base.v + detail::wide_modulus - 1 - offset});
+        }
+        expect_residue({base.v + lazy(random_fp(random)).v});
+        base.v += detail::wide_modulus;
+    }
+    const Fp most = Fp{} - Fp{U256{1}};
+    for (int i = 0; i < 500; ++i) {
+        const Fp a = i == 0 ? most : random_fp(random);
+        const Fp b = i <= 1 ? Fp{} : i == 2 ? most : random_fp(random);
+        ASSERT_EQ(a + a + a - b - b, reduce(times<3>(lazy(a)) - times<2>(lazy(b))));
+        const Fp nine = twice(twice(twice(a))) + a;
+        ASSERT_EQ(nine - b + a, reduce(times<9>(lazy(a)) - lazy(b) + lazy(a)));
+    }
+}
+
+TEST(Bn254Field, ProductsTakeAnUnreducedLeftOperand) {
+    Random random(65);
+    SCOPED_TRACE(random.text());
+    const Fp most = Fp{} - Fp{U256{1}};
+    for (int i = 0; i < 500; ++i) {
+        const Fp2 a = i < 2 ? Fp2{most, most} : random_fp2(random);
+        const Fp2 b = i < 2 ? Fp2{most, most} : random_fp2(random);
+        const Fp2 c = i == 0 ? Fp2{most, most} : i == 1 ? Fp2{} : random_fp2(random);
+        ASSERT_EQ((a + b) * c, unreduced_sum(a, b) * c);
+        ASSERT_EQ((a.c0 + b.c0) * c.c0, unreduced_sum(a, b).c0 * c.c0);
+    }
+}
+
 TEST(Bn254Field, QuadraticExtensionAgreesWithItsDefinition) {
     Random random(2);
     SCOPED_TRACE(random.text());

@@ -172,6 +172,23 @@ TEST(Modexp, EmptyOperandsGiveEmptyOutputWhateverTheExponentsLength) {
     expect_result(modexp, with_lengths(U256{}, U256{1024}, U256{}), {}, 16 * 16 * (1024 - 32));
 }
 
+TEST(Modexp, PricesTheHeadOfTheExponentAsTheInputShowsIt) {
+    // Only the first byte of a 64-byte exponent is there: the zeros after it count as its head.
+    const Bytes cut = join(with_lengths(U256{}, U256{64}, U256{20}), Bytes{0x80});
+    expect_result(modexp, cut, Bytes(20), 16 * (255 + 16 * 32));
+    expect_result(modexp, cut, Bytes(20), 3 * 3 * (255 + 8 * 32) / 3, Revision::berlin);
+    // 33 bytes of which only the last is set: an empty head, and one byte beyond it.
+    const Bytes tail = input_of({2}, join(Bytes(32), Bytes{5}), Bytes{0xff});
+    expect_result(modexp, tail, Bytes{32}, 500);
+    const Bytes long_tail = input_of({2}, join(Bytes(32), Bytes(4), Bytes{5}), Bytes{0xff});
+    expect_result(modexp, long_tail, Bytes{32}, 16 * 16 * 5);
+    // Nothing of exponent and modulus is there, and the lengths themselves may be cut.
+    expect_result(modexp, with_lengths(U256{}, U256{32}, U256{3}), Bytes(3), 500);
+    const Bytes lengths = with_lengths(U256{}, U256{}, shl(U256{1}, 8));
+    expect_result(modexp, Bytes(lengths.begin(), lengths.end() - 1), Bytes(256), 2 * 32 * 32);
+    expect_result(modexp, Bytes(lengths.begin(), lengths.begin() + 64), {}, 500);
+}
+
 TEST(Modexp, HugeLengthsFailAtOnce) {
     for (const Revision revision : {Revision::byzantium, Revision::berlin, Revision::osaka}) {
         for (const U256& huge : {shl(U256{1}, 32), shl(U256{1}, 63), shl(U256{1}, 64),

@@ -152,6 +152,40 @@ TEST(P256Verify, AcceptsDigestsAboveTheOrderAndZero) {
     }
 }
 
+/// A valid signature under a chosen key (x, y), whose secret nobody knows: R = u1 G + u2 Q for any
+/// u1 and u2, then r = x(R), s = r / u2 and h = u1 s.
+Signature forge_signature(const U256& x, const U256& y) {
+    const U256 u1{1234567};
+    const U256 u2 = Signature{}.s;
+    Signature signature{.x = x, .y = y};
+    U256 sum_x;
+    U256 sum_y;
+    EXPECT_TRUE(combine(u1, u2, x, (y.w[0] & 1) != 0, sum_x, sum_y));
+    signature.r = sum_x % order;
+    signature.s = mul_mod(signature.r, inverse_mod_order(u2), order);
+    signature.digest = mul_mod(u1, signature.s, order);
+    return signature;
+}
+
+TEST(P256Verify, RefusesUnreducedCoordinatesOfARealKey) {
+    // The prime can be added to small coordinates. One key has y = 5; another has the smallest x.
+    Signature small_y = forge_signature(
+        number("0xd7325d7646cd60d80a92738ceb345f844cffaf35841022cab176f692de8de1d7"), U256{5});
+    expect_valid(small_y);
+    small_y.y += prime;
+    expect_invalid(small_y);
+
+    U256 x;
+    U256 y;
+    uint64_t small_x = 0;
+    while (!combine(U256{}, U256{1}, U256{small_x}, false, x, y)) { ++small_x; }
+    ASSERT_EQ(U256{small_x}, x);
+    Signature signature = forge_signature(x, y);
+    expect_valid(signature);
+    signature.x += prime;
+    expect_invalid(signature);
+}
+
 TEST(P256Verify, RefusesWhenTheSumIsInfinity) {
     // With Q = d G and h = -r d the sum u1 G + u2 Q is infinity. Here d = 1.
     Signature signature;
