@@ -47,6 +47,9 @@ struct Batch {
         // The graphs copy whole buckets; slots beyond the count are copied but never read.
         std::memset(static_cast<void*>(host_input), 0, RecoverInput::bytes_for(bucket_jobs_max));
         if (std::string fault = memory.open(bucket_jobs_max); !fault.empty()) { return fault; }
+        // A run without jobs: kernels are loaded when first launched, which a capture may forbid.
+        MILLRACE_RECOVER_CUDA_CHECK(launch_recovery(memory, table, bucket_jobs_min, stream));
+        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamSynchronize(stream));
         for (size_t bucket = 0; bucket < bucket_count; ++bucket) {
             if (std::string fault = capture(bucket, table); !fault.empty()) { return fault; }
         }

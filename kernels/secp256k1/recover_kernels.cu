@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the kernels of public-key recovery: one thread for each signature, in four stages.
+// Owns the kernels of public-key recovery: one thread for each signature, in five stages.
 #include <algorithm>
 #include <vector>
 
@@ -36,6 +36,12 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
 __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
     recover_digits(Workspace w, const RecoverInput* input) {
     gpu::make_digits(w, input->slots(), thread_index(), gridDim.x * block_threads, input->count);
+}
+
+__global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
+    recover_tabulate(Workspace w, const RecoverInput* input) {
+    const uint32_t item = thread_index();
+    if (item < input->count) { gpu::tabulate(w, item); }
 }
 
 __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
@@ -94,8 +100,11 @@ std::string RecoverMemory::open(uint32_t job_capacity) {
         allocate(workspace.generator_digits, gpu::generator_windows * jobs));
     MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.verdict, jobs));
     MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.tables, jobs));
-    // Outputs that no kernel wrote must not look like verdicts.
+    // A count of no jobs, and outputs that do not look like verdicts before a kernel wrote them.
+    MILLRACE_RECOVER_CUDA_CHECK(cudaMemset(input, 0, sizeof *input));
     MILLRACE_RECOVER_CUDA_CHECK(cudaMemset(outputs, 0, jobs * sizeof *outputs));
+    // The streams of the batches do not wait for the one that the lines above used.
+    MILLRACE_RECOVER_CUDA_CHECK(cudaDeviceSynchronize());
     capacity = job_capacity;
     return {};
 }
@@ -141,6 +150,8 @@ cudaError_t launch_recovery(const RecoverMemory& memory, const Affine* table, ui
     recover_prepare<<<blocks, block_threads, 0, stream>>>(w, memory.input);
     if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) { return error; }
     recover_digits<<<inverting_blocks, block_threads, 0, stream>>>(w, memory.input);
+    if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) { return error; }
+    recover_tabulate<<<blocks, block_threads, 0, stream>>>(w, memory.input);
     if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) { return error; }
     recover_multiply<<<blocks, block_threads, 0, stream>>>(w, memory.input, table);
     if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) { return error; }

@@ -42,7 +42,7 @@ struct RecoverMemory {
 /// Gives an empty text, or what failed.
 std::string make_device_table(const gpu::Affine*& table);
 
-/// Queues the four stages on a stream for the jobs in `memory.input`, which counts at most
+/// Queues the stages on a stream for the jobs in `memory.input`, which counts at most
 /// `count_max` of them; threads are started for that many. May be captured into a graph. Gives the
 /// error of the launches.
 cudaError_t launch_recovery(const RecoverMemory& memory, const gpu::Affine* table,

@@ -3,7 +3,8 @@
 // integers.
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
+#include <iterator>
 #include <random>
 #include <vector>
 
@@ -135,13 +136,23 @@ TEST(WideProduct, EqualsTheBigIntegerProduct) {
     }
 }
 
-void expect_field_operations(const U256& a, const U256& b) {
-    const std::string about = to_hex_quantity(a) + " and " + to_hex_quantity(b);
+void expect_field_operations(const U256& a, const U256& b, const U256& c) {
+    const std::string about =
+        to_hex_quantity(a) + ", " + to_hex_quantity(b) + " and " + to_hex_quantity(c);
     const Field fa = field(a);
     const Field fb = field(b);
+    const Field fc = field(c);
     ASSERT_EQ(add_p(a, b), residue(add(fa, fb))) << about;
     ASSERT_EQ(add_p(a, negate_p(b)), residue(sub(fa, fb))) << about;
     ASSERT_EQ(add_p(a, negate_p(add_p(b, b))), residue(sub_twice(fa, fb))) << about;
+    ASSERT_EQ(add_p(a, negate_p(add_p(b, add_p(c, c)))), residue(sub_and_twice(fa, fb, fc)))
+        << about;
+    ASSERT_EQ(add_p(mul_p(a, b), negate_p(mul_p(c, b))), residue(mul_minus_mul(fa, fb, fc, fb)))
+        << about;
+    ASSERT_EQ(add_p(mul_p(a, b), negate_p(mul_p(c, a))), residue(mul_minus_mul(fa, fb, fc, fa)))
+        << about;
+    ASSERT_EQ(add_p(mul_p(a, b), negate_p(mul_p(c, c))), residue(mul_minus_sqr(fa, fb, fc)))
+        << about;
     ASSERT_EQ(mul_p(a, b), residue(mul(fa, fb))) << about;
     ASSERT_EQ(mul_p(a, a), residue(sqr(fa))) << about;
     ASSERT_EQ(negate_p(a) % field_prime, residue(negate(fa))) << about;
@@ -155,15 +166,20 @@ void expect_field_operations(const U256& a, const U256& b) {
 }
 
 TEST(GpuField, OperationsAgreeOnEveryPairOfEdges) {
-    const Numbers numbers(3);
+    Numbers numbers(3);
     for (const U256& a : numbers.edges()) {
-        for (const U256& b : numbers.edges()) { expect_field_operations(a, b); }
+        for (const U256& b : numbers.edges()) {
+            expect_field_operations(a, b, U256::max());
+            expect_field_operations(a, b, numbers.any());
+        }
     }
 }
 
 TEST(GpuField, OperationsAgreeOnRandomNumbersAndEdgeLimbs) {
     Numbers numbers(4);
-    for (int i = 0; i < rounds; ++i) { expect_field_operations(numbers.any(), numbers.any()); }
+    for (int i = 0; i < rounds; ++i) {
+        expect_field_operations(numbers.any(), numbers.any(), numbers.any());
+    }
 }
 
 TEST(GpuField, ReductionAgreesWhereEachOfItsCarriesIsSet) {
@@ -184,6 +200,10 @@ TEST(GpuField, ReductionAgreesWhereEachOfItsCarriesIsSet) {
         const U256 folded = mul_full(high, fold, top);
         expect(high, U256::max() - folded - U256{numbers.random()() % 0x2'0000'0000});
         expect(high, U256::max() - folded - (top * fold) + U256{numbers.random()() % 3});
+        // The highest limb of the odd products becomes all ones and takes a carry of the merge.
+        const U256 below = numbers.any() >> 64;
+        expect((U256{0xfffffc2f00000000 | numbers.random()() % 0xe0000} << 192) + below,
+               U256::max() - U256{numbers.random()()});
     }
 }
 
@@ -255,35 +275,35 @@ constexpr U256 basis_a2{0, 1, 0x14ca50f7a8e2f3f6, 0x57c1108d9d44cfd8};
 U256 mod_n(const U256& a) { return a % secp256k1_order; }
 U256 minus_n(const U256& a) { return mod_n(secp256k1_order - mod_n(a)); }
 
-/// The number modulo n that digits stand for, window by window.
+/// The number modulo n that digits stand for, window by window; nothing may be left above them.
 template <int window_bits, int window_count, int limb_count>
-U256 value_of_digits(const uint32_t* windows) {
+U256 value_of_digits(const uint32_t (&windows)[limb_count]) {
+    uint32_t left[limb_count];
+    std::copy(std::begin(windows), std::end(windows), left);
     U256 sum;
-    for (int i = window_count - 1; i >= 0; --i) {
-        sum = mul_mod(sum, U256{1} << window_bits, secp256k1_order);
-        const uint32_t digit =
-            digit_of_window<window_bits>(window_of<window_bits, limb_count>(windows, i));
+    U256 weight{1};
+    for (int i = 0; i < window_count; ++i) {
+        const uint32_t digit = take_digit<window_bits>(left);
         constexpr uint32_t half = 1u << (window_bits - 1);
         EXPECT_LT(digit, 2 * half);
         const U256 magnitude{2 * (digit & (half - 1)) + 1};
-        sum = add_mod(sum, (digit & half) != 0 ? secp256k1_order - magnitude : magnitude,
-                      secp256k1_order);
+        const U256 value = (digit & half) != 0 ? secp256k1_order - magnitude : magnitude;
+        sum = add_mod(sum, mul_mod(value, weight, secp256k1_order), secp256k1_order);
+        weight = mul_mod(weight, U256{1} << window_bits, secp256k1_order);
     }
+    EXPECT_TRUE(std::all_of(std::begin(left), std::end(left), [](uint32_t v) { return v == 0; }));
     return sum;
 }
 
 void expect_split(const U256& k) {
     const SplitWindows windows = split(limbs<Scalar>(k));
-    // 130 bits: nothing above the highest window is lost.
-    ASSERT_LT(windows.first[4], 4u) << to_hex_quantity(k);
-    ASSERT_LT(windows.second[4], 4u) << to_hex_quantity(k);
-    const U256 first = value_of_digits<point_window_bits, point_windows, 5>(windows.first);
-    const U256 second = value_of_digits<point_window_bits, point_windows, 5>(windows.second);
+    const U256 first = value_of_digits<point_window_bits, point_windows>(windows.first);
+    const U256 second = value_of_digits<point_window_bits, point_windows>(windows.second);
     ASSERT_EQ(k, add_mod(first, mul_mod(second, lambda, secp256k1_order), secp256k1_order))
         << to_hex_quantity(k);
     // The bound that the header claims, 2^129 in size, from the windows' number (x + 2^130 - 1)
     // / 2.
-    for (const uint32_t* half : {windows.first, windows.second}) {
+    for (const auto& half : {windows.first, windows.second}) {
         U256 b{0, half[4], uint64_t{half[3]} << 32 | half[2], uint64_t{half[1]} << 32 | half[0]};
         const U256 x = b + b + U256{1};  // x + 2^130
         ASSERT_LT((U256{1} << 130) - (U256{1} << 129), x) << to_hex_quantity(k);
@@ -331,7 +351,7 @@ TEST(GpuDigits, TheGeneratorsDigitsGiveBackTheirScalar) {
     Numbers numbers(12);
     const auto expect = [](const U256& u) {
         const GeneratorWindows windows = generator_windows_of(limbs<Scalar>(u));
-        const U256 value = value_of_digits<generator_window_bits, generator_windows, 9>(windows.v);
+        const U256 value = value_of_digits<generator_window_bits, generator_windows>(windows.v);
         ASSERT_EQ(u, windows.negated ? minus_n(value) : value) << to_hex_quantity(u);
     };
     for (const U256& u : numbers.edges()) { expect(mod_n(u)); }

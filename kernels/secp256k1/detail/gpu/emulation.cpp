@@ -30,6 +30,7 @@ void recover_emulated(std::span<const RecoverJob> jobs, std::span<RecoverOutput>
                       .tables = tables.data()};
     for (uint32_t i = 0; i < count; ++i) { prepare(w, slots.data(), i); }
     for (uint32_t i = 0; i < stride; ++i) { make_digits(w, slots.data(), i, stride, count); }
+    for (uint32_t i = 0; i < count; ++i) { tabulate(w, i); }
     for (uint32_t i = 0; i < count; ++i) { multiply(w, table.data(), i); }
     for (uint32_t i = 0; i < stride; ++i) {
         finish(w, slots.data(), outputs.data(), kernels::detail::keccak_round_constants, i, stride,

@@ -107,39 +107,8 @@ MILLRACE_GPU Field add(const Field& a, const Field& b) {
     return r;
 }
 
-/// Takes (2^32 + 977) away once for each 2^256 that was borrowed.
-MILLRACE_GPU void fold_borrow(Field& r, uint32_t mask) {
-    r.v[0] = sub_cc(r.v[0], mask & fold_low);
-    r.v[1] = subc_cc(r.v[1], mask & 1);
-#pragma unroll
-    for (int i = 2; i < 8; ++i) { r.v[i] = subc_cc(r.v[i], 0); }
-    const uint32_t again = borrow_mask();
-    // If it is set, r is 2^256 less at most 2^32 + 977 now: the two low limbs take the rest.
-    r.v[0] = sub_cc(r.v[0], again & fold_low);
-    r.v[1] = subc(r.v[1], again & 1);
-}
-
-MILLRACE_GPU Field sub(const Field& a, const Field& b) {
-    Field r;
-    r.v[0] = sub_cc(a.v[0], b.v[0]);
-#pragma unroll
-    for (int i = 1; i < 8; ++i) { r.v[i] = subc_cc(a.v[i], b.v[i]); }
-    fold_borrow(r, borrow_mask());
-    return r;
-}
-
-/// a - 2b, folded once for both borrows.
-MILLRACE_GPU Field sub_twice(const Field& a, const Field& b) {
-    Field r;
-    r.v[0] = sub_cc(a.v[0], b.v[0]);
-#pragma unroll
-    for (int i = 1; i < 8; ++i) { r.v[i] = subc_cc(a.v[i], b.v[i]); }
-    const uint32_t first = borrow_mask();
-    r.v[0] = sub_cc(r.v[0], b.v[0]);
-#pragma unroll
-    for (int i = 1; i < 8; ++i) { r.v[i] = subc_cc(r.v[i], b.v[i]); }
-    const uint32_t borrows = 0u - (first + borrow_mask());
-    // r - borrows * 2^256, with at most two borrows.
+/// r - borrows * 2^256 for at most 3 borrows.
+MILLRACE_GPU void fold_borrows(Field& r, uint32_t borrows) {
     r.v[0] = sub_cc(r.v[0], borrows * fold_low);
     r.v[1] = subc_cc(r.v[1], borrows);
 #pragma unroll
@@ -148,7 +117,74 @@ MILLRACE_GPU Field sub_twice(const Field& a, const Field& b) {
     // If it is set, r is 2^256 less at most 2^34 now: the two low limbs take the rest.
     r.v[0] = sub_cc(r.v[0], again & fold_low);
     r.v[1] = subc(r.v[1], again & 1);
+}
+
+/// r -= b, giving the borrow as a mask.
+MILLRACE_GPU uint32_t subtract_limbs(Field& r, const Field& b) {
+    r.v[0] = sub_cc(r.v[0], b.v[0]);
+#pragma unroll
+    for (int i = 1; i < 8; ++i) { r.v[i] = subc_cc(r.v[i], b.v[i]); }
+    return borrow_mask();
+}
+
+MILLRACE_GPU Field sub(const Field& a, const Field& b) {
+    Field r = a;
+    const uint32_t borrow = subtract_limbs(r, b);
+    fold_borrows(r, borrow & 1);
     return r;
+}
+
+/// a - 2b, folded once.
+MILLRACE_GPU Field sub_twice(const Field& a, const Field& b) {
+    Field r = a;
+    uint32_t borrows = 0u - subtract_limbs(r, b);
+    borrows -= subtract_limbs(r, b);
+    fold_borrows(r, borrows);
+    return r;
+}
+
+/// a - b - 2c, folded once.
+MILLRACE_GPU Field sub_and_twice(const Field& a, const Field& b, const Field& c) {
+    Field r = a;
+    uint32_t borrows = 0u - subtract_limbs(r, b);
+    borrows -= subtract_limbs(r, c);
+    borrows -= subtract_limbs(r, c);
+    fold_borrows(r, borrows);
+    return r;
+}
+
+/// The difference of two products of sixteen limbs, reduced once. A borrow stands for -2^512, which
+/// is folded into the upper half as one of 2^256 is into a number.
+MILLRACE_GPU Field reduce_difference(uint32_t* t, const uint32_t* minus) {
+    t[0] = sub_cc(t[0], minus[0]);
+#pragma unroll
+    for (int i = 1; i < 16; ++i) { t[i] = subc_cc(t[i], minus[i]); }
+    const uint32_t borrow = borrow_mask();
+    Field high;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) { high.v[i] = t[8 + i]; }
+    fold_borrows(high, borrow & 1);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) { t[8 + i] = high.v[i]; }
+    return reduce(t);
+}
+
+/// a * b - c * d
+MILLRACE_GPU Field mul_minus_mul(const Field& a, const Field& b, const Field& c, const Field& d) {
+    uint32_t minus[16];
+    uint32_t t[16];
+    mul_8x8(c.v, d.v, minus);
+    mul_8x8(a.v, b.v, t);
+    return reduce_difference(t, minus);
+}
+
+/// a * b - c * c
+MILLRACE_GPU Field mul_minus_sqr(const Field& a, const Field& b, const Field& c) {
+    uint32_t minus[16];
+    uint32_t t[16];
+    sqr_8(c.v, minus);
+    mul_8x8(a.v, b.v, t);
+    return reduce_difference(t, minus);
 }
 
 MILLRACE_GPU Field select(bool first, const Field& a, const Field& b) {

@@ -2,6 +2,8 @@
 // Owns how the host makes the table of multiples of the generator.
 #include "kernels/secp256k1/detail/gpu/generator_table.hpp"
 
+#include <cstring>
+
 #include "kernels/keccak/detail/packed.hpp"
 
 namespace millrace::kernels::gpu {
@@ -33,10 +35,11 @@ void make_row(const Affine& base, Affine* row) {
 
 }  // namespace
 
-TableDigest digest_of_table(const Affine* table) noexcept {
+TableDigest digest_of_table(const Affine* table) {
+    std::vector<uint64_t> words(generator_table_bytes / sizeof(uint64_t));
+    std::memcpy(words.data(), table, generator_table_bytes);
     TableDigest digest;
-    kernels::detail::keccak256_packed(reinterpret_cast<const uint64_t*>(table),
-                                      static_cast<uint32_t>(generator_table_bytes),
+    kernels::detail::keccak256_packed(words.data(), static_cast<uint32_t>(generator_table_bytes),
                                       kernels::detail::keccak_round_constants, digest.data());
     return digest;
 }

@@ -19,7 +19,7 @@ static_assert(generator_table_bytes == 5'242'880);
 using TableDigest = std::array<uint64_t, 4>;
 inline constexpr TableDigest generator_table_digest{0xf34318246e041ddb, 0xfaf8fc7a5a5e6fcb,
                                                     0xa81ecad7e55dfc62, 0x29a4613838209b62};
-TableDigest digest_of_table(const Affine* table) noexcept;
+TableDigest digest_of_table(const Affine* table);
 
 /// Column 0 of each row, normalized.
 std::array<Affine, generator_windows> generator_rows() noexcept;

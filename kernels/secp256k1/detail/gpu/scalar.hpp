@@ -134,14 +134,16 @@ MILLRACE_GPU uint32_t digit_of_window(uint32_t window) {
     return (window & half) != 0 ? window & (half - 1) : (~window & (half - 1)) | half;
 }
 
-/// Window `i` of a number whose limbs are all indexed by constants.
+/// The digit of the lowest window, which is shifted out.
 template <int window_bits, int limbs>
-MILLRACE_GPU uint32_t window_of(const uint32_t* v, int i) {
-    const int limb = window_bits * i / 32;
-    const int shift = window_bits * i % 32;
-    uint32_t bits = v[limb] >> shift;
-    if (shift + window_bits > 32 && limb + 1 < limbs) { bits |= v[limb + 1] << (32 - shift); }
-    return bits & ((1u << window_bits) - 1);
+MILLRACE_GPU uint32_t take_digit(uint32_t (&v)[limbs]) {
+    const uint32_t window = v[0] & ((1u << window_bits) - 1);
+#pragma unroll
+    for (int i = 0; i < limbs - 1; ++i) {
+        v[i] = v[i] >> window_bits | v[i + 1] << (32 - window_bits);
+    }
+    v[limbs - 1] >>= window_bits;
+    return digit_of_window<window_bits>(window);
 }
 
 /// The lattice basis of split(): a + b * lambda = 0 (mod n) for (a1, -b1) and (a2, a1).

@@ -11,7 +11,7 @@ namespace millrace::kernels::gpu {
 
 /// One signature as the host hands it over; limbs are least significant first.
 struct RecoverSlot {
-    uint8_t digest[32];  ///< big-endian
+    uint32_t digest[8];  ///< 32 big-endian bytes, as they lie
     uint32_t r[8];
     uint32_t s[8];
     uint32_t y_parity;
@@ -28,7 +28,7 @@ enum Verdict : uint32_t {
 };
 
 struct RecoverOutput {
-    uint8_t address[20];  ///< zero unless valid
+    uint32_t address[5];  ///< 20 bytes, as they lie; zero unless valid
     uint32_t verdict;
     uint32_t tag;
     uint32_t unused;
@@ -63,7 +63,7 @@ MILLRACE_GPU void store(uint32_t* limbs, uint32_t capacity, uint32_t item, const
     for (uint32_t l = 0; l < 8; ++l) { limbs[size_t{l} * capacity + item] = n.v[l]; }
 }
 
-/// Limbs of 32 big-endian bytes whose address is a multiple of 4, and back.
+/// The other byte order.
 MILLRACE_GPU uint32_t swapped(uint32_t v) {
     return v << 24 | (v & 0xff00) << 8 | (v >> 8 & 0xff00) | v >> 24;
 }
@@ -130,44 +130,46 @@ MILLRACE_GPU void make_digits(const Workspace& w, const RecoverSlot* slots, uint
     };
     const auto take = [&](uint32_t item, const Scalar& inverse) {
         const RecoverSlot& slot = slots[item];
-        const uint32_t* const digest = reinterpret_cast<const uint32_t*>(slot.digest);
         Scalar s;
         Scalar z;
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
             s.v[i] = slot.s[i];
-            z.v[i] = swapped(digest[7 - i]);
+            z.v[i] = swapped(slot.digest[7 - i]);
         }
-        const SplitWindows halves = split(mul(s, inverse));
-#pragma unroll
-        for (int i = 0; i < point_windows; ++i) {
-            w.point_digits[size_t(i) * w.capacity + item] =
-                static_cast<uint8_t>(digit_of_window<point_window_bits>(
-                    window_of<point_window_bits, 5>(halves.first, i)));
-            w.point_digits[size_t(point_windows + i) * w.capacity + item] =
-                static_cast<uint8_t>(digit_of_window<point_window_bits>(
-                    window_of<point_window_bits, 5>(halves.second, i)));
+        SplitWindows halves = split(mul(s, inverse));
+        uint8_t* const point_digits = w.point_digits + item;
+#pragma unroll 1
+        for (uint32_t i = 0; i < point_windows; ++i) {
+            point_digits[size_t{i} * w.capacity] =
+                static_cast<uint8_t>(take_digit<point_window_bits>(halves.first));
+            point_digits[size_t{point_windows + i} * w.capacity] =
+                static_cast<uint8_t>(take_digit<point_window_bits>(halves.second));
         }
         // The digits of z / r, negated all at once.
-        const GeneratorWindows windows = generator_windows_of(mul(z, inverse));
+        GeneratorWindows windows = generator_windows_of(mul(z, inverse));
         const uint32_t sign = windows.negated ? 0 : 1u << (generator_window_bits - 1);
-#pragma unroll
-        for (int i = 0; i < generator_windows; ++i) {
-            w.generator_digits[size_t(i) * w.capacity + item] =
-                static_cast<uint16_t>(digit_of_window<generator_window_bits>(
-                                          window_of<generator_window_bits, 9>(windows.v, i)) ^
-                                      sign);
+        uint16_t* const generator_digits = w.generator_digits + item;
+#pragma unroll 1
+        for (uint32_t i = 0; i < generator_windows; ++i) {
+            generator_digits[size_t{i} * w.capacity] =
+                static_cast<uint16_t>(take_digit<generator_window_bits>(windows.v) ^ sign);
         }
     };
     invert_all<Scalar, OrderModulus>(w, first, stride, count, give, take);
 }
 
-/// Third stage: u2 R + u1 G. `generator_table` is described in generator_table.hpp.
+/// Third stage: the multiples of the signature's point, and their common z.
+MILLRACE_GPU void tabulate(const Workspace& w, uint32_t item) {
+    if (w.verdict[item] != verdict_valid) { return; }
+    const Affine point{load<Field>(w.x, w.capacity, item), load<Field>(w.y, w.capacity, item)};
+    store(w.z, w.capacity, item, make_table(point, w.tables[item]));
+}
+
+/// Fourth stage: u2 R + u1 G. `generator_table` is described in generator_table.hpp.
 MILLRACE_GPU void multiply(const Workspace& w, const Affine* generator_table, uint32_t item) {
     if (w.verdict[item] != verdict_valid) { return; }
-    PointTable& table = w.tables[item];
-    const Field common_z =
-        make_table({load<Field>(w.x, w.capacity, item), load<Field>(w.y, w.capacity, item)}, table);
+    const PointTable& table = w.tables[item];
     Jacobian sum;
     const uint8_t* digits = w.point_digits + item;
     constexpr uint32_t point_half = 1u << (point_window_bits - 1);
@@ -193,7 +195,7 @@ MILLRACE_GPU void multiply(const Workspace& w, const Affine* generator_table, ui
         }
     }
     // Back to the curve, where the multiples of the generator are.
-    sum.z = mul(sum.z, common_z);
+    sum.z = mul(sum.z, load<Field>(w.z, w.capacity, item));
     constexpr uint32_t generator_half = 1u << (generator_window_bits - 1);
 #pragma unroll 1
     for (int window = 0; window < generator_windows; ++window) {
@@ -221,10 +223,9 @@ MILLRACE_GPU void finish(const Workspace& w, const RecoverSlot* slots, RecoverOu
         output.verdict = verdict;
         output.tag = slots[item].tag;
         output.unused = 0;
-        uint32_t* const address = reinterpret_cast<uint32_t*>(output.address);
         if (verdict != verdict_valid) {
 #pragma unroll
-            for (int i = 0; i < 5; ++i) { address[i] = 0; }
+            for (int i = 0; i < 5; ++i) { output.address[i] = 0; }
             return;
         }
         const Field inverse2 = sqr(inverse);
@@ -239,11 +240,11 @@ MILLRACE_GPU void finish(const Workspace& w, const RecoverSlot* slots, RecoverOu
         uint64_t digest[4];
         kernels::detail::keccak256_packed(words, 64, round_constants, digest);
         // The last 20 of 32 bytes.
-        address[0] = static_cast<uint32_t>(digest[1] >> 32);
-        address[1] = static_cast<uint32_t>(digest[2]);
-        address[2] = static_cast<uint32_t>(digest[2] >> 32);
-        address[3] = static_cast<uint32_t>(digest[3]);
-        address[4] = static_cast<uint32_t>(digest[3] >> 32);
+        output.address[0] = static_cast<uint32_t>(digest[1] >> 32);
+        output.address[1] = static_cast<uint32_t>(digest[2]);
+        output.address[2] = static_cast<uint32_t>(digest[2] >> 32);
+        output.address[3] = static_cast<uint32_t>(digest[3]);
+        output.address[4] = static_cast<uint32_t>(digest[3] >> 32);
     };
     invert_all<Field, FieldModulus>(w, first, stride, count, give, take);
 }

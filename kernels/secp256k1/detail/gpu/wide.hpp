@@ -97,17 +97,18 @@ MILLRACE_GPU void sqr_8(const uint32_t* a, uint32_t* t) {
     mad_row_to_top<1>(even + 12, a + 7, a[5]);
     mad_row_to_top<1>(odd + 12, a + 7, a[6]);
 
-    uint32_t cross[16];
+    // The products of different limbs sum to less than 2^480, as they do for 2^256 - 1.
+    uint32_t cross[15];
     cross[1] = odd[0];
     cross[2] = add_cc(even[2], odd[1]);
 #pragma unroll
     for (int i = 3; i < 14; ++i) { cross[i] = addc_cc(even[i], odd[i - 1]); }
-    cross[14] = addc_cc(odd[13], 0);
-    cross[15] = carry_out();
+    cross[14] = addc(odd[13], 0);
     t[0] = 0;
     t[1] = cross[1] << 1;
 #pragma unroll
-    for (int i = 2; i < 16; ++i) { t[i] = cross[i] << 1 | cross[i - 1] >> 31; }
+    for (int i = 2; i < 15; ++i) { t[i] = cross[i] << 1 | cross[i - 1] >> 31; }
+    t[15] = cross[14] >> 31;
     t[0] = mad_lo_cc(a[0], a[0], t[0]);
     t[1] = madc_hi_cc(a[0], a[0], t[1]);
 #pragma unroll
