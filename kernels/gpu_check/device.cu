@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/gpu_check/detail/device_timing.hpp"
+#include "kernels/gpu_check/detail/device_timing.cuh"
 
 namespace millrace::gpu_check {
 

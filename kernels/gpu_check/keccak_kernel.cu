@@ -2,7 +2,7 @@
 // Owns Keccak-256 of a batch of 64-byte messages that lies in device memory, for its timing.
 #include <memory>
 
-#include "kernels/gpu_check/detail/device_timing.hpp"
+#include "kernels/gpu_check/detail/device_timing.cuh"
 #include "kernels/gpu_check/device.hpp"
 #include "kernels/keccak/detail/packed.hpp"
 

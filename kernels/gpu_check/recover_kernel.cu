@@ -4,11 +4,11 @@
 #include <cstring>
 #include <memory>
 
-#include "kernels/gpu_check/detail/device_timing.hpp"
+#include "kernels/gpu_check/detail/device_timing.cuh"
 #include "kernels/gpu_check/device.hpp"
 #include "kernels/gpu_check/recover_jobs.hpp"
 #include "kernels/secp256k1/detail/gpu/slot.hpp"
-#include "kernels/secp256k1/detail/recover_kernels.hpp"
+#include "kernels/secp256k1/detail/recover_kernels.cuh"
 
 namespace millrace::gpu_check {
 

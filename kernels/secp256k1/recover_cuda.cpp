@@ -9,6 +9,21 @@
 
 namespace millrace::kernels {
 
+namespace detail {
+
+void take_senders(std::span<const RecoverJob> jobs, std::span<const gpu::RecoverOutput> outputs,
+                  std::span<std::optional<Address>> senders) {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+        switch (outputs[i].verdict) {
+            case gpu::verdict_valid: senders[i] = gpu::address_of(outputs[i]); break;
+            case gpu::verdict_invalid: senders[i].reset(); break;
+            default: senders[i] = recover_address(jobs[i]); break;
+        }
+    }
+}
+
+}  // namespace detail
+
 Result<void> recover_addresses_cuda(std::span<const RecoverJob> jobs,
                                     std::span<std::optional<Address>> senders) {
     if (jobs.size() != senders.size()) {
@@ -22,13 +37,7 @@ Result<void> recover_addresses_cuda(std::span<const RecoverJob> jobs,
     if (std::string fault = detail::recover_on_device(jobs, outputs); !fault.empty()) {
         return fail(ErrorCode::internal, "CUDA back end: " + fault);
     }
-    for (size_t i = 0; i < jobs.size(); ++i) {
-        switch (outputs[i].verdict) {
-            case gpu::verdict_valid: senders[i] = gpu::address_of(outputs[i]); break;
-            case gpu::verdict_invalid: senders[i].reset(); break;
-            default: senders[i] = recover_address(jobs[i]); break;
-        }
-    }
+    detail::take_senders(jobs, outputs, senders);
     return {};
 }
 

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "kernels/secp256k1/detail/gpu/known_answers.hpp"
-#include "kernels/secp256k1/detail/recover_kernels.hpp"
+#include "kernels/secp256k1/detail/recover_kernels.cuh"
 
 namespace millrace::kernels::detail {
 

@@ -5,7 +5,7 @@
 
 #include "kernels/secp256k1/detail/gpu/generator_table.hpp"
 #include "kernels/secp256k1/detail/gpu/stages.hpp"
-#include "kernels/secp256k1/detail/recover_kernels.hpp"
+#include "kernels/secp256k1/detail/recover_kernels.cuh"
 
 namespace millrace::kernels::detail {
 

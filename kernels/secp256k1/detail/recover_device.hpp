@@ -2,6 +2,7 @@
 // Owns the entries of recovery on a CUDA device, in types that every compiler here knows.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -26,5 +27,10 @@ const RecoverProbe& recover_device_probe();
 /// device is not used again by this process. Callers take turns.
 std::string recover_on_device(std::span<const RecoverJob> jobs,
                               std::span<gpu::RecoverOutput> outputs);
+
+/// Turns the outputs into senders: the addresses of valid jobs, nothing for invalid ones, and what
+/// libsecp256k1 says where the device left the job over. The counts are equal.
+void take_senders(std::span<const RecoverJob> jobs, std::span<const gpu::RecoverOutput> outputs,
+                  std::span<std::optional<Address>> senders);
 
 }  // namespace millrace::kernels::detail

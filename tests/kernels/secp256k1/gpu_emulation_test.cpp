@@ -6,6 +6,7 @@
 
 #include "host/base/hex.hpp"
 #include "kernels/secp256k1/detail/gpu/known_answers.hpp"
+#include "kernels/secp256k1/detail/recover_device.hpp"
 #include "tests/kernels/secp256k1/gpu_jobs.hpp"
 
 namespace millrace::kernels::gpu {
@@ -96,6 +97,18 @@ TEST(GpuRecovery, TheKeyAtInfinityIsLeftToTheLibrary) {
                              .y_parity = static_cast<uint8_t>(g[63] & 1)};
         EXPECT_EQ(1u, expect_agreement({job}, 1).redo);
         EXPECT_FALSE(recover_address(job).has_value());
+    }
+}
+
+TEST(GpuRecovery, SendersAreThoseOfTheLibraryWhateverTheVerdict) {
+    const std::vector<RecoverJob> jobs = test::adversarial_jobs();
+    std::vector<RecoverOutput> outputs(jobs.size());
+    recover_emulated(jobs, outputs, 100);
+    // What was there before must go, for refused jobs too.
+    std::vector<std::optional<Address>> senders(jobs.size(), Address{{1, 2, 3}});
+    detail::take_senders(jobs, outputs, senders);
+    for (size_t i = 0; i < jobs.size(); ++i) {
+        ASSERT_EQ(recover_address(jobs[i]), senders[i]) << i;
     }
 }
 
