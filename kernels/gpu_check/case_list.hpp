@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the names of the cases: one line here and one in cases() adds a kernel to the check.
+#pragma once
+
+#include "kernels/gpu_check/case.hpp"
+
+namespace millrace::gpu_check {
+
+Case& keccak_case();
+Case& recover_case();
+
+}  // namespace millrace::gpu_check
