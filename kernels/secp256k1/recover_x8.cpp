@@ -100,15 +100,14 @@ struct Chain {
     Chain(const LaneInput& lanes_in, const GeneratorTables& tables)
         : in(lanes_in), generator(tables) {}
 
-    // Out of line, so that the loop stays in the instruction cache.
-    [[gnu::noinline]] void double_sum() {
-        double_negate(sum);
-        negated = !negated;
-    }
-    [[gnu::noinline]] void add(const Factor<1, 1>& x, const Factor<1, 2>& y,
-                               const Factor<1, 1>& scale) {
-        add_negate(sum, x, y, scale);
-        negated = !negated;
+    /// In a loop of its own, so that the sum stays in registers: a store of 64 bytes costs as much
+    /// as a multiplication.
+    [[gnu::noinline]] void double_sum(size_t times) {
+        Jacobian<1> p = sum;
+#pragma unroll 1
+        for (size_t i = 0; i < times; ++i) { double_negate(p); }
+        sum = p;
+        negated ^= times % 2 != 0;
     }
 
     /// Eight rows, one for each lane, as a point with the digits' signs and that of `sum`.
@@ -132,33 +131,47 @@ struct Chain {
         take_rows(rows, digits.negative(), x, y);
     }
 
+    // Each addition is its own function, out of line: the look-up fills gaps of the formula, and
+    // the three with the doubling still fit the instruction cache.
+
     [[gnu::noinline]] void add_first(size_t window) {
-        Field<1, 1> x;
-        Factor<1, 2> y;
-        look_up_point(in.first, window, x, y);
-        add(x, y, sum.z);
+        add_negate(sum, sum.z, [&] {
+            Field<1, 1> x;
+            Affine<1> q;
+            look_up_point(in.first, window, x, q.y);
+            q.x = x;
+            return q;
+        });
+        negated = !negated;
     }
     /// The second part of u2 multiplies lambda R.
     [[gnu::noinline]] void add_second(size_t window) {
-        Field<1, 1> x;
-        Factor<1, 2> y;
-        look_up_point(in.second, window, x, y);
-        add(mul(x, beta()), y, sum.z);
+        add_negate(sum, sum.z, [&] {
+            Field<1, 1> x;
+            Affine<1> q;
+            look_up_point(in.second, window, x, q.y);
+            q.x = mul(x, beta());
+            return q;
+        });
+        negated = !negated;
     }
-
+    /// The table of R lies on another curve than G; the sum follows the former.
     [[gnu::noinline]] void add_generator(const AffinePoint* entries, size_t window) {
-        const Digits<generator_window_bits> digits(in.generator, window,
-                                                   generator_windows_per_word);
-        Vector rows[lanes];
+        add_negate(sum, mul(sum.z, table.scale), [&] {
+            const Digits<generator_window_bits> digits(in.generator, window,
+                                                       generator_windows_per_word);
+            Vector rows[lanes];
 #pragma unroll
-        for (size_t i = 0; i < lanes; ++i) {
-            rows[i] = _mm512_load_si512(&entries[digits.entry(i)]);
-        }
-        Field<1, 1> x;
-        Factor<1, 2> y;
-        take_rows(rows, digits.negative(), x, y);
-        // The table of R lies on another curve than G; the sum follows the former.
-        add(x, y, mul(sum.z, table.scale));
+            for (size_t i = 0; i < lanes; ++i) {
+                rows[i] = _mm512_load_si512(&entries[digits.entry(i)]);
+            }
+            Field<1, 1> x;
+            Affine<1> q;
+            take_rows(rows, digits.negative(), x, q.y);
+            q.x = x;
+            return q;
+        });
+        negated = !negated;
     }
     /// Asks for the rows of a later add_generator: they come from the second-level cache.
     MILLRACE_X8_INLINE void prefetch_generator(const AffinePoint* entries, size_t window) const {
@@ -172,6 +185,7 @@ struct Chain {
     void run() {
         constexpr size_t half = generator_windows / 2;
         size_t window = point_windows - 1;
+        size_t generator_window = half;
         Field<1, 1> x;
         Factor<1, 2> y;
         look_up_point(in.first, window, x, y);
@@ -180,22 +194,27 @@ struct Chain {
         sum.y = mul(y, one);
         sum.z = one;
         add_second(window);
-        size_t generator_window = half;
-#pragma unroll 1
-        for (size_t bit = point_window_bits * window; bit-- > 0;) {
-            double_sum();
-            if (bit % point_window_bits == 0) {
+        // Down to the next place where a window of R or of G begins, until both are at 0.
+        size_t bit = point_window_bits * window;
+        while (bit != 0) {
+            const size_t next_point = point_window_bits * (window - 1);
+            const size_t next_generator = generator_window_bits * (generator_window - 1);
+            const size_t next = next_point > next_generator ? next_point : next_generator;
+            double_sum(bit - next);
+            bit = next;
+            if (bit == next_point) {
                 --window;
                 add_first(window);
                 add_second(window);
             }
-            if (bit == generator_window_bits * (generator_window - 1)) {
+            if (bit == next_generator) {
                 --generator_window;
                 add_generator(generator.low, generator_window);
                 add_generator(generator.high, half + generator_window);
-            } else if (bit == generator_window_bits * (generator_window - 1) + 2) {
-                prefetch_generator(generator.low, generator_window - 1);
-                prefetch_generator(generator.high, half + generator_window - 1);
+                if (generator_window != 0) {
+                    prefetch_generator(generator.low, generator_window - 1);
+                    prefetch_generator(generator.high, half + generator_window - 1);
+                }
             }
         }
     }

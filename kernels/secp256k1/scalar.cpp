@@ -13,7 +13,8 @@ using int128 = __int128;
 
 /// r[0 .. A + B) = a * b
 template <size_t A, size_t B>
-inline void mul_words(const uint64_t* a, const uint64_t* b, uint64_t* r) noexcept {
+[[gnu::always_inline]] inline void mul_words(const uint64_t* a, const uint64_t* b,
+                                             uint64_t* r) noexcept {
     for (size_t i = 0; i < A + B; ++i) { r[i] = 0; }
     for (size_t i = 0; i < A; ++i) {
         uint64_t carry = 0;

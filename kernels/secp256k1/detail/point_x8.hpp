@@ -40,16 +40,24 @@ MILLRACE_X8_INLINE void double_negate(Jacobian<V>& p) {
     p.x = x;
 }
 
-/// The negative of p + (x2, y2), where `scale` is p.z seen from the curve of (x2, y2): p.z itself
-/// when both are on one curve.
+/// An affine point, ready to be added.
 template <size_t V>
-MILLRACE_X8_INLINE void add_negate(Jacobian<V>& p, const Factor<V, 1>& x2, const Factor<V, 2>& y2,
-                                   const Factor<V, 1>& scale) {
+struct Affine {
+    Factor<V, 1> x;
+    Factor<V, 2> y;
+};
+
+/// The negative of p + q, where q is what `look_up` gives and `scale` is p.z seen from the curve of
+/// q: p.z itself when both are on one curve. The look-up comes after the first squaring, whose
+/// carries leave the units idle.
+template <size_t V, class LookUp>
+MILLRACE_X8_INLINE void add_negate(Jacobian<V>& p, const Factor<V, 1>& scale, LookUp look_up) {
     const auto zz = square(scale);
-    const auto h = mul_minus(x2, zz, p.x);
+    const Affine<V> q = look_up();
+    const auto h = mul_minus(q.x, zz, p.x);
     const auto zzz = mul(scale, zz);
     const auto hh = square(h);
-    const auto r = mul_minus(y2, zzz, masked(p.y));
+    const auto r = mul_minus(q.y, zzz, masked(p.y));
     p.z = mul(p.z, h);
     const auto v = masked(mul(p.x, hh));
     const auto hhh = masked(mul(h, hh));
@@ -150,16 +158,20 @@ MILLRACE_X8_INLINE void fill_table(PointTable& table, const Factor<1, 1>& x,
     Field<1, 2> twice_x = masked(square_minus<0>(slope, first_x, first_x));
     const Field<1, 1> minus_twice_y = masked(mul_plus_8_squares(slope, sub(twice_x, first_x), yy));
     Field<1, 2> twice_y = masked(negate_where(Mask<1>{{0xff}}, minus_twice_y));
+    ratio[1] = sub(twice_x, entry_x[0]);
+    auto hh = square(ratio[1]);
 #pragma unroll 1
     for (size_t i = 1; i < point_table_entries; ++i) {
-        ratio[i] = sub(twice_x, entry_x[i - 1]);
         const auto r = sub(twice_y, entry_y[i - 1]);
-        const auto hh = square(ratio[i]);
         const auto w1 = masked(mul(twice_x, hh));
         const auto w2 = masked(mul(entry_x[i - 1], hh));
-        const auto a1 = masked(mul(twice_y, sub(w1, w2)));
         entry_x[i] = masked(square_minus<0>(r, w1, w2));
-        entry_y[i] = masked(mul_minus(r, sub(w1, entry_x[i]), a1));
+        const auto a1 = masked(mul(twice_y, sub(w1, w2)));
+        // The next entry's first squaring, early: everything after it waits for it.
+        const auto next = sub(w1, entry_x[i]);
+        hh = square(next);
+        entry_y[i] = masked(mul_minus(r, next, a1));
+        if (i + 1 < point_table_entries) { ratio[i + 1] = next; }
         twice_x = w1;
         twice_y = a1;
     }
@@ -167,15 +179,19 @@ MILLRACE_X8_INLINE void fill_table(PointTable& table, const Factor<1, 1>& x,
 #pragma unroll 1
     for (size_t i = point_table_entries; i-- > 0;) {
         const auto squared = square(to_last);
+        const Factor<1, 5> scale = to_last;
+        if (i != 0) { to_last = mul(to_last, ratio[i]); }
+        const auto cubed = mul(squared, scale);
+        const auto scaled_x = mul(entry_x[i], squared);
+        const auto scaled_y = mul(entry_y[i], cubed);
         Vector rows[lanes];
-        words_of_limbs(normalize(mul(entry_x[i], squared)), rows);
-        words_of_limbs(normalize(mul(entry_y[i], mul(squared, to_last))), rows + 4);
+        words_of_limbs(normalize(scaled_x), rows);
+        words_of_limbs(normalize(scaled_y), rows + 4);
         transpose(rows);
 #pragma unroll
         for (size_t lane = 0; lane < lanes; ++lane) {
             _mm512_store_si512(&table.rows[lane][i], rows[lane]);
         }
-        if (i != 0) { to_last = mul(to_last, ratio[i]); }
     }
     table.scale = mul_twice(y, to_last);
 }
