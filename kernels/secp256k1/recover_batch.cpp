@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the choice of the back end for a batch of recoveries, and the scalar work around the lanes.
+// Owns the choice of the back end for a batch of recoveries, and what is done with its answers.
 #include "kernels/secp256k1/recover_batch.hpp"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "kernels/keccak/keccak_batch.hpp"
 #include "kernels/secp256k1/detail/generator_tables.hpp"
 #include "kernels/secp256k1/detail/lane_input.hpp"
+#include "kernels/secp256k1/detail/recover_words.hpp"
 #include "kernels/secp256k1/detail/recover_x8.hpp"
 #include "kernels/secp256k1/detail/scalar.hpp"
 
@@ -45,17 +46,22 @@ void inverse_mod_p(const uint64_t* a, uint64_t* inverse) noexcept {
     std::copy_n(r.w, 4, inverse);
 }
 
-/// What the vector unit says of a chunk of jobs.
+/// What a back end says of a chunk of jobs.
 struct Chunk {
-    std::array<LaneInput, detail::recover_x8_vectors_max> in;
-    std::array<LaneOutput, detail::recover_x8_vectors_max> out;
+    std::array<LaneInput, detail::chain_vectors_max> in;
+    std::array<LaneOutput, detail::chain_vectors_max> out;
 
-    void run(std::span<const RecoverJob> jobs) noexcept {
+    void run(Backend backend, std::span<const RecoverJob> jobs) noexcept {
+        detail::fill_lanes(jobs, in.data());
         if constexpr (has_lanes) {
-            detail::fill_lanes(jobs, in.data());
-            detail::recover_x8(in.data(), (jobs.size() + lanes_x8 - 1) / lanes_x8,
-                               detail::generator_tables(), inverse_mod_p, out.data());
+            // A vector with one job takes longer than that job does alone.
+            if (backend == Backend::simd && jobs.size() > 1) {
+                detail::recover_x8(in.data(), (jobs.size() + lanes_x8 - 1) / lanes_x8,
+                                   detail::generator_tables(), inverse_mod_p, out.data());
+                return;
+            }
         }
+        detail::recover_words(in.data(), jobs.size(), detail::generator_tables(), out.data());
     }
     bool recovered(size_t i) const noexcept { return bit(out[i / lanes_x8].recovered, i); }
     bool no_point(size_t i) const noexcept { return bit(out[i / lanes_x8].no_point, i); }
@@ -65,7 +71,7 @@ private:
     static bool bit(uint8_t bits, size_t i) noexcept { return (bits >> i % lanes_x8 & 1) != 0; }
 };
 
-/// Calls accept(i, key) for each job whose key the lanes recovered, and decide(i) for those that an
+/// Calls accept(i, key) for each job whose key was recovered, and decide(i) for those that an
 /// exact implementation has to do; the others have no key.
 template <class Accept, class Decide>
 void for_each_key(const Chunk& chunk, std::span<const RecoverJob> jobs, Accept accept,
@@ -80,9 +86,10 @@ void for_each_key(const Chunk& chunk, std::span<const RecoverJob> jobs, Accept a
     }
 }
 
-void keys_by_lanes(std::span<const RecoverJob> jobs, std::span<std::optional<PublicKey>> keys) {
+void keys_of_chunk(Backend backend, std::span<const RecoverJob> jobs,
+                   std::span<std::optional<PublicKey>> keys) {
     Chunk chunk;
-    chunk.run(jobs);
+    chunk.run(backend, jobs);
     std::fill(keys.begin(), keys.end(), std::nullopt);
     for_each_key(
         chunk, jobs,
@@ -90,10 +97,10 @@ void keys_by_lanes(std::span<const RecoverJob> jobs, std::span<std::optional<Pub
         [&](size_t i) { keys[i] = recover_public_key(jobs[i]); });
 }
 
-void addresses_by_lanes(std::span<const RecoverJob> jobs,
+void addresses_of_chunk(Backend backend, std::span<const RecoverJob> jobs,
                         std::span<std::optional<Address>> addresses) {
     Chunk chunk;
-    chunk.run(jobs);
+    chunk.run(backend, jobs);
     std::fill(addresses.begin(), addresses.end(), std::nullopt);
     std::array<ByteView, chunk_jobs> messages;
     std::array<Hash256, chunk_jobs> digests;
@@ -114,11 +121,9 @@ void addresses_by_lanes(std::span<const RecoverJob> jobs,
     }
 }
 
-/// Runs `one` for single jobs and `lanes` for chunks. A vector with one job takes longer than
-/// libsecp256k1 does.
-template <class Out, class One, class Lanes>
-Result<void> run(Backend backend, std::span<const RecoverJob> jobs, std::span<Out> outputs, One one,
-                 Lanes by_lanes) {
+template <class Out, class OfChunk>
+Result<void> run(Backend backend, std::span<const RecoverJob> jobs, std::span<Out> outputs,
+                 OfChunk of_chunk) {
     if (jobs.size() != outputs.size()) {
         return fail(ErrorCode::invalid_input,
                     "recovery got " + std::to_string(jobs.size()) + " jobs and room for " +
@@ -127,14 +132,14 @@ Result<void> run(Backend backend, std::span<const RecoverJob> jobs, std::span<Ou
     if (const BackendStatus status = recover_backend_status(backend); !status.available) {
         return fail(ErrorCode::unavailable, "secp256k1 back end: " + status.reason);
     }
-    const size_t in_lanes = backend == Backend::simd && jobs.size() % lanes_x8 != 1 ? jobs.size()
-                            : backend == Backend::simd ? jobs.size() - 1
-                                                       : 0;
-    for (size_t i = 0; i < in_lanes; i += chunk_jobs) {
-        const size_t count = std::min(chunk_jobs, in_lanes - i);
-        by_lanes(jobs.subspan(i, count), outputs.subspan(i, count));
+    // The last job of a full vector and one more is a chunk of its own.
+    const size_t single = backend == Backend::simd && jobs.size() % lanes_x8 == 1 ? 1 : 0;
+    const size_t together = jobs.size() - single;
+    for (size_t i = 0; i < together; i += chunk_jobs) {
+        const size_t count = std::min(chunk_jobs, together - i);
+        of_chunk(backend, jobs.subspan(i, count), outputs.subspan(i, count));
     }
-    for (size_t i = in_lanes; i < jobs.size(); ++i) { outputs[i] = one(jobs[i]); }
+    if (single != 0) { of_chunk(backend, jobs.last(1), outputs.last(1)); }
     return {};
 }
 
@@ -142,12 +147,12 @@ Result<void> run(Backend backend, std::span<const RecoverJob> jobs, std::span<Ou
 
 Result<void> recover_public_keys(Backend backend, std::span<const RecoverJob> jobs,
                                  std::span<std::optional<PublicKey>> keys) {
-    return run(backend, jobs, keys, recover_public_key, keys_by_lanes);
+    return run(backend, jobs, keys, keys_of_chunk);
 }
 
 Result<void> recover_addresses(Backend backend, std::span<const RecoverJob> jobs,
                                std::span<std::optional<Address>> addresses) {
-    return run(backend, jobs, addresses, recover_address, addresses_by_lanes);
+    return run(backend, jobs, addresses, addresses_of_chunk);
 }
 
 BackendStatus recover_backend_status(Backend backend) {
@@ -157,7 +162,7 @@ BackendStatus recover_backend_status(Backend backend) {
     switch (backend) {
         case Backend::scalar:
             status.available = true;
-            status.target = "libsecp256k1";
+            status.target = "portable";
             break;
         case Backend::simd:
             status.available = cpu_has_ifma();
@@ -179,7 +184,7 @@ Backend fastest_recover_backend() noexcept {
 size_t recover_lanes(Backend backend) noexcept { return backend == Backend::simd ? lanes_x8 : 1; }
 
 void prepare_recovery(Backend backend) noexcept {
-    if (backend == Backend::simd && cpu_has_ifma()) { detail::generator_tables(); }
+    if (recover_backend_status(backend).available) { detail::generator_tables(); }
 }
 
 }  // namespace millrace::kernels

@@ -263,7 +263,7 @@ Factor<1, 1> invert_lanes(const Factor<1, 1>& a, InverseModP inverse) {
 
 /// Makes the sums affine with one inversion for all (Montgomery's trick) and writes the keys.
 void finish_sums(Sum* sums, size_t count, InverseModP inverse, LaneOutput* out) {
-    Factor<1, 1> prefix[recover_x8_vectors_max];  // the product of z up to and with this vector
+    Factor<1, 1> prefix[chain_vectors_max];  // the product of z up to and with this vector
     const Factor<1, 1> one = small_constant<1>(1);
     for (size_t i = 0; i < count; ++i) {
         const Mask<1> zero = is_zero_normalized(normalize(sums[i].z));
@@ -302,7 +302,7 @@ void finish_sums(Sum* sums, size_t count, InverseModP inverse, LaneOutput* out) 
 
 void recover_x8(const LaneInput* in, size_t count, const GeneratorTables& tables,
                 InverseModP inverse, LaneOutput* out) noexcept {
-    Sum sums[recover_x8_vectors_max];
+    Sum sums[chain_vectors_max];
     size_t i = 0;
     for (; i + 2 <= count; i += 2) { lift<2>(in + i, sums + i); }
     if (i < count) { lift<1>(in + i, sums + i); }

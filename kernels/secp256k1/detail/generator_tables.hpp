@@ -2,7 +2,7 @@
 // Owns the tables of multiples of the generator.
 #pragma once
 
-#include "kernels/secp256k1/detail/recover_x8.hpp"
+#include "kernels/secp256k1/detail/chain.hpp"
 
 namespace millrace::kernels::detail {
 

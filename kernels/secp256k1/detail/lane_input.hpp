@@ -4,13 +4,13 @@
 
 #include <span>
 
-#include "kernels/secp256k1/detail/recover_x8.hpp"
+#include "kernels/secp256k1/detail/chain.hpp"
 #include "kernels/secp256k1/recover.hpp"
 
 namespace millrace::kernels::detail {
 
 /// Jobs whose inversions and messages are shared; the working set is about 150 KiB of stack.
-inline constexpr size_t chunk_jobs = lanes_x8 * recover_x8_vectors_max;
+inline constexpr size_t chunk_jobs = lanes_x8 * chain_vectors_max;
 
 /// Whether r and s are in [1, n) and y_parity is 0 or 1.
 bool values_valid(const RecoverJob& job) noexcept;

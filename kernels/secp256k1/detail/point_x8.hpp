@@ -3,8 +3,8 @@
 // multiples.
 #pragma once
 
+#include "kernels/secp256k1/detail/chain.hpp"
 #include "kernels/secp256k1/detail/field_x8.hpp"
-#include "kernels/secp256k1/detail/recover_x8.hpp"
 
 namespace millrace::kernels::detail {
 
