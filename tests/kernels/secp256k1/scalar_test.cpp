@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <string>
 #include <vector>
 
 #include "host/base/hex.hpp"
+#include "kernels/secp256k1/detail/field_words.hpp"
 #include "kernels/secp256k1/detail/generator_tables.hpp"
 
 namespace millrace::kernels::detail {
@@ -74,6 +76,44 @@ TEST(ModularInverse, TimesTheNumberIsOne) {
             << to_hex_quantity(b);
         ASSERT_LT(inverse_mod_field(b), p);
     }
+}
+
+void expect_field_words_agree(const U256& a, const U256& b) {
+    const FieldWords x = FieldWords::of(a);
+    const FieldWords y = FieldWords::of(b);
+    const std::string what = to_hex_quantity(a) + " and " + to_hex_quantity(b);
+    ASSERT_EQ(mul_mod(a, b, p), (x * y).canonical()) << what;
+    ASSERT_EQ(mul_mod(a, a, p), square(x).canonical()) << what;
+    ASSERT_EQ(add_mod(a, b, p), (x + y).canonical()) << what;
+    ASSERT_EQ(add_mod(a, p - b % p, p), (x - y).canonical()) << what;
+    ASSERT_EQ(a % p, add_mod(half(x).canonical(), half(x).canonical(), p)) << what;
+    ASSERT_EQ((a % p).is_zero(), x.is_zero()) << what;
+}
+
+TEST(FieldWords, AgreeWithTheGeneralArithmetic) {
+    std::mt19937_64 random(20260306);
+    const std::vector<U256> numbers = interesting(random, 400);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+        for (size_t j = 0; j < 60; ++j) {
+            expect_field_words_agree(numbers[i], numbers[(i * 7 + j * j * 31) % numbers.size()]);
+            if (HasFatalFailure()) { return; }
+        }
+    }
+    for (uint64_t i = 0; i < 40; ++i) {
+        for (uint64_t j = 0; j < 40; ++j) {
+            expect_field_words_agree(U256::max() - U256{i}, U256::max() - U256{j});
+            expect_field_words_agree(U256{i}, p + U256{j});
+            if (HasFatalFailure()) { return; }
+        }
+    }
+}
+
+TEST(FieldWords, CarryTheFoldThatOverflowsTwice) {
+    // Found by solving for it: the reduced product is 2^256 + w with w in [2^64 - fold, 2^64), so
+    // the last fold carries into the second word.
+    const U256 factor =
+        u256_from_hex("0xfffff85f001d15cf911cd8a6c206043c490fda29739041f76a0480bbced533fc").value();
+    expect_field_words_agree(factor, U256::max());
 }
 
 /// The sign and absolute value of a half.
