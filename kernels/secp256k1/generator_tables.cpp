@@ -3,7 +3,6 @@
 #include "kernels/secp256k1/detail/generator_tables.hpp"
 
 #include <array>
-#include <memory>
 #include <span>
 
 #include "host/base/error.hpp"
@@ -91,21 +90,19 @@ void fill(std::span<AffinePoint> table, const Point& base, std::span<U256> prefi
 }  // namespace
 
 void make_generator_tables(GeneratorTables& tables) noexcept {
-    const auto prefix = std::make_unique<std::array<U256, generator_table_entries / 2>>();
+    std::array<U256, generator_table_entries / 2> prefix;
     Point base{generator_x, generator_y};
-    fill(tables.low, base, *prefix);
+    fill(tables.low, base, prefix);
     for (size_t i = 0; i < half_bits; ++i) { base = twice(base); }
-    fill(tables.high, base, *prefix);
+    fill(tables.high, base, prefix);
 }
 
 const GeneratorTables& generator_tables() noexcept {
-    // Never freed: threads may still recover while the process ends.
-    static const GeneratorTables* const made = [] {
-        auto* const tables = new GeneratorTables;
-        make_generator_tables(*tables);
-        return tables;
-    }();
-    return *made;
+    // Pages that nobody writes cost nothing, so a process that never recovers pays nothing.
+    static GeneratorTables tables;
+    static const bool made = (make_generator_tables(tables), true);
+    static_cast<void>(made);
+    return tables;
 }
 
 }  // namespace millrace::kernels::detail

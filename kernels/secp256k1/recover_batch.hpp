@@ -16,10 +16,10 @@ namespace millrace::kernels {
 /// addresses[i]: the back ends agree with it bit for bit, in refusals too. `scalar` is portable
 /// code of our own that shares tables and inversions; `simd` takes eight jobs at a time on a CPU
 /// with AVX-512 IFMA. Any thread. Fails with `invalid_input` when the counts differ and
-/// `unavailable` when the back end is absent; the outputs are then untouched. Allocates only on the
-/// first call, which makes a table of 512 KiB in about 2 ms (see prepare_recovery). One job takes
-/// about 25 us with `scalar`, eight about 45 us with `simd`, and a job of a long batch 5 us (a Zen
-/// 4 core at 3.65 GHz, bench/results/secp256k1-recovery.json).
+/// `unavailable` when the back end is absent; the outputs are then untouched. Allocates nothing;
+/// the first call makes tables of 512 KiB in about 2 ms (see prepare_recovery). One job takes 32 us
+/// with either, a job of a long batch 28 us with `scalar`, eight jobs 43 us with `simd`, and a job
+/// of a long batch 4.9 us (a Zen 4 core at 3.65 GHz, bench/results/secp256k1-recovery.json).
 Result<void> recover_public_keys(Backend backend, std::span<const RecoverJob> jobs,
                                  std::span<std::optional<PublicKey>> keys);
 Result<void> recover_addresses(Backend backend, std::span<const RecoverJob> jobs,

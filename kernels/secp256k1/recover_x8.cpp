@@ -31,7 +31,8 @@ struct Sum {
 
 MILLRACE_X8_INLINE Vector load(const uint64_t* p) { return _mm512_load_si512(p); }
 
-/// Two vectors at once, since every squaring of the root waits for the one before it.
+/// The points with x = r and the parity asked for; off the curve, y is some number. For two vectors
+/// at once, since every squaring of the root waits for the one before it.
 template <size_t V>
 [[gnu::noinline]] void lift(const LaneInput* in, Sum* out) {
     Field<V, 1> x;
@@ -111,66 +112,54 @@ struct Chain {
     }
 
     /// Eight rows, one for each lane, as a point with the digits' signs and that of `sum`.
-    MILLRACE_X8_INLINE void take_rows(Vector* rows, Mask<1> negative, Field<1, 1>& x,
-                                      Factor<1, 2>& y) const {
+    MILLRACE_X8_INLINE Affine<1> take_rows(Vector* rows, Mask<1> negative) const {
         transpose(rows);
-        x = limbs_of_words(rows);
         negative.v[0] ^= negated ? 0xff : 0;
-        y = negate_where(negative, limbs_of_words(rows + 4));
+        return {limbs_of_words(rows), negate_where(negative, limbs_of_words(rows + 4))};
     }
 
     /// The digit's multiple of R, whatever part of u2 it belongs to.
-    MILLRACE_X8_INLINE void look_up_point(const uint64_t (*words)[lanes], size_t window,
-                                          Field<1, 1>& x, Factor<1, 2>& y) const {
+    MILLRACE_X8_INLINE Affine<1> multiple_of_point(const uint64_t (*words)[lanes],
+                                                   size_t window) const {
         const Digits<point_window_bits> digits(words, window, point_windows_per_word);
         Vector rows[lanes];
 #pragma unroll
         for (size_t i = 0; i < lanes; ++i) {
             rows[i] = _mm512_load_si512(&table.rows[i][digits.entry(i)]);
         }
-        take_rows(rows, digits.negative(), x, y);
+        return take_rows(rows, digits.negative());
+    }
+    MILLRACE_X8_INLINE Affine<1> multiple_of_generator(const AffinePoint* entries,
+                                                       size_t window) const {
+        const Digits<generator_window_bits> digits(in.generator, window,
+                                                   generator_windows_per_word);
+        Vector rows[lanes];
+#pragma unroll
+        for (size_t i = 0; i < lanes; ++i) {
+            rows[i] = _mm512_load_si512(&entries[digits.entry(i)]);
+        }
+        return take_rows(rows, digits.negative());
     }
 
     // Each addition is its own function, out of line: the look-up fills gaps of the formula, and
     // the three with the doubling still fit the instruction cache.
 
     [[gnu::noinline]] void add_first(size_t window) {
-        add_negate(sum, sum.z, [&] {
-            Field<1, 1> x;
-            Affine<1> q;
-            look_up_point(in.first, window, x, q.y);
-            q.x = x;
-            return q;
-        });
+        add_negate(sum, sum.z, [&] { return multiple_of_point(in.first, window); });
         negated = !negated;
     }
     /// The second part of u2 multiplies lambda R.
     [[gnu::noinline]] void add_second(size_t window) {
         add_negate(sum, sum.z, [&] {
-            Field<1, 1> x;
-            Affine<1> q;
-            look_up_point(in.second, window, x, q.y);
-            q.x = mul(x, beta());
-            return q;
+            const Affine<1> q = multiple_of_point(in.second, window);
+            return Affine<1>{mul(q.x, beta()), q.y};
         });
         negated = !negated;
     }
     /// The table of R lies on another curve than G; the sum follows the former.
     [[gnu::noinline]] void add_generator(const AffinePoint* entries, size_t window) {
-        add_negate(sum, mul(sum.z, table.scale), [&] {
-            const Digits<generator_window_bits> digits(in.generator, window,
-                                                       generator_windows_per_word);
-            Vector rows[lanes];
-#pragma unroll
-            for (size_t i = 0; i < lanes; ++i) {
-                rows[i] = _mm512_load_si512(&entries[digits.entry(i)]);
-            }
-            Field<1, 1> x;
-            Affine<1> q;
-            take_rows(rows, digits.negative(), x, q.y);
-            q.x = x;
-            return q;
-        });
+        add_negate(sum, mul(sum.z, table.scale),
+                   [&] { return multiple_of_generator(entries, window); });
         negated = !negated;
     }
     /// Asks for the rows of a later add_generator: they come from the second-level cache.
@@ -186,12 +175,10 @@ struct Chain {
         constexpr size_t half = generator_windows / 2;
         size_t window = point_windows - 1;
         size_t generator_window = half;
-        Field<1, 1> x;
-        Factor<1, 2> y;
-        look_up_point(in.first, window, x, y);
+        const Affine<1> top = multiple_of_point(in.first, window);
         const auto one = small_constant<1>(1);
-        sum.x = x;
-        sum.y = mul(y, one);
+        sum.x = masked(top.x);
+        sum.y = mul(top.y, one);
         sum.z = one;
         add_second(window);
         // Down to the next place where a window of R or of G begins, until both are at 0.

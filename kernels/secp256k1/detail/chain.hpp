@@ -9,7 +9,7 @@ namespace millrace::kernels::detail {
 
 /// Windows of the multiples of R and of G. A scalar k is written with odd digits only, from a sum
 /// of 2^i or -2^i for every bit i of an unsigned number: with w bits to a window, the window B
-/// stands for the digit 2 B - (2^w - 1). See recode() in scalar.hpp.
+/// stands for the digit 2 B - (2^w - 1). See recode_half in scalar.hpp.
 inline constexpr unsigned point_window_bits = 5;
 inline constexpr size_t point_windows = 26;
 inline constexpr size_t point_windows_per_word = 12;
