@@ -17,6 +17,7 @@
 #include "kernels/keccak/keccak.hpp"
 #include "kernels/keccak/keccak_batch.hpp"
 #include "kernels/offload/detail/device.hpp"
+#include "kernels/secp256k1/recover_batch.hpp"
 
 namespace millrace::kernels {
 
@@ -69,6 +70,14 @@ struct Part {
     size_t end = 0;
 };
 
+/// What a worker took from the queue, and room for its jobs when they come from several
+/// submissions; kept by the worker, so that nothing is allocated after a while.
+struct Step {
+    std::vector<Part> parts;
+    std::vector<RecoverJob> jobs;
+    std::vector<std::optional<Address>> senders;
+};
+
 enum class Fault : uint8_t { device_error, wrong_count, wrong_digest };
 constexpr size_t fault_count = 3;
 
@@ -108,12 +117,12 @@ struct Figures {
     metrics::Counter& late;
     metrics::Counter& busy;
     metrics::Gauge& quarantined;
-    BackendFigures recover_scalar;
+    BackendFigures recover;
     BackendFigures keccak_simd;
     BackendFigures keccak_device;
     std::array<metrics::Counter*, fault_count> fall_backs{};
 
-    explicit Figures(metrics::Registry& r)
+    Figures(metrics::Registry& r, Backend recover_backend)
         : depth(r.gauge("millrace_offload_queue_jobs", "Submitted jobs that wait for a worker")),
           wait(
               r.histogram("millrace_offload_wait_seconds", "Time of a submitted job in the queue")),
@@ -124,7 +133,7 @@ struct Figures {
                          "Jobs done on the CPU because the device was busy")),
           quarantined(r.gauge("millrace_offload_device_quarantined",
                               "1 after a device fault; the CPU does all work from then on")),
-          recover_scalar(r, "secp256k1", "scalar"),
+          recover(r, "secp256k1", to_string(recover_backend)),
           keccak_simd(r, "keccak", "simd"),
           keccak_device(r, "keccak", "cuda") {
         for (size_t i = 0; i < fault_count; ++i) {
@@ -159,7 +168,8 @@ struct OffloadEngine::Impl {
           device(std::move(accelerator)),
           own_registry(given.metrics == nullptr ? std::make_unique<metrics::Registry>() : nullptr),
           clock(given.clock != nullptr ? *given.clock : system_clock),
-          figures(own_registry ? *own_registry : *given.metrics) {
+          recover_backend(given.recover_backend.value_or(fastest_recover_backend())),
+          figures(own_registry ? *own_registry : *given.metrics, recover_backend) {
         metrics::Registry& registry = own_registry ? *own_registry : *given.metrics;
         const auto limit = [&](std::string_view name, std::string_view help, size_t value) {
             registry.gauge(name, help).set(static_cast<int64_t>(value));
@@ -175,6 +185,8 @@ struct OffloadEngine::Impl {
         for (size_t i = 0; i < started_workers; ++i) {
             workers.emplace_back([this, i] {
                 set_thread_name("offload-" + std::to_string(i));
+                // The first worker does it, so that neither the start nor the first job waits.
+                if (i == 0) { prepare_recovery(recover_backend); }
                 work();
             });
         }
@@ -184,15 +196,15 @@ struct OffloadEngine::Impl {
     /// the oldest submitted job is over its deadline.
     void work() noexcept {
         worker_of = this;
-        std::vector<Part> parts;
+        Step step;
         std::unique_lock lock(mutex);
         while (true) {
             if (!loops.empty() && !front_is_late()) {
                 run_step(*loops.front(), lock);
             } else if (!queue.empty()) {
-                take(parts);
+                take(step.parts);
                 lock.unlock();
-                run_parts(parts);
+                run_parts(step);
                 lock.lock();
             } else if (stopping) {
                 return;
@@ -227,10 +239,16 @@ struct OffloadEngine::Impl {
         if (--loop.running == 0 && loop.next == loop.count) { loop.idle.notify_one(); }
     }
 
-    /// A fair share of the queue, oldest first, at most batch_jobs_max jobs.
+    /// At most batch_jobs_max jobs, in full vectors if there are that many: an empty lane takes as
+    /// long as a full one.
+    size_t in_full_vectors(size_t jobs) const noexcept {
+        const size_t lanes = recover_lanes(recover_backend);
+        return std::clamp<size_t>((jobs + lanes - 1) / lanes * lanes, 1, options.batch_jobs_max);
+    }
+
+    /// A fair share of the queue, oldest first.
     void take(std::vector<Part>& parts) {
-        const size_t share = (queued_jobs + started_workers - 1) / started_workers;
-        size_t room = std::clamp<size_t>(share, 1, options.batch_jobs_max);
+        size_t room = in_full_vectors((queued_jobs + started_workers - 1) / started_workers);
         while (room != 0 && !queue.empty()) {
             Submission& front = *queue.front();
             const size_t n = std::min(room, front.weight - front.next);
@@ -250,28 +268,62 @@ struct OffloadEngine::Impl {
         figures.depth.set(static_cast<int64_t>(jobs));
     }
 
-    void run_parts(std::vector<Part>& parts) noexcept {
-        for (Part& part : parts) {
-            Submission& submission = *part.submission;
-            const int64_t start_us = clock.steady_us();
-            const int64_t waited_us = std::max<int64_t>(start_us - submission.queued_us, 0);
+    void recover(std::span<const RecoverJob> jobs, std::span<std::optional<Address>> senders) {
+        const int64_t start_us = clock.steady_us();
+        const Result<void> recovered = recover_addresses(recover_backend, jobs, senders);
+        MILLRACE_ASSERT(recovered.has_value(), "create() has checked the back end");
+        figures.recover.record(jobs.size(), clock.steady_us() - start_us);
+    }
+
+    void run_parts(Step& step) noexcept {
+        const int64_t start_us = clock.steady_us();
+        size_t job_count = 0;
+        for (const Part& part : step.parts) {
+            const int64_t waited_us = std::max<int64_t>(start_us - part.submission->queued_us, 0);
             figures.wait.observe_us(static_cast<uint64_t>(waited_us));
             if (waited_us > static_cast<int64_t>(options.deadline_us)) {
                 figures.late.add(part.end - part.begin);
             }
-            if (!submission.jobs.empty()) {
-                for (size_t i = part.begin; i < part.end; ++i) {
-                    submission.senders[i] = recover_address(submission.jobs[i]);
-                }
-                figures.recover_scalar.record(part.end - part.begin, clock.steady_us() - start_us);
-            }
+            job_count += part.submission->jobs.empty() ? 0 : part.end - part.begin;
+        }
+        if (job_count != 0) { recover_parts(step); }
+        for (Part& part : step.parts) {
             // acq_rel: the last to finish sees the senders that the others wrote.
             const size_t n = part.end - part.begin;
-            if (submission.left.fetch_sub(n, std::memory_order_acq_rel) == n) {
-                submission.done(std::move(submission.senders));
+            if (part.submission->left.fetch_sub(n, std::memory_order_acq_rel) == n) {
+                part.submission->done(std::move(part.submission->senders));
             }
         }
-        parts.clear();
+        step.parts.clear();
+    }
+
+    /// Recovers the parts' jobs in one batch: transactions mostly come one by one, and only
+    /// together do they fill the lanes of a vector.
+    void recover_parts(Step& step) {
+        if (step.parts.size() == 1) {
+            const Part& part = step.parts.front();
+            const size_t n = part.end - part.begin;
+            recover(std::span(part.submission->jobs).subspan(part.begin, n),
+                    std::span(part.submission->senders).subspan(part.begin, n));
+            return;
+        }
+        step.jobs.clear();
+        for (const Part& part : step.parts) {
+            if (part.submission->jobs.empty()) { continue; }
+            const auto first = part.submission->jobs.begin();
+            step.jobs.insert(step.jobs.end(), first + static_cast<ptrdiff_t>(part.begin),
+                             first + static_cast<ptrdiff_t>(part.end));
+        }
+        step.senders.resize(step.jobs.size());
+        recover(step.jobs, step.senders);
+        auto sender = step.senders.begin();
+        for (const Part& part : step.parts) {
+            if (part.submission->jobs.empty()) { continue; }
+            const auto n = static_cast<ptrdiff_t>(part.end - part.begin);
+            std::copy(sender, sender + n,
+                      part.submission->senders.begin() + static_cast<ptrdiff_t>(part.begin));
+            sender += n;
+        }
     }
 
     /// Runs body over [0, count) on this thread and whichever workers are free.
@@ -367,6 +419,7 @@ struct OffloadEngine::Impl {
     const std::unique_ptr<metrics::Registry> own_registry;
     const SystemClock system_clock;
     const Clock& clock;
+    const Backend recover_backend;
     Figures figures;
     size_t started_workers = 0;
 
@@ -415,6 +468,15 @@ OffloadEngine::create_with_device(const OffloadOptions& options,
                             "); set it to 'auto' to run on the CPU");
         }
     }
+    if (options.recover_backend) {
+        const BackendStatus status = recover_backend_status(*options.recover_backend);
+        if (!status.available) {
+            return fail(ErrorCode::unavailable,
+                        "the back end '" + std::string(to_string(*options.recover_backend)) +
+                            "' for recovery cannot be used (" + status.reason +
+                            "); leave it out to use the fastest one here");
+        }
+    }
     auto impl = std::make_unique<Impl>(options, std::move(device));
     if (impl->device && !impl->device->status().available) { impl->device_quarantined = true; }
     return std::unique_ptr<OffloadEngine>(new OffloadEngine(std::move(impl)));
@@ -427,12 +489,9 @@ void OffloadEngine::recover_senders(std::span<const RecoverJob> jobs,
     MILLRACE_ASSERT(jobs.size() == senders.size(), "one sender for each job");
     // Small enough steps that the last ones end at about the same time.
     const size_t hands = impl_->started_workers + 1;
-    const size_t step =
-        std::clamp<size_t>(jobs.size() / (4 * hands), 1, impl_->options.batch_jobs_max);
+    const size_t step = impl_->in_full_vectors(jobs.size() / (4 * hands));
     impl_->run_loop(jobs.size(), step, [&](size_t begin, size_t end) {
-        const int64_t start_us = impl_->clock.steady_us();
-        for (size_t i = begin; i < end; ++i) { senders[i] = recover_address(jobs[i]); }
-        impl_->figures.recover_scalar.record(end - begin, impl_->clock.steady_us() - start_us);
+        impl_->recover(jobs.subspan(begin, end - begin), senders.subspan(begin, end - begin));
     });
 }
 
@@ -508,10 +567,8 @@ std::vector<BackendStatus> OffloadEngine::backends() const {
         }
     }
     all.push_back(std::move(accelerator));
-    all.push_back({.kernel = "secp256k1",
-                   .backend = Backend::scalar,
-                   .available = true,
-                   .target = "libsecp256k1"});
+    all.push_back(recover_backend_status(Backend::scalar));
+    all.push_back(recover_backend_status(Backend::simd));
     return all;
 }
 

@@ -35,10 +35,12 @@ struct OffloadOptions {
     /// Most jobs that a worker takes from the queue, or from a blocking call, in one step.
     size_t batch_jobs_max = 64;
     /// Longest a submitted job should wait for a worker. Until then the work of blocking calls goes
-    /// first; an older job goes before it, and is counted as late. No job waits on purpose: on the
-    /// CPU a job alone costs no more than one of a batch.
+    /// first; an older job goes before it, and is counted as late. No job waits on purpose: on an
+    /// idle CPU it starts at once, and on a busy one the queue fills the batches.
     uint32_t deadline_us = 500;
     CudaPolicy cuda = CudaPolicy::automatic;
+    /// The back end of recovery; none means the fastest one here.
+    std::optional<Backend> recover_backend;
     /// Smallest batch of messages worth a trip to the device.
     size_t device_keccak_jobs_min = 8192;
     /// One of this many device results is recomputed on the CPU; 1 recomputes all. At least the
@@ -56,7 +58,7 @@ struct OffloadOptions {
 class OffloadEngine {
 public:
     /// Starts the workers. Fails with `config` on a zero limit, and with `unavailable` when
-    /// the policy is `on` and no device answers.
+    /// the policy is `on` and no device answers, or the back end of recovery cannot be used.
     static Result<std::unique_ptr<OffloadEngine>> create(const OffloadOptions& options);
     /// As create, with a device of the caller's instead of the CUDA one (tests).
     static Result<std::unique_ptr<OffloadEngine>>

@@ -13,6 +13,7 @@
 
 #include "kernels/keccak/keccak.hpp"
 #include "kernels/offload/detail/device.hpp"
+#include "kernels/secp256k1/recover_batch.hpp"
 
 namespace millrace::kernels {
 namespace {
@@ -102,16 +103,72 @@ private:
     std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
 };
 
-TEST(OffloadEngine, RecoversAnyCountWithAnyNumberOfWorkers) {
-    for (const uint32_t workers : {1u, 2u, 5u}) {
-        const auto engine = make_engine(cpu_options(workers));
-        EXPECT_EQ(workers, engine->worker_count());
-        for (const size_t count : {0u, 1u, 2u, 7u, 8u, 9u, 31u, 33u, 300u}) {
-            const RecoverCase c = recover_case(count, count);
-            std::vector<std::optional<Address>> senders(count, Address{});
-            engine->recover_senders(c.jobs, senders);
-            EXPECT_EQ(c.senders, senders) << count << " jobs, " << workers << " workers";
+/// The back ends of recovery that this CPU has.
+std::vector<Backend> recover_backends() {
+    std::vector<Backend> out;
+    for (const Backend backend : {Backend::scalar, Backend::simd, Backend::cuda}) {
+        if (recover_backend_status(backend).available) { out.push_back(backend); }
+    }
+    return out;
+}
+
+TEST(OffloadEngine, RecoversAnyCountWithAnyNumberOfWorkersOnEveryBackEnd) {
+    for (const Backend backend : recover_backends()) {
+        for (const uint32_t workers : {1u, 2u, 5u}) {
+            OffloadOptions options = cpu_options(workers);
+            options.recover_backend = backend;
+            const auto engine = make_engine(options);
+            EXPECT_EQ(workers, engine->worker_count());
+            for (const size_t count : {0u, 1u, 2u, 7u, 8u, 9u, 31u, 33u, 300u}) {
+                const RecoverCase c = recover_case(count, count);
+                std::vector<std::optional<Address>> senders(count, Address{});
+                engine->recover_senders(c.jobs, senders);
+                EXPECT_EQ(c.senders, senders)
+                    << count << " jobs, " << workers << " workers, " << to_string(backend);
+            }
         }
+    }
+}
+
+TEST(OffloadEngine, RefusesABackEndOfRecoveryThatIsAbsent) {
+    OffloadOptions options = cpu_options(1);
+    options.recover_backend = Backend::cuda;
+    const auto engine = OffloadEngine::create(options);
+    ASSERT_FALSE(engine.has_value());
+    EXPECT_EQ(ErrorCode::unavailable, engine.error().code);
+    EXPECT_THAT(engine.error().message, HasSubstr("'cuda'"));
+}
+
+TEST(OffloadEngine, GathersSingleSubmissionsIntoOneBatch) {
+    for (const Backend backend : recover_backends()) {
+        metrics::Registry registry;
+        OffloadOptions options = cpu_options(1);
+        options.recover_backend = backend;
+        options.metrics = &registry;
+        const auto engine = make_engine(options);
+        constexpr size_t count = 20;
+        const RecoverCase c = recover_case(count, 5);
+        std::vector<std::optional<Address>> got(count, Address{});
+        {
+            HeldWorker held(*engine);
+            for (size_t i = 0; i < count; ++i) {
+                ASSERT_TRUE(engine
+                                ->submit_recover({c.jobs[i]},
+                                                 [&got, i](auto senders) {
+                                                     ASSERT_EQ(1u, senders.size());
+                                                     got[i] = senders[0];
+                                                 })
+                                .has_value());
+                // A submission without jobs between them changes nothing.
+                ASSERT_TRUE(engine->submit_recover({}, [](auto) {}).has_value());
+            }
+        }
+        engine->shutdown();
+        EXPECT_EQ(c.senders, got);
+        const std::string labels =
+            "kernel=\"secp256k1\",backend=\"" + std::string(to_string(backend)) + "\"";
+        EXPECT_EQ(count, registry.counter("millrace_offload_jobs_total", "", labels).value());
+        EXPECT_EQ(1u, registry.counter("millrace_offload_batches_total", "", labels).value());
     }
 }
 
@@ -128,6 +185,7 @@ TEST(OffloadEngine, HashesAnyCount) {
 TEST(OffloadEngine, ManyThreadsMixBlockingAndQueuedWork) {
     metrics::Registry registry;
     OffloadOptions options = cpu_options(3);
+    options.recover_backend = Backend::scalar;
     options.batch_jobs_max = 5;
     options.deadline_us = 1;
     options.metrics = &registry;
@@ -351,8 +409,8 @@ TEST(OffloadEngine, NamesEveryBackEndAndWhyOneIsAbsent) {
         EXPECT_FALSE(status.available ? status.target.empty() : status.reason.empty()) << names;
         absent += status.available ? 0 : 1;
     }
-    EXPECT_EQ("keccak/scalar keccak/simd keccak/cuda secp256k1/scalar ", names);
-    EXPECT_EQ(1u, absent);
+    EXPECT_EQ("keccak/scalar keccak/simd keccak/cuda secp256k1/scalar secp256k1/simd ", names);
+    EXPECT_EQ(recover_backend_status(Backend::simd).available ? 1u : 2u, absent);
 }
 
 TEST(OffloadEngine, PolicyOnStartsOnlyWithADevice) {
