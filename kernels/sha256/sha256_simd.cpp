@@ -121,10 +121,10 @@ HWY_INLINE BlockForm last_block(size_t bytes) {
     return form;
 }
 
-HWY_INLINE void load_half(const uint8_t* const* HWY_RESTRICT from, const BlockForm& form, size_t h,
-                          V* HWY_RESTRICT w) {
+HWY_INLINE void load_half(const uint8_t* const* HWY_RESTRICT from, size_t offset,
+                          const BlockForm& form, size_t h, V* HWY_RESTRICT w) {
     if (h < form.halves) {
-        load_eight_words(from, h, w);
+        load_eight_words(from, offset + 32 * h, w);
         HWY_UNROLL(8)
         for (size_t i = 0; i < 8; ++i) { w[i] = reverse_bytes(w[i]); }
     } else {
@@ -133,10 +133,10 @@ HWY_INLINE void load_half(const uint8_t* const* HWY_RESTRICT from, const BlockFo
     }
 }
 
-/// Adds the blocks at `from`, one for each lane of each stream, to `state`.
+/// Adds the blocks at from[l] + offset, one for each lane of each stream, to `state`.
 template <size_t streams>
 HWY_NOINLINE void compress(State<streams>& state, const uint8_t* const* HWY_RESTRICT from,
-                           const BlockForm& form) {
+                           size_t offset, const BlockForm& form) {
     const D d;
     V w[streams][16];
     State<streams> s = state;
@@ -144,7 +144,7 @@ HWY_NOINLINE void compress(State<streams>& state, const uint8_t* const* HWY_REST
     for (size_t t = 0; t < 16; ++t) {
         HWY_UNROLL(2)
         for (size_t k = 0; k < streams; ++k) {
-            if (t % 8 == 0) { load_half(from + k * lanes, form, t / 8, w[k] + t); }
+            if (t % 8 == 0) { load_half(from + k * lanes, offset, form, t / 8, w[k] + t); }
             round(s.words[k], t, hn::Add(w[k][t], hn::Set(d, sha256_round_constants[t])));
         }
     }
@@ -201,17 +201,14 @@ HWY_NOINLINE void hash_equal(const HashList& list, size_t used, const Sha256Sche
     const size_t bytes = group.bytes[0];
     State<streams> state;
     set_initial(state);
-    const uint8_t* const* from = group.messages;
-    const uint8_t* next[width];
-    for (size_t b = 0; b < bytes / sha256_block_bytes; ++b) {
-        compress(state, from, whole_block);
-        for (size_t l = 0; l < width; ++l) { next[l] = from[l] + sha256_block_bytes; }
-        from = next;
+    const size_t whole = bytes / sha256_block_bytes * sha256_block_bytes;
+    for (size_t offset = 0; offset < whole; offset += sha256_block_bytes) {
+        compress(state, group.messages, offset, whole_block);
     }
-    if (bytes % sha256_block_bytes == 0) {
+    if (whole == bytes) {
         compress_known(state, padding);
     } else {
-        compress(state, from, last_block(bytes));
+        compress(state, group.messages, whole, last_block(bytes));
     }
     put_digests(state, group.digests);
 }
@@ -234,7 +231,7 @@ HWY_NOINLINE void hash_any(const HashList& list, size_t used) {
     for (size_t b = 0; b < longest; ++b) {
         const uint8_t* from[width];
         for (size_t l = 0; l < width; ++l) { from[l] = messages[l].at(b); }
-        compress(state, from, whole_block);
+        compress(state, from, 0, whole_block);
         if (b + 1 < shortest) { continue; }
         // Takes the digests of the messages that ended with this block, before the rest goes on.
         uint8_t others[width][32];

@@ -64,15 +64,15 @@ HWY_INLINE void transpose_in_blocks(Words& v0, Words& v1, Words& v2, Words& v3) 
 }
 #endif
 
-/// Reads eight words of each message: lane l of out[i] is word 8 * half + i at from[l], as it lies
-/// in memory. There are word_lanes addresses, of any alignment.
-HWY_INLINE void load_eight_words(const uint8_t* const* HWY_RESTRICT from, size_t half,
+/// Reads eight words of each message: lane l of out[i] is word i at from[l] + offset, as it lies in
+/// memory. There are word_lanes addresses, of any alignment.
+HWY_INLINE void load_eight_words(const uint8_t* const* HWY_RESTRICT from, size_t offset,
                                  Words* HWY_RESTRICT out) {
     [[maybe_unused]] const WordTag d;
 #if HWY_TARGET == HWY_SCALAR
     for (size_t i = 0; i < 8; ++i) {
         uint32_t word;
-        std::memcpy(&word, from[0] + 32 * half + 4 * i, sizeof word);
+        std::memcpy(&word, from[0] + offset + 4 * i, sizeof word);
         out[i] = hn::Set(d, word);
     }
 #elif HWY_TARGET <= HWY_AVX3
@@ -81,7 +81,7 @@ HWY_INLINE void load_eight_words(const uint8_t* const* HWY_RESTRICT from, size_t
     for (size_t j = 0; j < 8; ++j) {
         const size_t lane = j < 4 ? j : j + 4;
         const auto eight = [&](size_t l) HWY_ATTR {
-            return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from[l] + 32 * half));
+            return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from[l] + offset));
         };
         out[j] = Words{_mm512_inserti64x4(_mm512_castsi256_si512(eight(lane)), eight(lane + 4), 1)};
     }
@@ -102,7 +102,7 @@ HWY_INLINE void load_eight_words(const uint8_t* const* HWY_RESTRICT from, size_t
         HWY_UNROLL(4)
         for (size_t j = 0; j < 4; ++j) {
             const auto four = [&](size_t l) HWY_ATTR {
-                return reinterpret_cast<const uint32_t*>(from[l] + 32 * half + 16 * q);
+                return reinterpret_cast<const uint32_t*>(from[l] + offset + 16 * q);
             };
 #if HWY_MAX_BYTES == 32
             const hn::Half<WordTag> block;
