@@ -115,7 +115,7 @@ std::vector<Setup> setups_of(const Algorithm& algorithm) {
         }
         if (kernels::detail::sha256_ni_supported()) {
             setups.push_back(
-                {"simd SHA-NI x2", Backend::simd, [] { sha256_simd_use(Sha256Units::sha_ni); }});
+                {"simd SHA-NI x4", Backend::simd, [] { sha256_simd_use(Sha256Units::sha_ni); }});
         }
     } else {
         setups.push_back({"scalar portable", Backend::scalar, [] {}});

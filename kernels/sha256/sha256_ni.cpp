@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns SHA-256 by the SHA extensions of x86, for one message and for two side by side.
+// Owns SHA-256 by the SHA extensions of x86, for one message and for up to four side by side.
 #include "kernels/sha256/detail/sha_ni.hpp"
 
 #if defined(__x86_64__)
@@ -184,8 +184,15 @@ MILLRACE_SHA_NI void sha256_ni_add_blocks(uint32_t* state, const uint8_t* messag
 void sha256_ni_list(const HashList& list) noexcept {
     size_t i = 0;
     while (i < list.count) {
-        if (i + 1 < list.count &&
-            sha256_blocks(list.bytes[i]) == sha256_blocks(list.bytes[i + 1])) {
+        size_t equal = 1;
+        while (equal < 4 && i + equal < list.count &&
+               sha256_blocks(list.bytes[i + equal]) == sha256_blocks(list.bytes[i])) {
+            ++equal;
+        }
+        if (equal == 4) {
+            hash<4>(list.from(i));
+            i += 4;
+        } else if (equal >= 2) {
             hash<2>(list.from(i));
             i += 2;
         } else {

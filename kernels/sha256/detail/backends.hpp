@@ -21,7 +21,7 @@ std::string sha256_simd_target();
 enum class Sha256Units : uint8_t {
     automatic,  ///< what is fastest here for each list
     lanes,      ///< one message in each 32-bit lane of Highway's vectors, on every CPU
-    sha_ni,     ///< the SHA extensions, two messages at a time; only where the CPU has them
+    sha_ni,     ///< the SHA extensions, up to four messages at a time; only where the CPU has them
 };
 /// Forces the units from now on in the whole process. For tests and benchmarks; safe at any time,
 /// since all give the same digests.

@@ -15,8 +15,8 @@ bool sha256_ni_supported() noexcept;
 /// As Sha256Path::add_blocks.
 void sha256_ni_add_blocks(uint32_t* state, const uint8_t* message, size_t blocks) noexcept;
 
-/// Hashes each message, two at a time where neighbours take equally many blocks: one message alone
-/// waits for the latency of every instruction.
+/// Hashes each message, four or two at a time where neighbours take equally many blocks: one
+/// message alone waits for the latency of every instruction.
 void sha256_ni_list(const HashList& list) noexcept;
 
 }  // namespace millrace::kernels::detail
