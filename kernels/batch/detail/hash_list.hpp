@@ -98,26 +98,33 @@ void for_ordered_lists(std::span<const ByteView> messages, std::span<Hash256> di
                        BlocksOf&& blocks_of, Sink&& sink) {
     constexpr size_t buckets = 16;  // the last one takes all that is longer and is sorted
     HashListStorage storage;
+    uint8_t bucket[HashListStorage::count_max];
     uint16_t order[HashListStorage::count_max];
-    const auto bucket_of = [&](ByteView m) {
-        return std::min<size_t>(blocks_of(m.size()), buckets) - 1;
+    const auto put = [&](size_t place, size_t i) {
+        storage.messages[place] = messages[i].data();
+        storage.bytes[place] = messages[i].size();
+        storage.digests[place] = digests[i].data();
     };
     while (!messages.empty()) {
         const size_t count = std::min(messages.size(), HashListStorage::count_max);
         size_t starts[buckets + 1] = {};
-        for (size_t i = 0; i < count; ++i) { ++starts[bucket_of(messages[i]) + 1]; }
-        for (size_t b = 1; b <= buckets; ++b) { starts[b] += starts[b - 1]; }
-        uint16_t* const long_first = order + starts[buckets - 1];
         for (size_t i = 0; i < count; ++i) {
-            order[starts[bucket_of(messages[i])]++] = static_cast<uint16_t>(i);
+            bucket[i] =
+                static_cast<uint8_t>(std::min<size_t>(blocks_of(messages[i].size()), buckets) - 1);
+            ++starts[bucket[i] + 1];
         }
-        std::sort(long_first, order + count, [&](uint16_t a, uint16_t b) {
-            return blocks_of(messages[a].size()) < blocks_of(messages[b].size());
-        });
-        for (size_t i = 0; i < count; ++i) {
-            storage.messages[i] = messages[order[i]].data();
-            storage.bytes[i] = messages[order[i]].size();
-            storage.digests[i] = digests[order[i]].data();
+        if (bucket[0] + 1u < buckets && starts[bucket[0] + 1] == count) {
+            for (size_t i = 0; i < count; ++i) { put(i, i); }
+        } else {
+            for (size_t b = 1; b <= buckets; ++b) { starts[b] += starts[b - 1]; }
+            uint16_t* const long_first = order + starts[buckets - 1];
+            for (size_t i = 0; i < count; ++i) {
+                order[starts[bucket[i]]++] = static_cast<uint16_t>(i);
+            }
+            std::sort(long_first, order + count, [&](uint16_t x, uint16_t y) {
+                return blocks_of(messages[x].size()) < blocks_of(messages[y].size());
+            });
+            for (size_t i = 0; i < count; ++i) { put(i, order[i]); }
         }
         sink(storage.list(count));
         messages = messages.subspan(count);
