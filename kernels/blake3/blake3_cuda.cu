@@ -15,10 +15,10 @@ namespace millrace::kernels::detail {
 
 namespace {
 
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(cuda_block_threads)
     blake3_kernel(const uint64_t* __restrict__ words, const PackedExtent* __restrict__ extents,
                   uint32_t count, uint32_t* __restrict__ digests) {
-    const uint32_t index = blockIdx.x * block_threads + threadIdx.x;
+    const uint32_t index = blockIdx.x * cuda_block_threads + threadIdx.x;
     if (index >= count) { return; }
     const PackedExtent extent = extents[index];
     blake3_packed(reinterpret_cast<const uint32_t*>(words + extent.first_word), extent.bytes,

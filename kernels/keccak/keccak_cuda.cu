@@ -17,10 +17,10 @@ namespace {
 
 __constant__ uint64_t device_round_constants[keccak_rounds];
 
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(cuda_block_threads)
     keccak256_kernel(const uint64_t* __restrict__ words, const PackedExtent* __restrict__ extents,
                      uint32_t count, uint64_t* __restrict__ digests) {
-    const uint32_t index = blockIdx.x * block_threads + threadIdx.x;
+    const uint32_t index = blockIdx.x * cuda_block_threads + threadIdx.x;
     if (index >= count) { return; }
     const PackedExtent extent = extents[index];
     keccak256_packed(words + extent.first_word, extent.bytes, device_round_constants,

@@ -20,10 +20,10 @@ __constant__ Sha256Schedule device_padding_of_64;
 
 // Four blocks on a multiprocessor are few; asking for them makes ptxas of compute capability 8.0
 // take 64 registers instead of 48 and a spill.
-__global__ void __launch_bounds__(block_threads, 4)
+__global__ void __launch_bounds__(cuda_block_threads, 4)
     sha256_kernel(const uint64_t* __restrict__ words, const PackedExtent* __restrict__ extents,
                   uint32_t count, uint32_t* __restrict__ digests) {
-    const uint32_t index = blockIdx.x * block_threads + threadIdx.x;
+    const uint32_t index = blockIdx.x * cuda_block_threads + threadIdx.x;
     if (index >= count) { return; }
     const PackedExtent extent = extents[index];
     sha256_packed(reinterpret_cast<const uint32_t*>(words + extent.first_word), extent.bytes,

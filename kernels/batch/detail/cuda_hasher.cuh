@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <mutex>
 #include <numeric>
@@ -20,9 +21,9 @@
 namespace millrace::kernels::detail {
 
 // Limits of one launch. A message that does not fit is hashed on the host.
-inline constexpr size_t chunk_words_max = size_t{4} << 20;  // 32 MiB
-inline constexpr size_t chunk_messages_max = size_t{1} << 18;
-inline constexpr unsigned block_threads = 128;
+inline constexpr size_t cuda_chunk_words_max = size_t{4} << 20;  // 32 MiB
+inline constexpr size_t cuda_chunk_messages_max = size_t{1} << 18;
+inline constexpr unsigned cuda_block_threads = 128;
 
 inline std::string describe_cuda(const char* call, cudaError_t error) {
     return std::string(call) + " failed with CUDA error " +
@@ -51,31 +52,39 @@ struct CudaSlot {
     std::string open() {
         MILLRACE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
         MILLRACE_CUDA_CHECK(
-            cudaMallocHost(reinterpret_cast<void**>(&host_words), chunk_words_max * 8));
+            cudaMallocHost(reinterpret_cast<void**>(&host_words), cuda_chunk_words_max * 8));
         MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_extents),
-                                           chunk_messages_max * sizeof(PackedExtent)));
+                                           cuda_chunk_messages_max * sizeof(PackedExtent)));
         MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_digests),
-                                           chunk_messages_max * sizeof(Hash256)));
-        MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&words), chunk_words_max * 8));
+                                           cuda_chunk_messages_max * sizeof(Hash256)));
+        MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&words), cuda_chunk_words_max * 8));
         MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&extents),
-                                       chunk_messages_max * sizeof(PackedExtent)));
-        MILLRACE_CUDA_CHECK(cudaMalloc(&digests, chunk_messages_max * sizeof(Hash256)));
-        carried.reserve(chunk_messages_max);
+                                       cuda_chunk_messages_max * sizeof(PackedExtent)));
+        MILLRACE_CUDA_CHECK(cudaMalloc(&digests, cuda_chunk_messages_max * sizeof(Hash256)));
+        carried.reserve(cuda_chunk_messages_max);
         return {};
     }
 };
 
-/// Hashes batches on the device of the process, one message in each thread. `Kernel` has
-///     static size_t work(size_t bytes);                     to order by: a warp ends with its
-///     longest static constexpr size_t bytes_max;                    a longer message is hashed on
-///     the host static Hash256 on_host(ByteView message); static std::string prepare(); uploads
-///     constants; empty, or what failed static void launch(unsigned blocks, unsigned threads,
-///     cudaStream_t, const uint64_t* words,
-///                        const PackedExtent*, uint32_t count, void* digests);
-///     static const void* function();                        the kernel that launch starts
-/// Its memory is given back by the driver when the process ends: a
-/// destructor would run after the CUDA runtime has gone.
+/// One hash function on a device. A message of more than bytes_max is hashed on the host, and
+/// messages are ordered by their work, since a warp ends with its longest one. `prepare` uploads
+/// constants and gives an empty text, or what failed; `launch` starts the kernel `function` on one
+/// message for each thread.
 template <class Kernel>
+concept CudaHashKernel =
+    requires(size_t bytes, ByteView message, unsigned blocks, unsigned threads, cudaStream_t stream,
+             const uint64_t* words, const PackedExtent* extents, uint32_t count, void* digests) {
+        { Kernel::bytes_max } -> std::convertible_to<size_t>;
+        { Kernel::work(bytes) } -> std::same_as<size_t>;
+        { Kernel::on_host(message) } -> std::same_as<Hash256>;
+        { Kernel::prepare() } -> std::same_as<std::string>;
+        Kernel::launch(blocks, threads, stream, words, extents, count, digests);
+        { Kernel::function() } -> std::same_as<const void*>;
+    };
+
+/// Hashes batches on the device of the process. Its memory is given back by the driver when the
+/// process ends: a destructor would run after the CUDA runtime has gone.
+template <CudaHashKernel Kernel>
 class CudaHasher {
 public:
     std::string hash(std::span<const ByteView> messages, std::span<Hash256> digests) {
@@ -124,15 +133,15 @@ private:
     size_t pack(CudaSlot& slot, std::span<const ByteView> messages, std::span<Hash256> digests,
                 size_t taken) {
         size_t used_words = 0;
-        for (; taken < order_.size() && slot.carried.size() < chunk_messages_max; ++taken) {
+        for (; taken < order_.size() && slot.carried.size() < cuda_chunk_messages_max; ++taken) {
             const uint32_t index = order_[taken];
             const ByteView message = messages[index];
             const size_t words = packed_words(message.size());
-            if (message.size() > Kernel::bytes_max || words > chunk_words_max) {
+            if (message.size() > Kernel::bytes_max || words > cuda_chunk_words_max) {
                 digests[index] = Kernel::on_host(message);
                 continue;
             }
-            if (used_words + words > chunk_words_max) { break; }
+            if (used_words + words > cuda_chunk_words_max) { break; }
             pack_message(message.data(), message.size(), slot.host_words + used_words);
             slot.host_extents[slot.carried.size()] = {static_cast<uint32_t>(used_words),
                                                       static_cast<uint32_t>(message.size())};
@@ -153,8 +162,9 @@ private:
         MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.extents, slot.host_extents,
                                             count * sizeof(PackedExtent), cudaMemcpyHostToDevice,
                                             slot.stream));
-        const unsigned blocks = static_cast<unsigned>((count + block_threads - 1) / block_threads);
-        Kernel::launch(blocks, block_threads, slot.stream, slot.words, slot.extents,
+        const unsigned blocks =
+            static_cast<unsigned>((count + cuda_block_threads - 1) / cuda_block_threads);
+        Kernel::launch(blocks, cuda_block_threads, slot.stream, slot.words, slot.extents,
                        static_cast<uint32_t>(count), slot.digests);
         MILLRACE_CUDA_CHECK(cudaGetLastError());
         MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.host_digests, slot.digests,
@@ -182,7 +192,7 @@ private:
 };
 
 /// Asks the driver for a device and checks the digest of the empty message on it.
-template <class Kernel>
+template <CudaHashKernel Kernel>
 CudaProbe probe_cuda(CudaHasher<Kernel>& hasher) {
     CudaProbe probe;
     int count = 0;
