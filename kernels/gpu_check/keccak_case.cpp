@@ -7,6 +7,7 @@
 
 #include "kernels/gpu_check/case_list.hpp"
 #include "kernels/gpu_check/device.hpp"
+#include "kernels/batch/detail/packed.hpp"
 #include "kernels/keccak/detail/backends.hpp"
 #include "kernels/keccak/detail/packed.hpp"
 

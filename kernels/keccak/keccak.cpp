@@ -36,14 +36,14 @@ constexpr uint64_t last_rate_bit = uint64_t{1} << 63;
 
 // The scalar functions are inlined into an entry for each instruction set.
 
-MILLRACE_KECCAK_INLINE uint64_t load_lane(const uint8_t* p) noexcept {
+MILLRACE_KERNEL_INLINE uint64_t load_lane(const uint8_t* p) noexcept {
     uint64_t v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
 
 /// Rounds 1 to 22; `e` holds the state after round 0 and `a` is scratch.
-MILLRACE_KECCAK_INLINE void middle_rounds(uint64_t* e, uint64_t* a) noexcept {
+MILLRACE_KERNEL_INLINE void middle_rounds(uint64_t* e, uint64_t* a) noexcept {
     for (size_t i = 1; i < keccak_rounds - 1; i += 2) {
         keccak_round(e, a, keccak_round_constants[i]);
         keccak_round(a, e, keccak_round_constants[i + 1]);
@@ -52,7 +52,7 @@ MILLRACE_KECCAK_INLINE void middle_rounds(uint64_t* e, uint64_t* a) noexcept {
 
 /// The permutation and the first four lanes. The outer rounds are apart so that constant lanes of
 /// the input fold into the first and unread lanes of the output vanish from the last.
-MILLRACE_KECCAK_INLINE void permute_to_digest(uint64_t* a, uint8_t* digest) noexcept {
+MILLRACE_KERNEL_INLINE void permute_to_digest(uint64_t* a, uint8_t* digest) noexcept {
     uint64_t e[keccak_lanes];
     keccak_round(a, e, keccak_round_constants[0]);
     middle_rounds(e, a);
@@ -60,7 +60,7 @@ MILLRACE_KECCAK_INLINE void permute_to_digest(uint64_t* a, uint8_t* digest) noex
     __builtin_memcpy(digest, a, Hash256::size_bytes);
 }
 
-MILLRACE_KECCAK_INLINE void permute(uint64_t* a) noexcept {
+MILLRACE_KERNEL_INLINE void permute(uint64_t* a) noexcept {
     uint64_t e[keccak_lanes];
     for (size_t i = 0; i < keccak_rounds; i += 2) {
         keccak_round(a, e, keccak_round_constants[i]);
@@ -70,7 +70,7 @@ MILLRACE_KECCAK_INLINE void permute(uint64_t* a) noexcept {
 
 /// A message of whole lanes that fits one block with its padding.
 template <size_t lanes>
-MILLRACE_KECCAK_INLINE void hash_lanes(const uint8_t* message, uint8_t* digest) noexcept {
+MILLRACE_KERNEL_INLINE void hash_lanes(const uint8_t* message, uint8_t* digest) noexcept {
     static_assert(lanes < keccak256_rate_lanes);
     uint64_t a[keccak_lanes] = {};
     for (size_t i = 0; i < lanes; ++i) { a[i] = load_lane(message + 8 * i); }
@@ -79,7 +79,7 @@ MILLRACE_KECCAK_INLINE void hash_lanes(const uint8_t* message, uint8_t* digest) 
     permute_to_digest(a, digest);
 }
 
-MILLRACE_KECCAK_INLINE void hash_any(const uint8_t* p, size_t left, uint8_t* digest) noexcept {
+MILLRACE_KERNEL_INLINE void hash_any(const uint8_t* p, size_t left, uint8_t* digest) noexcept {
     uint64_t a[keccak_lanes] = {};
     for (; left >= keccak256_rate_bytes; left -= keccak256_rate_bytes) {
         for (size_t i = 0; i < keccak256_rate_lanes; ++i) { a[i] ^= load_lane(p + 8 * i); }

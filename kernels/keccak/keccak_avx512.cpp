@@ -123,15 +123,15 @@ constexpr DelayedConstants delayed_constants = [] {
     return out;
 }();
 
-MILLRACE_KECCAK_INLINE Vector load(const Elements& e) { return _mm512_load_si512(e.values); }
+MILLRACE_KERNEL_INLINE Vector load(const Elements& e) { return _mm512_load_si512(e.values); }
 
 /// `value` in element 0, which is lane (0, 0) of vector 0 in every layout.
-MILLRACE_KECCAK_INLINE Vector in_first(const uint64_t& value) {
+MILLRACE_KERNEL_INLINE Vector in_first(const uint64_t& value) {
     return _mm512_zextsi128_si512(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&value)));
 }
 
 template <int scale, int offset>
-MILLRACE_KECCAK_INLINE Vector shuffle(Vector v) {
+MILLRACE_KERNEL_INLINE Vector shuffle(Vector v) {
     static_assert(scale == 1 || scale == 2);
     if constexpr (scale == 1 && mod5(offset) == 0) {
         return v;
@@ -140,19 +140,19 @@ MILLRACE_KECCAK_INLINE Vector shuffle(Vector v) {
     }
 }
 
-MILLRACE_KECCAK_INLINE Vector add(Vector a, Vector b) { return _mm512_xor_si512(a, b); }
-MILLRACE_KECCAK_INLINE Vector add(Vector a, Vector b, Vector c) {
+MILLRACE_KERNEL_INLINE Vector add(Vector a, Vector b) { return _mm512_xor_si512(a, b); }
+MILLRACE_KERNEL_INLINE Vector add(Vector a, Vector b, Vector c) {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
 /// a ^ (~b & c)
-MILLRACE_KECCAK_INLINE Vector chi(Vector a, Vector b, Vector c) {
+MILLRACE_KERNEL_INLINE Vector chi(Vector a, Vector b, Vector c) {
     return _mm512_ternarylogic_epi64(a, b, c, 0xd2);
 }
 
 /// One round without its iota. `a` holds the lanes in the layout of the parities and takes the
 /// result, `sheared` holds them in the layout `from`.
 template <size_t index>
-MILLRACE_KECCAK_INLINE void round(Vector* a, const Vector* sheared,
+MILLRACE_KERNEL_INLINE void round(Vector* a, const Vector* sheared,
                                   const uint64_t& previous_constant) {
     constexpr Round r = cycle[index];
     const Vector iota = in_first(previous_constant);
@@ -203,7 +203,7 @@ MILLRACE_KECCAK_INLINE void round(Vector* a, const Vector* sheared,
 
 /// From layout (1, 1) to (2, 1): element e of vector v is that of vector v + e. Elements 1 and 3
 /// first come from the next vector, then 2 and 3 from the second next, then 4 from the fourth.
-MILLRACE_KECCAK_INLINE void shear(const Vector* a, Vector* out) {
+MILLRACE_KERNEL_INLINE void shear(const Vector* a, Vector* out) {
     Vector t[lanes];
 #pragma unroll
     for (size_t v = 0; v < lanes; ++v) {
@@ -216,7 +216,7 @@ MILLRACE_KECCAK_INLINE void shear(const Vector* a, Vector* out) {
     }
 }
 
-MILLRACE_KECCAK_INLINE void permute(Vector* a) {
+MILLRACE_KERNEL_INLINE void permute(Vector* a) {
 #pragma clang loop unroll(disable)
     for (size_t i = 0; i < keccak_rounds; i += cycle_rounds) {
         Vector sheared[lanes];
@@ -229,7 +229,7 @@ MILLRACE_KECCAK_INLINE void permute(Vector* a) {
 }
 
 /// Lanes (0, 0) to (3, 0) are element 0 of the vectors 0 to 3.
-MILLRACE_KECCAK_INLINE void squeeze(const Vector* a, uint8_t* digest) {
+MILLRACE_KERNEL_INLINE void squeeze(const Vector* a, uint8_t* digest) {
     __m128i* const out = reinterpret_cast<__m128i*>(digest);
     _mm_storeu_si128(
         out, _mm_unpacklo_epi64(_mm512_castsi512_si128(a[0]), _mm512_castsi512_si128(a[1])));
@@ -263,7 +263,7 @@ constexpr Picks picks_of = short_picks(words);
 constexpr Elements short_padding{{1, last_rate_bit}};
 
 template <size_t words>
-MILLRACE_KECCAK_INLINE void hash_words(Vector message, uint8_t* digest) {
+MILLRACE_KERNEL_INLINE void hash_words(Vector message, uint8_t* digest) {
     static_assert(words <= 8);
     Vector a[lanes];
 #pragma unroll
@@ -298,7 +298,7 @@ constexpr int lane_16_vector = 3;
 constexpr int lane_16_element = 3;
 static_assert(resting_lane(lane_16_vector, lane_16_element) == 16);
 
-MILLRACE_KECCAK_INLINE void absorb(Vector* a, Vector first, Vector second, uint64_t lane_16) {
+MILLRACE_KERNEL_INLINE void absorb(Vector* a, Vector first, Vector second, uint64_t lane_16) {
 #pragma unroll
     for (size_t v = 0; v < lanes; ++v) {
         a[v] = add(a[v], _mm512_maskz_permutex2var_epi64(block_picks.taken[v], first,
@@ -310,7 +310,7 @@ MILLRACE_KECCAK_INLINE void absorb(Vector* a, Vector first, Vector second, uint6
 }
 
 /// The low min(n, 64) bits.
-MILLRACE_KECCAK_INLINE uint64_t low_bits(size_t n) { return _bzhi_u64(~uint64_t{0}, n); }
+MILLRACE_KERNEL_INLINE uint64_t low_bits(size_t n) { return _bzhi_u64(~uint64_t{0}, n); }
 
 }  // namespace
 

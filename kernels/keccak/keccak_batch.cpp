@@ -4,58 +4,40 @@
 
 #include <string>
 
+#include "kernels/batch/detail/hash_batch.hpp"
 #include "kernels/keccak/detail/backends.hpp"
 #include "kernels/keccak/detail/one_message.hpp"
 #include "kernels/keccak/keccak.hpp"
 
 namespace millrace::kernels {
 
+namespace {
+
+constexpr detail::HashBatchKernel kernel{
+    .name = "keccak",
+    .one = keccak256,
+    .blocks_of = [](size_t bytes) { return bytes / keccak256_rate_bytes + 1; },
+    .simd = detail::keccak256_simd,
+    .cuda_probe = detail::keccak256_cuda_probe,
+    .cuda = detail::keccak256_cuda,
+    .scalar_target = [] { return std::string(detail::keccak256_path().name); },
+    .simd_target = detail::keccak256_simd_target,
+};
+
+}  // namespace
+
 Result<void> keccak256_batch(Backend backend, std::span<const ByteView> messages,
                              std::span<Hash256> digests) {
-    if (messages.size() != digests.size()) {
-        return fail(ErrorCode::invalid_input,
-                    "keccak256_batch got " + std::to_string(messages.size()) + " messages and " +
-                        std::to_string(digests.size()) + " digests; the counts must be equal");
-    }
-    switch (backend) {
-        case Backend::scalar:
-            for (size_t i = 0; i < messages.size(); ++i) { digests[i] = keccak256(messages[i]); }
-            return {};
-        case Backend::simd: detail::keccak256_simd(messages, digests); return {};
-        case Backend::cuda: {
-            const detail::CudaProbe& probe = detail::keccak256_cuda_probe();
-            if (!probe.available) {
-                return fail(ErrorCode::unavailable, "CUDA back end: " + probe.reason);
-            }
-            if (std::string fault = detail::keccak256_cuda(messages, digests); !fault.empty()) {
-                return fail(ErrorCode::internal, "CUDA back end: " + fault);
-            }
-            return {};
-        }
-    }
-    return fail(ErrorCode::invalid_input, "no such back end");
+    return detail::hash_batch(kernel, backend, messages, digests);
+}
+
+Result<void> keccak256_batch(Backend backend, ByteView messages, size_t message_bytes,
+                             std::span<Hash256> digests) {
+    return detail::hash_batch(kernel, backend, messages, message_bytes, digests);
 }
 
 BackendStatus keccak_backend_status(Backend backend) {
-    BackendStatus status{.kernel = "keccak", .backend = backend};
-    switch (backend) {
-        case Backend::scalar:
-            status.available = true;
-            status.target = detail::keccak256_path().name;
-            break;
-        case Backend::simd:
-            status.available = true;
-            status.target = detail::keccak256_simd_target();
-            break;
-        case Backend::cuda: {
-            const detail::CudaProbe& probe = detail::keccak256_cuda_probe();
-            status.available = probe.available;
-            status.target = probe.target;
-            status.reason = probe.reason;
-            break;
-        }
-    }
-    return status;
+    return detail::hash_backend_status(kernel, backend);
 }
 
 }  // namespace millrace::kernels

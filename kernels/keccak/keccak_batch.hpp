@@ -18,6 +18,12 @@ namespace millrace::kernels {
 Result<void> keccak256_batch(Backend backend, std::span<const ByteView> messages,
                              std::span<Hash256> digests);
 
+/// As above for messages of `message_bytes` each that lie one after the other: message i starts at
+/// messages[i * message_bytes]. Fails with `invalid_input` unless messages.size() is
+/// digests.size() * message_bytes.
+Result<void> keccak256_batch(Backend backend, ByteView messages, size_t message_bytes,
+                             std::span<Hash256> digests);
+
 /// Whether a back end can be used here, on what it runs, and why not. The CUDA driver is probed by
 /// the first call and the answer kept; no device, driver or library is needed to ask.
 BackendStatus keccak_backend_status(Backend backend);

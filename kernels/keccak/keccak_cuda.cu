@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns Keccak-256 on an NVIDIA device: one message per thread, staged through pinned memory.
+// Owns Keccak-256 on an NVIDIA device: one message per thread.
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <mutex>
-#include <numeric>
 #include <string>
-#include <vector>
 
+#include "kernels/batch/detail/cuda_hasher.cuh"
 #include "kernels/keccak/detail/backends.hpp"
 #include "kernels/keccak/detail/packed.hpp"
 #include "kernels/keccak/detail/permutation.hpp"
@@ -18,229 +15,45 @@ namespace millrace::kernels::detail {
 
 namespace {
 
-// Limits of one launch. A message that does not fit is hashed on the host.
-constexpr size_t chunk_words_max = size_t{4} << 20;  // 32 MiB
-constexpr size_t chunk_messages_max = size_t{1} << 18;
-constexpr unsigned block_threads = 128;
-
 __constant__ uint64_t device_round_constants[keccak_rounds];
 
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(cuda_block_threads)
     keccak256_kernel(const uint64_t* __restrict__ words, const PackedExtent* __restrict__ extents,
                      uint32_t count, uint64_t* __restrict__ digests) {
-    const uint32_t index = blockIdx.x * block_threads + threadIdx.x;
+    const uint32_t index = blockIdx.x * cuda_block_threads + threadIdx.x;
     if (index >= count) { return; }
     const PackedExtent extent = extents[index];
     keccak256_packed(words + extent.first_word, extent.bytes, device_round_constants,
                      digests + 4 * size_t{index});
 }
 
-std::string describe(const char* call, cudaError_t error) {
-    return std::string(call) + " failed with CUDA error " +
-           std::to_string(static_cast<int>(error)) + " (" + cudaGetErrorString(error) + ")";
-}
-
-// Returns the description of a failed call from the enclosing function.
-#define MILLRACE_CUDA_CHECK(call)                                       \
-    do {                                                                \
-        if (const cudaError_t error_ = (call); error_ != cudaSuccess) { \
-            return describe(#call, error_);                             \
-        }                                                               \
-    } while (false)
-
-/// Staging for one launch and the messages that it carries.
-struct Slot {
-    cudaStream_t stream = nullptr;
-    uint64_t* host_words = nullptr;
-    PackedExtent* host_extents = nullptr;
-    Hash256* host_digests = nullptr;
-    uint64_t* words = nullptr;
-    PackedExtent* extents = nullptr;
-    uint64_t* digests = nullptr;
-    std::vector<uint32_t> carried;  ///< indices of the messages in flight
-
-    std::string open() {
-        MILLRACE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-        MILLRACE_CUDA_CHECK(
-            cudaMallocHost(reinterpret_cast<void**>(&host_words), chunk_words_max * 8));
-        MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_extents),
-                                           chunk_messages_max * sizeof(PackedExtent)));
-        MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_digests),
-                                           chunk_messages_max * sizeof(Hash256)));
-        MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&words), chunk_words_max * 8));
-        MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&extents),
-                                       chunk_messages_max * sizeof(PackedExtent)));
-        MILLRACE_CUDA_CHECK(
-            cudaMalloc(reinterpret_cast<void**>(&digests), chunk_messages_max * sizeof(Hash256)));
-        carried.reserve(chunk_messages_max);
-        return {};
-    }
-};
-
-/// The device of the process. Its memory is given back by the driver when the process ends: a
-/// destructor would run after the CUDA runtime has gone.
-class CudaHasher {
-public:
-    std::string hash(std::span<const ByteView> messages, std::span<Hash256> digests) {
-        const std::lock_guard lock(mutex_);
-        if (!fault_.empty()) { return fault_; }
-        fault_ = hash_locked(messages, digests);
-        return fault_;
-    }
-
-private:
-    std::string open() {
-        MILLRACE_CUDA_CHECK(cudaSetDevice(0));
-        if (open_) { return {}; }
+struct Keccak256Kernel {
+    static constexpr size_t bytes_max = UINT32_MAX;
+    static size_t work(size_t bytes) { return bytes / keccak256_rate_bytes; }
+    static Hash256 on_host(ByteView message) { return kernels::keccak256(message); }
+    static std::string prepare() {
         MILLRACE_CUDA_CHECK(cudaMemcpyToSymbol(device_round_constants, keccak_round_constants,
                                                sizeof keccak_round_constants));
-        for (Slot& slot : slots_) {
-            if (std::string fault = slot.open(); !fault.empty()) { return fault; }
-        }
-        open_ = true;
         return {};
     }
-
-    /// Two slots take turns, so that packing one chunk overlaps the other's copies and kernel.
-    std::string hash_locked(std::span<const ByteView> messages, std::span<Hash256> digests) {
-        if (std::string fault = open(); !fault.empty()) { return fault; }
-        order_.resize(messages.size());
-        std::iota(order_.begin(), order_.end(), 0u);
-        // A warp runs as long as its longest message.
-        std::stable_sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
-            return messages[a].size() / keccak256_rate_bytes <
-                   messages[b].size() / keccak256_rate_bytes;
-        });
-        size_t turn = 0;
-        for (size_t taken = 0; taken < order_.size(); turn ^= 1) {
-            if (std::string fault = collect(slots_[turn], digests); !fault.empty()) {
-                return fault;
-            }
-            taken = pack(slots_[turn], messages, digests, taken);
-            if (std::string fault = launch(slots_[turn]); !fault.empty()) { return fault; }
-        }
-        for (Slot& slot : slots_) {
-            if (std::string fault = collect(slot, digests); !fault.empty()) { return fault; }
-        }
-        return {};
+    static void launch(unsigned blocks, unsigned threads, cudaStream_t stream,
+                       const uint64_t* words, const PackedExtent* extents, uint32_t count,
+                       void* digests) {
+        keccak256_kernel<<<blocks, threads, 0, stream>>>(words, extents, count,
+                                                         static_cast<uint64_t*>(digests));
     }
-
-    /// Fills the slot from order_[taken ..]; gives where it stopped, always further on.
-    size_t pack(Slot& slot, std::span<const ByteView> messages, std::span<Hash256> digests,
-                size_t taken) {
-        size_t used_words = 0;
-        for (; taken < order_.size() && slot.carried.size() < chunk_messages_max; ++taken) {
-            const uint32_t index = order_[taken];
-            const ByteView message = messages[index];
-            const size_t words = packed_words(message.size());
-            if (words > chunk_words_max) {
-                digests[index] = kernels::keccak256(message);
-                continue;
-            }
-            if (used_words + words > chunk_words_max) { break; }
-            pack_message(message.data(), message.size(), slot.host_words + used_words);
-            slot.host_extents[slot.carried.size()] = {static_cast<uint32_t>(used_words),
-                                                      static_cast<uint32_t>(message.size())};
-            slot.carried.push_back(index);
-            used_words += words;
-        }
-        packed_words_ = used_words;
-        return taken;
-    }
-
-    std::string launch(Slot& slot) {
-        const size_t count = slot.carried.size();
-        if (count == 0) { return {}; }
-        if (packed_words_ != 0) {
-            MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.words, slot.host_words, packed_words_ * 8,
-                                                cudaMemcpyHostToDevice, slot.stream));
-        }
-        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.extents, slot.host_extents,
-                                            count * sizeof(PackedExtent), cudaMemcpyHostToDevice,
-                                            slot.stream));
-        const unsigned blocks = static_cast<unsigned>((count + block_threads - 1) / block_threads);
-        keccak256_kernel<<<blocks, block_threads, 0, slot.stream>>>(
-            slot.words, slot.extents, static_cast<uint32_t>(count), slot.digests);
-        MILLRACE_CUDA_CHECK(cudaGetLastError());
-        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.host_digests, slot.digests,
-                                            count * sizeof(Hash256), cudaMemcpyDeviceToHost,
-                                            slot.stream));
-        return {};
-    }
-
-    std::string collect(Slot& slot, std::span<Hash256> digests) {
-        if (slot.carried.empty()) { return {}; }
-        MILLRACE_CUDA_CHECK(cudaStreamSynchronize(slot.stream));
-        for (size_t i = 0; i < slot.carried.size(); ++i) {
-            digests[slot.carried[i]] = slot.host_digests[i];
-        }
-        slot.carried.clear();
-        return {};
-    }
-
-    std::mutex mutex_;  ///< guards everything below
-    Slot slots_[2];
-    std::vector<uint32_t> order_;
-    size_t packed_words_ = 0;
-    bool open_ = false;
-    std::string fault_;  ///< the first failure; nothing is tried after it
+    static const void* function() { return reinterpret_cast<const void*>(&keccak256_kernel); }
 };
 
-CudaHasher& hasher() {
-    static CudaHasher& instance = *new CudaHasher;
+CudaHasher<Keccak256Kernel>& hasher() {
+    static CudaHasher<Keccak256Kernel>& instance = *new CudaHasher<Keccak256Kernel>;
     return instance;
-}
-
-CudaProbe probe_device() {
-    CudaProbe probe;
-    int count = 0;
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaErrorInsufficientDriver) {
-        probe.reason = "no device: the NVIDIA driver is absent or too old (CUDA error 35)";
-        return probe;
-    }
-    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-        probe.reason = "no device: the driver lists none";
-        return probe;
-    }
-    if (error != cudaSuccess) {
-        probe.reason = describe("cudaGetDeviceCount", error);
-        return probe;
-    }
-    cudaDeviceProp properties{};
-    if (const cudaError_t e = cudaGetDeviceProperties(&properties, 0); e != cudaSuccess) {
-        probe.reason = describe("cudaGetDeviceProperties", e);
-        return probe;
-    }
-    const std::string name = std::string(properties.name) + " (sm_" +
-                             std::to_string(properties.major) + std::to_string(properties.minor) +
-                             ")";
-    cudaFuncAttributes attributes{};
-    if (const cudaError_t e =
-            cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&keccak256_kernel));
-        e != cudaSuccess) {
-        probe.reason = name + ": " + describe("loading the kernel", e);
-        return probe;
-    }
-    const ByteView empty;
-    Hash256 digest;
-    if (std::string fault = hasher().hash({&empty, 1}, {&digest, 1}); !fault.empty()) {
-        probe.reason = name + ": " + fault;
-        return probe;
-    }
-    if (digest != keccak256_of_empty) {
-        probe.reason = name + ": the known answer came back wrong";
-        return probe;
-    }
-    probe.available = true;
-    probe.target = name;
-    return probe;
 }
 
 }  // namespace
 
 const CudaProbe& keccak256_cuda_probe() {
-    static const CudaProbe probe = probe_device();
+    static const CudaProbe probe = probe_cuda(hasher());
     return probe;
 }
 

@@ -6,6 +6,7 @@
 
 #include "evm/core/block_rules.hpp"
 #include "evm/trie/ordered_root.hpp"
+#include "evm/trie/vector_hash_batch.hpp"
 #include "host/base/error.hpp"
 #include "host/base/rlp.hpp"
 #include "host/sequencer/impersonation.hpp"
@@ -195,8 +196,8 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     h.ommers_hash = evm::empty_ommers_hash;
     h.coinbase = block.open.coinbase;
     h.state_root = state_root;
-    h.transactions_root = evm::ordered_trie_root(raw);
-    h.receipts_root = evm::ordered_trie_root(receipts);
+    h.transactions_root = evm::ordered_trie_root(raw, evm::vector_hash_batch());
+    h.receipts_root = evm::ordered_trie_root(receipts, evm::vector_hash_batch());
     h.number = block.open.number;
     h.gas_limit = block.open.gas_limit;
     h.gas_used = block.gas_used;

@@ -3,6 +3,7 @@
 #include "host/sequencer/ledger/mpt_commitment.hpp"
 
 #include "evm/trie/state_trie.hpp"
+#include "evm/trie/vector_hash_batch.hpp"
 
 namespace millrace::sequencer {
 namespace {
@@ -21,7 +22,7 @@ public:
     Hash256 root() override { return trie_.root(); }
 
 private:
-    evm::StateTrie trie_;
+    evm::StateTrie trie_{evm::vector_hash_batch()};
 };
 
 }  // namespace

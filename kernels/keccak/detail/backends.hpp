@@ -6,20 +6,16 @@
 #include <string>
 
 #include "host/base/types.hpp"
+#include "kernels/batch/detail/cuda_probe.hpp"
+#include "kernels/batch/detail/hash_list.hpp"
 
 // C++20 only: nvcc compiles this header too.
 namespace millrace::kernels::detail {
 
-/// As keccak256_batch, on the best vector unit of this CPU; the counts are equal.
-void keccak256_simd(std::span<const ByteView> messages, std::span<Hash256> digests);
+/// Hashes each message on the best vector unit of this CPU; fastest when they ascend in blocks.
+void keccak256_simd(const HashList& list);
 /// Highway's name of that vector unit, e.g. "AVX3".
 std::string keccak256_simd_target();
-
-struct CudaProbe {
-    bool available = false;
-    std::string target;
-    std::string reason;
-};
 
 /// Asks the driver once and hashes a known answer; later calls give the same reply.
 const CudaProbe& keccak256_cuda_probe();

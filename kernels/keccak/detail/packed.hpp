@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the packed form of messages on a device and how one thread hashes one of them. It runs on
-// the host too, so that machines without a device test the same code.
+// Owns how one thread of a device hashes one packed message by Keccak-256. It runs on the host too,
+// so that machines without a device test the same code.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/keccak/detail/permutation.hpp"
 
 namespace millrace::kernels::detail {
 
-/// Where a message lies among the packed words.
-struct PackedExtent {
-    uint32_t first_word;
-    uint32_t bytes;
-};
-static_assert(sizeof(PackedExtent) == 8);
-
-/// Words that a message takes; its last one is filled up with zero bytes.
-constexpr size_t packed_words(size_t bytes) { return (bytes + 7) / 8; }
-
-inline void pack_message(const uint8_t* message, size_t bytes, uint64_t* words) {
-    if (bytes == 0) { return; }
-    words[packed_words(bytes) - 1] = 0;
-    std::memcpy(words, message, bytes);
-}
-
 /// Keccak-256 of the packed message at `words`, as four lanes. The constants are passed because a
 /// device keeps its own copy. Lanes are only indexed by constants, so they stay in registers.
-MILLRACE_KECCAK_INLINE void keccak256_packed(const uint64_t* words, uint32_t bytes,
+MILLRACE_KERNEL_INLINE void keccak256_packed(const uint64_t* words, uint32_t bytes,
                                              const uint64_t* round_constants, uint64_t* digest) {
     constexpr uint32_t rate_lanes = keccak256_rate_lanes;
     uint64_t a[keccak_lanes] = {};

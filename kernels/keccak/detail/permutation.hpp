@@ -5,11 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define MILLRACE_KECCAK_INLINE __host__ __device__ __forceinline__
-#else
-#define MILLRACE_KECCAK_INLINE inline __attribute__((always_inline))
-#endif
+#include "kernels/batch/detail/inline.hpp"
 
 namespace millrace::kernels::detail {
 
@@ -27,21 +23,21 @@ inline constexpr uint64_t keccak_round_constants[keccak_rounds] = {
     0x8000000080008081, 0x8000000000008080, 0x0000000080000001, 0x8000000080008008};
 
 /// Left rotation of lane x + 5 * y by rho (FIPS 202, 3.2.2).
-MILLRACE_KECCAK_INLINE constexpr unsigned keccak_rho(size_t lane) {
+MILLRACE_KERNEL_INLINE constexpr unsigned keccak_rho(size_t lane) {
     constexpr unsigned char offsets[keccak_lanes] = {0,  1, 62, 28, 27, 36, 44, 6,  55,
                                                      20, 3, 10, 43, 25, 39, 41, 45, 15,
                                                      21, 8, 18, 2,  61, 56, 14};
     return offsets[lane];
 }
 
-MILLRACE_KECCAK_INLINE constexpr uint64_t keccak_rotate_left(uint64_t v, unsigned n) {
+MILLRACE_KERNEL_INLINE constexpr uint64_t keccak_rotate_left(uint64_t v, unsigned n) {
     return (v << n) | (v >> ((64 - n) & 63));
 }
 
 /// One round from `a` to `e`, two different arrays of 25 lanes. Every index is a constant once the
 /// loops are unrolled, so a caller that inlines this keeps known lanes folded and drops the lanes
 /// that it never reads.
-MILLRACE_KECCAK_INLINE void keccak_round(const uint64_t* a, uint64_t* e, uint64_t round_constant) {
+MILLRACE_KERNEL_INLINE void keccak_round(const uint64_t* a, uint64_t* e, uint64_t round_constant) {
     uint64_t c[5];
     uint64_t d[5];
 #pragma unroll

@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "evm/trie/vector_hash_batch.hpp"
 #include "evm/tx/block.hpp"
 #include "host/base/hex.hpp"
 #include "host/base/rlp.hpp"
@@ -56,6 +57,7 @@ TEST(OrderedRoot, EqualsTheNaiveRootAroundEveryEdgeOfTheKeys) {
                 for (uint8_t& b : item) { b = static_cast<uint8_t>(random()); }
             }
             ASSERT_EQ(ordered_trie_root(items), naive_root(items)) << n << " " << bytes_max;
+            ASSERT_EQ(ordered_trie_root(items, vector_hash_batch()), naive_root(items));
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "evm/trie/vector_hash_batch.hpp"
 #include "evm/tx/block.hpp"
 #include "host/base/hex.hpp"
 #include "host/base/rlp.hpp"
@@ -60,7 +61,8 @@ Address account_address(uint64_t n) {
 /// Random operations on a trie and on a model of it.
 class Pair {
 public:
-    explicit Pair(uint64_t seed) : random_(seed) {}
+    explicit Pair(uint64_t seed, HashBatch& hasher = sequential_hash_batch())
+        : trie(hasher), random_(seed) {}
 
     void step() {
         const Address address = any_address();
@@ -114,7 +116,7 @@ TEST(StateTrie, EmptyTrieHasTheEmptyRoot) {
 TEST(StateTrie, FollowsTheNaiveRootOverRandomBlocks) {
     for (uint64_t seed = 1; seed <= 12; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
-        Pair pair(seed);
+        Pair pair(seed, seed % 2 == 0 ? sequential_hash_batch() : vector_hash_batch());
         for (int block = 0; block < 40; ++block) {
             const uint64_t steps = pair.random() % 40;
             for (uint64_t i = 0; i < steps; ++i) { pair.step(); }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the entries of the vector and CUDA back ends, in types that every compiler here knows.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "host/base/types.hpp"
+#include "kernels/batch/detail/cuda_probe.hpp"
+#include "kernels/batch/detail/hash_list.hpp"
+
+// C++20 only: nvcc compiles this header too.
+namespace millrace::kernels::detail {
+
+/// Hashes each message on the best vector unit of this CPU; fastest when they ascend in blocks.
+void blake3_simd(const HashList& list);
+/// Highway's name of that vector unit, e.g. "AVX3".
+std::string blake3_simd_target();
+
+/// Asks the driver once and hashes a known answer; later calls give the same reply.
+const CudaProbe& blake3_cuda_probe();
+/// As blake3_batch; the counts are equal and the probe has found a device. Gives an empty text,
+/// or what failed. After a failure the device is not used again by this process.
+std::string blake3_cuda(std::span<const ByteView> messages, std::span<Hash256> digests);
+
+}  // namespace millrace::kernels::detail

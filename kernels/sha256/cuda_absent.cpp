@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the CUDA entries of a build without CUDA: they say so.
+#include "kernels/sha256/detail/backends.hpp"
+
+namespace millrace::kernels::detail {
+
+const CudaProbe& sha256_cuda_probe() {
+    static const CudaProbe probe{.available = false, .target = {}, .reason = "built without CUDA"};
+    return probe;
+}
+
+std::string sha256_cuda(std::span<const ByteView> /*messages*/, std::span<Hash256> /*digests*/) {
+    return sha256_cuda_probe().reason;
+}
+
+}  // namespace millrace::kernels::detail

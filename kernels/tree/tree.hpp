@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the rehashing of many binary Merkle trees at once, level by level.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "host/base/error.hpp"
+#include "host/base/types.hpp"
+#include "kernels/backend.hpp"
+
+namespace millrace::kernels {
+
+/// The hash of an inner node: of the 64 bytes of its two children. A commitment that must tell
+/// leaves from nodes hashes its leaves over something that is not 64 bytes long.
+enum class NodeHash : uint8_t { keccak256, sha256, blake3 };
+
+constexpr std::string_view to_string(NodeHash hash) noexcept {
+    switch (hash) {
+        case NodeHash::keccak256: return "keccak256";
+        case NodeHash::sha256: return "sha256";
+        case NodeHash::blake3: return "blake3";
+    }
+    return "unknown";
+}
+
+/// A tree of height h has 2^h leaves and its nodes lie in heap order in an array of 2^(h + 1):
+/// node 1 is the root, node i has the children 2i and 2i + 1, leaf j is node 2^h + j, and node 0 is
+/// not used. A twig of 2,048 leaves has height 11.
+inline constexpr unsigned tree_height_max = 30;
+constexpr size_t tree_nodes(unsigned height) { return size_t{2} << height; }
+constexpr size_t tree_leaf(unsigned height, size_t leaf) { return (size_t{1} << height) + leaf; }
+
+/// A leaf that was written since its tree was hashed.
+struct DirtyLeaf {
+    uint32_t tree = 0;  ///< index among the trees of the call
+    uint32_t leaf = 0;
+
+    auto operator<=>(const DirtyLeaf&) const = default;
+};
+
+/// Rehashes trees of one height. It keeps only scratch memory between calls, which grows with the
+/// largest call to 8 bytes for each dirty leaf (104 more on CUDA). One thread at a time.
+class TreeHasher {
+public:
+    /// `height` is at most tree_height_max.
+    TreeHasher(NodeHash hash, unsigned height);
+
+    /// Recomputes the nodes above the dirty leaves, and no others. trees[t] points to the
+    /// tree_nodes(height) nodes of tree t; no two may overlap. `dirty` ascends; repeats are
+    /// allowed. All back ends write the same nodes. Fails with `invalid_input`, before it writes
+    /// anything, if the order is broken or a dirty leaf does not exist; with `unavailable` or
+    /// `internal` as the batch of the hash does. Leaves are never written: after a failure the same
+    /// call on another back end gives the right nodes.
+    Result<void> rehash(Backend backend, std::span<Hash256* const> trees,
+                        std::span<const DirtyLeaf> dirty);
+
+    NodeHash hash() const noexcept { return hash_; }
+    unsigned height() const noexcept { return height_; }
+
+private:
+    Result<void> collect_parents(size_t trees, std::span<const DirtyLeaf> dirty);
+    Result<void> hash_level(Backend backend, std::span<Hash256* const> trees);
+    void hash_level_scalar(std::span<Hash256* const> trees);
+    void hash_level_simd(std::span<Hash256* const> trees);
+    Result<void> hash_level_cuda(std::span<Hash256* const> trees);
+
+    NodeHash hash_;
+    unsigned height_;
+    std::vector<uint64_t> places_;  ///< of the level's dirty nodes: tree above node, ascending
+    std::vector<ByteView> views_;   ///< CUDA only
+    std::vector<Hash256> digests_;  ///< CUDA only
+};
+
+/// The roots of trees whose leaves all equal `leaf`: element k is that of height k, for k up to
+/// `height`. They stand for subtrees that hold nothing yet.
+std::vector<Hash256> uniform_roots(NodeHash hash, const Hash256& leaf, unsigned height);
+
+/// Sets all nodes of a tree of `height` whose leaves all equal `leaf`; node 0 becomes zero.
+void fill_uniform(NodeHash hash, const Hash256& leaf, unsigned height, std::span<Hash256> nodes);
+
+}  // namespace millrace::kernels
