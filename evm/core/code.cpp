@@ -155,28 +155,41 @@ AnalyzedCodePtr CodeCache::analyze(ByteView code) const {
                             : std::make_shared<const AnalyzedCode>(code);
 }
 
-AnalyzedCodePtr CodeCache::find(const Hash256& hash) const noexcept {
+AnalyzedCodePtr CodeCache::find(const Hash256& hash) noexcept {
     const auto it = entries_.find(hash);
-    return it != entries_.end() ? it->second : nullptr;
+    if (it == entries_.end()) { return nullptr; }
+    it->second.asked_for = true;
+    return it->second.code;
 }
 
 AnalyzedCodePtr CodeCache::get(const Hash256& hash, StateView& view) {
-    if (const auto it = entries_.find(hash); it != entries_.end()) { return it->second; }
+    if (AnalyzedCodePtr here = find(hash); here != nullptr) { return here; }
     AnalyzedCodePtr analyzed = shared_ != nullptr ? shared_->find(hash) : nullptr;
     if (analyzed == nullptr) {
         analyzed = analyze(*view.code(hash));
         if (shared_ != nullptr) { analyzed = shared_->add(hash, std::move(analyzed)); }
     }
     bytes_ += cost_bytes(*analyzed);
-    entries_.emplace(hash, analyzed);
+    entries_.emplace(hash, Entry{analyzed, false});
     order_.push_back(hash);
-    while (bytes_ > bytes_max_ && order_.size() > 1) {
-        const auto oldest = entries_.find(order_.front());
-        bytes_ -= cost_bytes(*oldest->second);
-        entries_.erase(oldest);
-        order_.pop_front();
-    }
+    while (bytes_ > bytes_max_ && order_.size() > 1) { evict_one(); }
     return analyzed;
+}
+
+void CodeCache::evict_one() {
+    for (size_t looked_at = 0;; ++looked_at) {
+        const Hash256 candidate = order_.front();
+        order_.pop_front();
+        const auto at = entries_.find(candidate);
+        if (at->second.asked_for && looked_at < second_chances_max) {
+            at->second.asked_for = false;
+            order_.push_back(candidate);
+            continue;
+        }
+        bytes_ -= cost_bytes(*at->second.code);
+        entries_.erase(at);
+        return;
+    }
 }
 
 }  // namespace millrace::evm

@@ -107,18 +107,18 @@ public:
     virtual AnalyzedCodePtr add(const Hash256& hash, AnalyzedCodePtr code) = 0;
 };
 
-/// Analysed code by hash, bounded by the bytes it takes (ten for each of code), oldest evicted
-/// first. One per worker: not thread-safe. What it lacks it looks for in the shared code, if there
-/// is any.
+/// Analysed code by hash, bounded by the bytes it takes. Of the code not asked for since its last
+/// turn the oldest is evicted first (second chance). One per worker: not thread-safe. What it lacks
+/// it looks for in the shared code, if there is any.
 class CodeCache {
 public:
-    static constexpr size_t default_bytes_max = size_t{256} << 20;
+    static constexpr size_t default_bytes_max = size_t{64} << 20;
     explicit CodeCache(size_t bytes_max = default_bytes_max) noexcept : bytes_max_(bytes_max) {}
 
     /// Code with this hash, analysed; asks `view` for the bytes on a miss.
     AnalyzedCodePtr get(const Hash256& hash, StateView& view);
     /// Code with this hash if it is here.
-    AnalyzedCodePtr find(const Hash256& hash) const noexcept;
+    AnalyzedCodePtr find(const Hash256& hash) noexcept;
     /// An analysis by this cache's rules that is not kept, of code that has no hash yet.
     AnalyzedCodePtr analyze(ByteView code) const;
     size_t bytes() const noexcept { return bytes_; }
@@ -128,17 +128,26 @@ public:
     /// Fixes the uses after which code gets run checks, whatever its size; for tests.
     void set_uses_until_fast(uint32_t uses) noexcept { uses_until_fast_ = uses; }
 
-    /// What an analysis takes in memory once it has run checks.
+    /// What an analysis takes in memory once it has run checks, with its table entry.
     static size_t cost_bytes(const AnalyzedCode& code) noexcept {
-        return code.size() * (2 + sizeof(RunCheck));
+        constexpr size_t entry_bytes = 1'024;  // measured: up to 850 for codes of a few bytes
+        return entry_bytes + code.size() * (2 + sizeof(RunCheck));
     }
+    /// Entries that one eviction looks at before it takes the next one whatever its use.
+    static constexpr size_t second_chances_max = 64;
 
 private:
     size_t bytes_max_;
     size_t bytes_ = 0;
     SharedCode* shared_ = nullptr;
+    struct Entry {
+        AnalyzedCodePtr code;
+        bool asked_for = false;
+    };
+    void evict_one();
+
     std::optional<uint32_t> uses_until_fast_;
-    std::unordered_map<Hash256, AnalyzedCodePtr> entries_;
+    std::unordered_map<Hash256, Entry> entries_;
     std::deque<Hash256> order_;
 };
 

@@ -10,7 +10,9 @@
 namespace millrace::evm {
 namespace {
 constexpr size_t memory_reservation = size_t{16} << 30;
-constexpr size_t memory_reservation_min = size_t{64} << 20;
+// Nested frames can hold 183 MiB for a gigagas, the largest limit of a genesis file: results must
+// not depend on the address space that a machine gives.
+constexpr size_t memory_reservation_min = size_t{256} << 20;
 constexpr size_t memory_kept = size_t{64} << 20;
 // Every depth can have a full stack, plus one item for the base of each.
 constexpr size_t stack_reservation =

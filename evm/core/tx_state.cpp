@@ -28,6 +28,11 @@ void TxState::begin(StateView& view, const Rules& rules, CodeCache& codes,
     rules_ = &rules;
     codes_ = &codes;
     precompiles_ = &precompiles;
+    // Records are used again, perhaps much later; what they hold of code is not to outlive caches.
+    for (size_t i = 0; i < account_count_; ++i) {
+        accounts_[i].code.reset();
+        accounts_[i].raw_code.reset();
+    }
     account_count_ = 0;
     slot_count_ = 0;
     transients_.clear();

@@ -16,8 +16,14 @@ using net::ApiErrorKind;
 
 /// One per RPC worker: reserving address space for each call would dominate small calls.
 evm::Workspace& workspace() {
-    thread_local evm::Workspace w;
-    return w;
+    // Callers choose the code they run, so little of it is kept.
+    constexpr size_t code_bytes_max = size_t{16} << 20;
+    thread_local const auto w = [] {
+        auto made = std::make_unique<evm::Workspace>();
+        made->codes = evm::CodeCache{code_bytes_max};
+        return made;
+    }();
+    return *w;
 }
 
 /// The text of Error(string) and the code of Panic(uint256), as Solidity encodes them.

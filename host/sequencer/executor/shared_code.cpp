@@ -20,19 +20,31 @@ evm::AnalyzedCodePtr SharedCodeStore::add(const Hash256& hash, evm::AnalyzedCode
     if (!is_new) { return it->second.code; }
     s.order.push_back(hash);
     s.bytes += evm::CodeCache::cost_bytes(*code);
-    while (s.bytes > shard_bytes_max_ && s.order.size() > 1) {
+    while (s.bytes > shard_bytes_max_ && s.order.size() > 1) { evict_one(s); }
+    return code;
+}
+
+void SharedCodeStore::evict_one(Shard& s) {
+    for (size_t looked_at = 0;; ++looked_at) {
         const Hash256 candidate = s.order.front();
         s.order.pop_front();
         const auto at = s.entries.find(candidate);
-        if (at->second.asked_for) {
+        if (at->second.asked_for && looked_at < evm::CodeCache::second_chances_max) {
             at->second.asked_for = false;
             s.order.push_back(candidate);
             continue;
         }
         s.bytes -= evm::CodeCache::cost_bytes(*at->second.code);
         s.entries.erase(at);
+        return;
     }
-    return code;
+}
+
+evm::AnalyzedCodePtr SharedCodeStore::peek(const Hash256& hash) {
+    Shard& s = shard_of(hash);
+    const std::lock_guard lock(s.mutex);
+    const auto it = s.entries.find(hash);
+    return it == s.entries.end() ? nullptr : it->second.code;
 }
 
 size_t SharedCodeStore::bytes() const {

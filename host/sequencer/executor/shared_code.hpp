@@ -11,15 +11,18 @@
 
 namespace millrace::sequencer {
 
-/// Bounded by the bytes of the analyses; among those not asked for since the hand last passed them
-/// the oldest goes first (second chance). Thread-safe: a lock for each of 16 shards, held for a
-/// look into a table.
+/// Bounded by the bytes of the analyses; of those not asked for since their last turn the oldest
+/// goes first (second chance, evm/core/code.hpp). Thread-safe: a lock for each of 16 shards, held
+/// for a look into a table.
 class SharedCodeStore final : public evm::SharedCode {
 public:
-    explicit SharedCodeStore(size_t bytes_max = evm::CodeCache::default_bytes_max) noexcept
+    static constexpr size_t default_bytes_max = size_t{256} << 20;
+    explicit SharedCodeStore(size_t bytes_max = default_bytes_max) noexcept
         : shard_bytes_max_(bytes_max / shard_count) {}
 
     evm::AnalyzedCodePtr find(const Hash256& hash) override;
+    /// As find, but counts as no use.
+    evm::AnalyzedCodePtr peek(const Hash256& hash);
     evm::AnalyzedCodePtr add(const Hash256& hash, evm::AnalyzedCodePtr code) override;
     /// What is kept, in bytes; never more than bytes_max, but for one entry in each shard.
     size_t bytes() const;
@@ -37,6 +40,7 @@ private:
         std::deque<Hash256> order;
         size_t bytes = 0;
     };
+    static void evict_one(Shard& s);
     Shard& shard_of(const Hash256& hash) noexcept { return shards_[hash[0] % shard_count]; }
 
     size_t shard_bytes_max_;
@@ -47,7 +51,7 @@ private:
 class SharedCodeReader final : public evm::SharedCode {
 public:
     explicit SharedCodeReader(SharedCodeStore& store) noexcept : store_(store) {}
-    evm::AnalyzedCodePtr find(const Hash256& hash) override { return store_.find(hash); }
+    evm::AnalyzedCodePtr find(const Hash256& hash) override { return store_.peek(hash); }
     evm::AnalyzedCodePtr add(const Hash256&, evm::AnalyzedCodePtr code) override { return code; }
 
 private:

@@ -117,7 +117,7 @@ TEST(CodeCache, IsBoundedAndAsksOnce) {
         state.set_code(address_of(i), Bytes(100, i));
         hashes.push_back(state.code_hash(address_of(i)));
     }
-    constexpr size_t limit = 3500;  // of about 1,000 for each analysis
+    constexpr size_t limit = 7000;  // of about 2,000 for each analysis
     CodeCache cache{limit};
     const AnalyzedCodePtr first = cache.get(hashes[0], state);
     EXPECT_EQ(cache.get(hashes[0], state), first);
@@ -126,6 +126,25 @@ TEST(CodeCache, IsBoundedAndAsksOnce) {
     EXPECT_GT(cache.bytes(), limit / 2);
     EXPECT_NE(cache.get(hashes[0], state), first) << "the oldest was evicted";
     EXPECT_EQ(first->size(), 100u) << "and lives as long as it is used";
+}
+
+TEST(CodeCache, KeepsWhatIsAskedForAndCountsSmallCodeInFull) {
+    StateOverlay state;
+    constexpr size_t limit = 100'000;
+    CodeCache cache{limit};
+    state.set_code(address_of(1), Bytes(3, 0x5b));
+    const Hash256 wanted = state.code_hash(address_of(1));
+    const AnalyzedCodePtr kept = cache.get(wanted, state);
+    for (uint64_t i = 2; i < 2'000; ++i) {
+        Bytes code(8, 0);
+        std::memcpy(code.data(), &i, sizeof i);
+        state.set_code(address_of(i), code);
+        const size_t before = cache.bytes();
+        cache.get(state.code_hash(address_of(i)), state);
+        if (i == 2) { EXPECT_GT(cache.bytes() - before, 850u); }
+        ASSERT_LE(cache.bytes(), limit);
+        ASSERT_EQ(cache.get(wanted, state), kept) << i;
+    }
 }
 
 }  // namespace

@@ -50,6 +50,17 @@ TEST(SharedCodeStore, AReaderDoesNotFillIt) {
     EXPECT_EQ(store.find(hash_of(1)), nullptr);
     store.add(hash_of(2), analysis(2));
     EXPECT_EQ(reader.find(hash_of(2)), store.find(hash_of(2)));
+
+    // Reading is no use either: code that only readers ask for goes first.
+    constexpr size_t limit = 1 << 20;
+    SharedCodeStore small{limit};
+    SharedCodeReader small_reader{small};
+    small.add(hash_of(0), analysis(0));
+    for (uint64_t i = 1; i < 2'000; ++i) {
+        small.add(hash_of(i), analysis(i));
+        small_reader.find(hash_of(0));
+    }
+    EXPECT_EQ(small.peek(hash_of(0)), nullptr);
 }
 
 TEST(SharedCodeStore, WorkersShareOneAnalysisAndItsRunChecks) {
