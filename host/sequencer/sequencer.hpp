@@ -75,7 +75,7 @@ public:
     virtual void on_dropped(const AdmittedPtr& transaction, std::string_view reason) = 0;
 };
 
-/// One worker for now. Threads: `mr-sequencer` owns pool, cells and the open block; `mr-commit`
+/// One execution worker. Threads: `mr-sequencer` owns pool, cells and the open block; `mr-commit`
 /// owns the ledger; recovery of senders runs on the offload engine.
 class Sequencer {
 public:

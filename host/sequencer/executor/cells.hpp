@@ -47,7 +47,7 @@ enum class Conflict : uint8_t { none, stale_read, bound_violated };
 
 /// All state that executed transactions have touched, over a pinned snapshot of the store: what no
 /// transaction has written since the table was filled is still what the snapshot says. One owning
-/// thread for now; the protocol (versions, validation, deltas) is that of the parallel executor.
+/// thread; the protocol (versions, validation, deltas) is the one that parallel execution needs.
 class CellTable {
 public:
     struct AccountCells {
