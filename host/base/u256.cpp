@@ -40,7 +40,8 @@ uint64_t divide_short(const uint64_t* num, int nn, uint64_t d, uint64_t* quot) n
 /// nn limbs, at most 8. Writes nn - dn + 1 quotient limbs when `quot` is given; the remainder takes
 /// dn limbs.
 template <int dn>
-void divide_long(const uint64_t* num, int nn, const uint64_t* den, uint64_t* quot, uint64_t* rem) noexcept {
+void divide_long(const uint64_t* num, int nn, const uint64_t* den, uint64_t* quot,
+                 uint64_t* rem) noexcept {
     const int shift = std::countl_zero(den[dn - 1]);
     uint64_t v[dn];
     uint64_t u[9];
@@ -92,7 +93,8 @@ void divide_long(const uint64_t* num, int nn, const uint64_t* den, uint64_t* quo
 }
 
 /// Any divisor of `dn` >= 1 significant limbs; see divide_long.
-void divide(const uint64_t* num, int nn, const uint64_t* den, int dn, uint64_t* quot, uint64_t* rem) noexcept {
+void divide(const uint64_t* num, int nn, const uint64_t* den, int dn, uint64_t* quot,
+            uint64_t* rem) noexcept {
     switch (dn) {
         case 1: rem[0] = divide_short(num, nn, den[0], quot); break;
         case 2: divide_long<2>(num, nn, den, quot, rem); break;
@@ -197,7 +199,8 @@ U256 mul_mod(const U256& a, const U256& b, const U256& m, BarrettModulus& cached
     // Handbook of Applied Cryptography, algorithm 14.42, base 2^64, k = 4.
     U256 high;
     const U256 low = mul_full(a, b, high);
-    const uint64_t x[8] = {low.w[0], low.w[1], low.w[2], low.w[3], high.w[0], high.w[1], high.w[2], high.w[3]};
+    const uint64_t x[8] = {low.w[0],  low.w[1],  low.w[2],  low.w[3],
+                           high.w[0], high.w[1], high.w[2], high.w[3]};
     // The quotient estimate is the top of x[3..7] * reciprocal. Partial products below the limb
     // before the top are left out: they make the estimate too low by at most one.
     uint64_t t[10] = {};
@@ -244,30 +247,78 @@ U256 mul_mod(const U256& a, const U256& b, const U256& m, BarrettModulus& cached
     return r;
 }
 
-U256 power(U256 base, const U256& exponent) noexcept {
-    const unsigned bits = bit_length(exponent);
-    if (bits <= 16) {
-        U256 r{1};
-        for (unsigned i = 0; i < bits; ++i) {
-            if (((exponent.w[0] >> i) & 1) != 0) { r = r * base; }
-            base = base * base;
-        }
-        return r;
-    }
-    // Windows of four bits from the top: a multiplication for every fourth squaring.
-    U256 table[16];
-    table[0] = U256{1};
-    for (int i = 1; i < 16; ++i) { table[i] = table[i - 1] * base; }
+namespace {
+
+/// a * a: the six products that reach the low 256 bits.
+U256 square(const U256& a) noexcept {
+    // The products of different limbs, which count twice.
+    const u128 p01 = static_cast<u128>(a.w[0]) * a.w[1];
+    const u128 p02 = static_cast<u128>(a.w[0]) * a.w[2] + static_cast<uint64_t>(p01 >> 64);
+    const uint64_t c1 = static_cast<uint64_t>(p01);
+    const uint64_t c2 = static_cast<uint64_t>(p02);
+    const uint64_t c3 = static_cast<uint64_t>(p02 >> 64) + a.w[0] * a.w[3] + a.w[1] * a.w[2];
+    const u128 s0 = static_cast<u128>(a.w[0]) * a.w[0];
+    const u128 s1 = static_cast<u128>(a.w[1]) * a.w[1];
+    U256 r;
+    uint64_t carry = 0;
+    r.w[0] = static_cast<uint64_t>(s0);
+    r.w[1] = detail::add_carry(static_cast<uint64_t>(s0 >> 64), c1 << 1, carry);
+    r.w[2] = detail::add_carry(static_cast<uint64_t>(s1), c2 << 1 | c1 >> 63, carry);
+    r.w[3] = detail::add_carry(static_cast<uint64_t>(s1 >> 64), c3 << 1 | c2 >> 63, carry);
+    return r;
+}
+
+/// base ^ exponent by bits from the low end. It is for short exponents.
+U256 power_by_bits(U256 base, uint64_t exponent) noexcept {
     U256 r{1};
-    for (unsigned window = (bits + 3) / 4; window-- > 0;) {
-        r = r * r;
-        r = r * r;
-        r = r * r;
-        r = r * r;
-        const unsigned digit = (exponent.w[window / 16] >> (window % 16 * 4)) & 15;
-        if (digit != 0) { r = r * table[digit]; }
+    for (; exponent != 0; exponent >>= 1) {
+        if ((exponent & 1) != 0) { r = r * base; }
+        base = square(base);
     }
     return r;
+}
+
+/// base ^ exponent; `base` becomes base ^ 2^64. Yao's method with digits of four bits, so that the
+/// same squarings serve both.
+U256 power_and_raise(U256& base, uint64_t exponent) noexcept {
+    U256 of_digit[16];  // the product of the powers 16^i of the base where digit i has this value
+    for (U256& product : of_digit) { product = U256{1}; }
+    for (int i = 0; i < 16; ++i, exponent >>= 4) {
+        U256& product = of_digit[exponent & 15];
+        product = product * base;
+        base = square(square(square(square(base))));
+    }
+    U256 suffix = of_digit[15];
+    U256 r = suffix;
+    for (int digit = 14; digit > 0; --digit) {
+        suffix = suffix * of_digit[digit];
+        r = r * suffix;
+    }
+    return r;
+}
+
+/// (1 + x) ^ n for x a multiple of 2^66: the binomial series ends after the cube of x.
+U256 power_near_one(const U256& x, const U256& n) noexcept {
+    // Inverse of 3 modulo 2^256.
+    constexpr U256 third{0xaaaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaaa,
+                         0xaaaaaaaaaaaaaaab};
+    // Halving loses the top bit of the product, but x^2 leaves only the low 124 bits of it.
+    const U256 choose_2 = shr(n * (n - U256{1}), 1);
+    const U256 choose_3 = choose_2 * (n - U256{2}) * third;
+    return U256{1} + x * (n + x * (choose_2 + x * choose_3));
+}
+
+}  // namespace
+
+U256 power(U256 base, const U256& exponent) noexcept {
+    if (exponent.fits_u64() && exponent.w[0] < 65536) { return power_by_bits(base, exponent.w[0]); }
+    // An even base has at least as many factors of two as the exponent says.
+    if ((base.w[0] & 1) == 0) { return U256{}; }
+    // The exponent is low + 2^64 high. An odd square is 1 modulo 8, and each further squaring makes
+    // one more bit zero: base ^ 2^64 is 1 modulo 2^66.
+    const U256 low_power = power_and_raise(base, exponent.w[0]);
+    const U256 high = shr(exponent, 64);
+    return high.is_zero() ? low_power : low_power * power_near_one(base - U256{1}, high);
 }
 
 }  // namespace millrace

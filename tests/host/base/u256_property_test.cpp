@@ -195,11 +195,26 @@ RC_GTEST_PROP(U256Property, ModularAdditionAndMultiplication, (U256 a, U256 b, U
     RC_ASSERT(mul_mod(a, b, m) == remainder(times(Big(a), Big(b)), Big(m)).wrap());
 }
 
-RC_GTEST_PROP(U256Property, Powers, (U256 base, U256 exponent)) {
+U256 power_by_gmp(const U256& base, const U256& exponent) {
     const Big modulus = shifted_left(Big(1), 256);
     Big r;
     mpz_powm(r.get(), Big(base).get(), Big(exponent).get(), modulus.get());
-    RC_ASSERT(power(base, exponent) == r.wrap());
+    return r.wrap();
+}
+
+RC_GTEST_PROP(U256Property, Powers, (U256 base, U256 exponent)) {
+    RC_ASSERT(power(base, exponent) == power_by_gmp(base, exponent));
+    // An odd base does not run into zero.
+    base.w[0] |= 1;
+    RC_ASSERT(power(base, exponent) == power_by_gmp(base, exponent));
+}
+
+RC_GTEST_PROP(U256Property, PowersAroundTheExponentsThatChangeTheMethod,
+              (U256 base, uint8_t distance)) {
+    for (const unsigned bit : {8, 16, 64, 128}) {
+        const U256 exponent = shl(U256{1}, bit) + U256{distance} - U256{128};
+        RC_ASSERT(power(base, exponent) == power_by_gmp(base, exponent));
+    }
 }
 
 RC_GTEST_PROP(U256Property, BitwiseOperations, (U256 a, U256 b)) {
