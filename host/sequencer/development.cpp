@@ -165,7 +165,7 @@ Result<void> Sequencer::dev_edit(std::string_view kind, Edit edit) {
         }
         cells_.reset(ledger_.state().snapshot());
         for (const storage::AccountDelta& a : delta.accounts) {
-            account_moved(a.address, cells_.account(a.address).nonce.value);
+            account_moved(a.address, cells_.account(a.address).nonce.value());
         }
         return r;
     });

@@ -205,7 +205,7 @@ void Sequencer::execute_ready(int64_t until_us) {
             pool_.drop(*tx);
             metrics_.refused->add();
             drop_all({tx}, evm::to_string(executed.error()));
-            account_moved(tx->sender, cells_.account(tx->sender).nonce.value);
+            account_moved(tx->sender, cells_.account(tx->sender).nonce.value());
         }
         if (end >= until_us || builder_.uncut_count() >= options_.mini_block_transactions_max ||
             builder_.uncut_bytes() >= options_.mini_block_bytes_max) {
