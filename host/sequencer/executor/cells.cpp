@@ -6,6 +6,7 @@
 
 #include "evm/tx/block.hpp"
 #include "host/base/error.hpp"
+#include "host/sequencer/executor/commit_mutant.hpp"
 #include "kernels/keccak/keccak.hpp"
 
 namespace millrace::sequencer {
@@ -178,6 +179,7 @@ Conflict CellTable::validate(const ReadSet& reads, const Scratch& scratch, uint6
             [](const auto& l, const VersionWord* c) { return std::less<>{}(l.cell, c); });
         return it != scratch.locks.end() && it->cell == cell ? &*it : nullptr;
     };
+    if constexpr (commit_mutant == CommitMutant::no_validation) { return Conflict::none; }
     const auto holds = [&](const ReadSet::Read& r) {
         const uint64_t now = r.cell->load(std::memory_order_acquire);
         if (now == r.version) { return true; }
@@ -189,6 +191,7 @@ Conflict CellTable::validate(const ReadSet& reads, const Scratch& scratch, uint6
         if (!holds(r)) { return Conflict::stale_read; }
     }
     for (const ReadSet::Bound& b : reads.bounds) {
+        if constexpr (commit_mutant == CommitMutant::no_bounds) { break; }
         if (lock_of(&b.cell->version_word()) != nullptr) {
             if (b.cell->load() < b.min) { return Conflict::bound_violated; }
             continue;
@@ -210,17 +213,36 @@ Conflict CellTable::validate(const ReadSet& reads, const Scratch& scratch, uint6
 CellTable::Commit CellTable::commit(const ReadSet& reads, const evm::StateChanges& changes,
                                     Scratch& scratch, Published& published,
                                     const ReadSet::Read* environment) {
+    return commit_as(0, reads, changes, scratch, published, environment);
+}
+
+CellTable::Commit CellTable::commit_as(uint64_t sequence, const ReadSet& reads,
+                                       const evm::StateChanges& changes, Scratch& scratch,
+                                       Published& published, const ReadSet::Read* environment) {
+    const auto yield = [&] {
+        if (scratch.yield != nullptr) { (*scratch.yield)(); }
+    };
     published.clear();
     scratch.locks.clear();
     if (const Conflict c = validate(reads, scratch, 0, environment); c != Conflict::none) {
         return {c, 0};
     }
-    if (!lock_changed(changes, scratch)) { return {Conflict::locked, 0}; }
-    const uint64_t s = take_sequence();
+    yield();
+    if constexpr (commit_mutant == CommitMutant::sequence_before_locks) {
+        if (sequence == 0) { sequence = take_sequence(); }
+        yield();
+    }
+    if (!lock_changed(changes, scratch)) {
+        return {Conflict::locked, commit_mutant == CommitMutant::none ? 0 : sequence};
+    }
+    yield();
+    const uint64_t s = sequence != 0 ? sequence : take_sequence();
+    yield();
     if (const Conflict c = validate(reads, scratch, s, environment); c != Conflict::none) {
         unlock(scratch);
         return {c, s};
     }
+    yield();
     publish(changes, scratch, s, published);
     return {Conflict::none, s};
 }
@@ -311,7 +333,7 @@ void CellTable::merge(const Published& published) {
 }
 
 Conflict CellTable::commit_alone(const ReadSet& reads, const evm::StateChanges& changes) {
-    const Commit c = commit(reads, changes, scratch_, published_);
+    const Commit c = commit_as(given_sequence_, reads, changes, scratch_, published_, nullptr);
     if (c.conflict == Conflict::none) { merge(published_); }
     return c.conflict;
 }

@@ -121,6 +121,8 @@ public:
     };
     /// Memory of a thread that commits.
     struct Scratch {
+        /// Called between the steps of a commit where it is not null (tests).
+        const std::function<void()>* yield = nullptr;
         struct Lock {
             VersionWord* cell;
             uint64_t before;
@@ -151,6 +153,9 @@ public:
     /// from the block alone, because recovery begins at any of them with an empty table.
     void begin_block() { deployed_.clear(); }
     void merge(const Published& published);
+    /// From now on commit_alone() uses this number, until it is zero: between two blocks of an
+    /// executor, whose transactions would refuse everything that was read there.
+    void use_sequence(uint64_t sequence) noexcept { given_sequence_ = sequence; }
     /// commit and merge of a thread that is the only one to commit.
     Conflict commit_alone(const ReadSet& reads, const evm::StateChanges& changes);
 
@@ -205,6 +210,9 @@ private:
     void forget_changes() noexcept;
     void edit(const Address& address, const std::function<void(evm::AccountChange&)>& fill);
 
+    Commit commit_as(uint64_t sequence, const ReadSet& reads, const evm::StateChanges& changes,
+                     Scratch& scratch, Published& published, const ReadSet::Read* environment);
+
     std::shared_ptr<const storage::StateSnapshot> base_;
     CellIndex<AccountCells> accounts_;
     CellIndex<SlotCell> slots_;
@@ -213,6 +221,7 @@ private:
     alignas(64) std::atomic<size_t> cell_count_{0};
 
     // Of the merging thread.
+    uint64_t given_sequence_ = 0;
     Scratch scratch_;
     Published published_;
     std::vector<AccountCells*> dirty_accounts_;
