@@ -3,6 +3,7 @@
 #include "host/sequencer/executor/executor.hpp"
 
 #include <bit>
+#include <chrono>
 #include <string>
 
 #include "host/base/error.hpp"
@@ -15,6 +16,10 @@ namespace {
 /// Numbers between the oldest that was not taken and the newest. More than the window by so much
 /// that refused commits do not fill it while the owner does something else for a while.
 constexpr uint64_t slot_count = 4096;
+
+uint64_t monotonic_ns() noexcept {
+    return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
 
 constexpr uint64_t free_for(uint64_t sequence) noexcept { return sequence * 2; }
 constexpr uint64_t holds(uint64_t sequence) noexcept { return sequence * 2 + 1; }
@@ -219,6 +224,7 @@ void Executor::run_worker(Worker& worker) {
     const evm::StateChanges no_changes;
 
     while (AdmittedPtr task = tasks_.pop()) {
+        uint64_t execute_ns = 0;
         for (uint32_t attempt = 0;; ++attempt) {
             const uint64_t block = begin_attempt(worker);
             if (is_locked(block)) { return; }
@@ -231,6 +237,7 @@ void Executor::run_worker(Worker& worker) {
             const bool alone = attempt >= options_.attempts_max;
             if (alone) { begin_alone(worker); }
             view.clear();
+            const uint64_t start_ns = monotonic_ns();
             // The gas of the block was set aside when the transaction was dispatched.
             auto result = run_transaction(*task, view, workspace, precompiles_, *context,
                                           task->transaction.gas_limit);
@@ -239,6 +246,7 @@ void Executor::run_worker(Worker& worker) {
                 view.reads(), result ? result->changes : no_changes, scratch, published,
                 commit_mutant == CommitMutant::no_environment ? nullptr : &environment);
             leave_commit(worker);
+            execute_ns += monotonic_ns() - start_ns;
             if (alone) { end_alone(); }
 
             const bool done = commit.conflict == Conflict::none;
@@ -263,8 +271,10 @@ void Executor::run_worker(Worker& worker) {
                         worker.rejected.fetch_add(1, std::memory_order_relaxed);
                     }
                     c.transaction = std::move(task);
+                    c.execute_ns = execute_ns;
                 }
                 complete(*slot);
+                if (done && options_.completed) { options_.completed(); }
             }
             end_attempt(worker);
             if (done) { break; }

@@ -23,6 +23,8 @@ struct ExecutorOptions {
     uint32_t window = 4;
     /// Attempts of one transaction that others may overtake; the next one makes them wait.
     uint32_t attempts_max = 2;
+    /// Called by a worker after a completion, to wake the owner; may be empty.
+    std::function<void()> completed;
     /// Called at the steps of a commit, to move threads against each other (tests); may be empty.
     std::function<void()> yield;
 };
@@ -41,6 +43,7 @@ struct Completion {
     Execution execution;
     Published published;
     evm::TxError error{};
+    uint64_t execute_ns = 0;  ///< of all attempts
 };
 
 struct ExecutorStatistics {

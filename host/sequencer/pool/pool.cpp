@@ -90,6 +90,7 @@ void PoolIndex::set_counts(size_t executable, size_t queued) noexcept {
 // --- Pool ---
 
 std::optional<Pool::ReadyKey> Pool::ready_key(const Address& sender, const Sender& s) const {
+    if (s.under_way) { return std::nullopt; }
     const auto head = s.entries.find(s.account_nonce);
     if (head == s.entries.end()) { return std::nullopt; }
     const evm::Transaction& tx = head->second.tx->transaction;
@@ -233,6 +234,9 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     if (same != s.entries.end()) {
         const evm::Transaction& old = same->second.tx->transaction;
         if (same->second.tx->hash == tx->hash) { return refuse(PoolRefusal::already_known); }
+        if (s.under_way && nonce == s.account_nonce) {
+            return refuse(PoolRefusal::nonce_too_low);  // in a moment it is
+        }
         const evm::Transaction& offer = tx->transaction;
         if (!outbids(offer.max_fee_per_gas, old.max_fee_per_gas, limits_.replacement_percent) ||
             !outbids(offer.max_priority_fee_per_gas, old.max_priority_fee_per_gas,
@@ -275,14 +279,31 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     return result;
 }
 
-AdmittedPtr Pool::next(uint64_t gas_left) {
+AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside) {
     while (!ready_.empty()) {
         const Sender& s = senders_.at(ready_.begin()->sender);
         const AdmittedPtr& head = s.entries.at(s.account_nonce).tx;
-        if (head->transaction.gas_limit <= gas_left) { return head; }
+        if (head->transaction.gas_limit <= gas_left) {
+            return head->transaction.gas_limit <= gas_left - std::min(gas_left, set_aside)
+                       ? head
+                       : nullptr;
+        }
         ready_.erase(ready_.begin());  // comes back with the next block
     }
     return nullptr;
+}
+
+void Pool::under_way(const AdmittedTransaction& tx) {
+    Sender& s = senders_.at(tx.sender);
+    unready(tx.sender, s);
+    s.under_way = true;
+}
+
+void Pool::returned(const AdmittedTransaction& tx) {
+    const auto it = senders_.find(tx.sender);
+    if (it == senders_.end()) { return; }
+    it->second.under_way = false;
+    make_ready(tx.sender, it->second);
 }
 
 void Pool::executed(const AdmittedTransaction& tx) {
@@ -290,6 +311,7 @@ void Pool::executed(const AdmittedTransaction& tx) {
     if (it == senders_.end()) { return; }
     Sender& s = it->second;
     unready(tx.sender, s);
+    s.under_way = false;
     if (const auto e = s.entries.find(tx.transaction.nonce); e != s.entries.end()) {
         erase(tx.sender, s, e);
     }
@@ -307,12 +329,15 @@ void Pool::drop(const AdmittedTransaction& tx) {
     if (it == senders_.end()) { return; }
     Sender& s = it->second;
     unready(tx.sender, s);
-    if (const auto e = s.entries.find(tx.transaction.nonce); e != s.entries.end()) {
+    s.under_way = false;
+    // While it was under way the account may have left it behind.
+    if (const auto e = s.entries.find(tx.transaction.nonce);
+        e != s.entries.end() && e->second.tx->hash == tx.hash) {
         erase(tx.sender, s, e);
+        move_missing(tx.sender, s, std::min(s.missing, tx.transaction.nonce));
+        index_.remove(tx.hash);
+        index_.set_next_nonce(tx.sender, s.missing);
     }
-    move_missing(tx.sender, s, std::min(s.missing, tx.transaction.nonce));
-    index_.remove(tx.hash);
-    index_.set_next_nonce(tx.sender, s.missing);
     if (s.entries.empty()) {
         senders_.erase(it);
     } else {

@@ -95,8 +95,14 @@ public:
 
     /// The executable transaction with the highest tip that pays `base_fee` and needs at most
     /// `gas_left`; heads that do not are passed over until the next begin_block(). Null when there
-    /// is none. It stays in the pool until executed() or drop().
-    AdmittedPtr next(uint64_t gas_left);
+    /// is none, and when what is `set_aside` of that gas for others leaves too little for it. It
+    /// stays in the pool until executed() or drop().
+    AdmittedPtr next(uint64_t gas_left, uint64_t set_aside = 0);
+    /// What next() gave is being executed elsewhere: nothing of its sender is given out, and it
+    /// cannot be replaced, until executed(), drop() or returned().
+    void under_way(const AdmittedTransaction& tx);
+    /// It was not executed after all, and waits again.
+    void returned(const AdmittedTransaction& tx);
     /// The head of its sender was executed: the one after it becomes executable.
     void executed(const AdmittedTransaction& tx);
     /// Removes one that cannot be executed; the sender's later ones wait for a new one.
@@ -125,6 +131,7 @@ private:
         uint64_t account_nonce = 0;
         /// The first nonce that is not here: everything before it is executable in turn.
         uint64_t missing = 0;
+        bool under_way = false;  ///< the head is
         std::map<uint64_t, Entry> entries;
     };
     struct ReadyKey {

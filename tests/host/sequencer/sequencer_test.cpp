@@ -3,6 +3,8 @@
 // development functions, load, shutdown.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -88,6 +90,10 @@ SequencerOptions quick_options() {
     SequencerOptions o;
     o.mini_block_us = 5'000;
     o.block_us = 100'000;
+    // The whole suite runs once more with workers.
+    if (const char* workers = std::getenv("MILLRACE_TEST_EXECUTION_WORKERS")) {
+        o.execution_workers = static_cast<uint32_t>(std::stoul(workers));
+    }
     return o;
 }
 
