@@ -26,6 +26,11 @@ size_t transaction_bytes_worst(const SequencerOptions& options, const Genesis& g
     return options.transaction_bytes_max + static_cast<size_t>(gas / gas_per_log_byte) + rest;
 }
 
+metrics::Counter& conflict_counter(metrics::Registry& metrics, const std::string& reason) {
+    return metrics.counter("millrace_execution_conflicts_total",
+                           "Commits of workers that were refused", "reason=\"" + reason + "\"");
+}
+
 }  // namespace
 
 Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
@@ -67,7 +72,12 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           .execute_seconds = &metrics.histogram("millrace_stage_seconds",
                                                 "Time of one step of a stage", "stage=\"execute\""),
           .mini_block_seconds = &metrics.histogram("millrace_mini_block_commit_seconds",
-                                                   "From cut to durable and published")} {
+                                                   "From cut to durable and published"),
+          .conflicts_locked = &conflict_counter(metrics, "locked"),
+          .conflicts_read = &conflict_counter(metrics, "stale_read"),
+          .conflicts_bound = &conflict_counter(metrics, "bound_violated"),
+          .executed_alone = &metrics.counter("millrace_execution_alone_total",
+                                             "Attempts for which all other commits waited")} {
     for (const auto& [number, hash] : ledger.recent_block_hashes()) {
         builder_.add_block_hash(number, hash);
     }
@@ -317,6 +327,15 @@ void Sequencer::drain() {
     }
 }
 
+void Sequencer::count_conflicts() {
+    const ExecutorStatistics now = executor_->statistics();
+    metrics_.conflicts_locked->add(now.conflicts_locked - counted_.conflicts_locked);
+    metrics_.conflicts_read->add(now.conflicts_read - counted_.conflicts_read);
+    metrics_.conflicts_bound->add(now.conflicts_bound - counted_.conflicts_bound);
+    metrics_.executed_alone->add(now.alone - counted_.alone);
+    counted_ = now;
+}
+
 void Sequencer::pause_execution() {
     if (executor_ == nullptr || execution_paused_) { return; }
     executor_->close_block();
@@ -328,6 +347,7 @@ void Sequencer::pause_execution() {
     }
     executor_->rest();
     execution_paused_ = true;
+    count_conflicts();
 }
 
 void Sequencer::resume_execution() {

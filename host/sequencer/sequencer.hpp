@@ -270,7 +270,13 @@ private:
         metrics::Histogram* admit_seconds;
         metrics::Histogram* execute_seconds;
         metrics::Histogram* mini_block_seconds;
+        metrics::Counter* conflicts_locked;
+        metrics::Counter* conflicts_read;
+        metrics::Counter* conflicts_bound;
+        metrics::Counter* executed_alone;
     } metrics_;
+    ExecutorStatistics counted_;  ///< as the metrics have them
+    void count_conflicts();
     /// Since the last sealed block, for its log line.
     struct BlockStatistics {
         uint64_t mini_blocks = 0;
