@@ -90,7 +90,7 @@ std::expected<ExecutedPtr, evm::TxError> BlockBuilder::execute(const AdmittedPtr
     if (!r) { return std::unexpected(r.error()); }
     const Conflict conflict = cells_.commit_alone(view_.reads(), r->changes);
     MILLRACE_ASSERT(conflict == Conflict::none, "the only worker cannot be overtaken");
-    return keep(make_execution(tx, std::move(*r)));
+    return keep(make_execution(tx, std::move(*r), blooms_));
 }
 
 ExecutedPtr BlockBuilder::add(Execution execution, const Published& published) {

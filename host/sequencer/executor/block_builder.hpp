@@ -72,6 +72,7 @@ private:
     evm::Workspace workspace_;
     CellView::BlockHashes block_hash_function_;
     CellView view_;
+    evm::BloomMemo blooms_;
 
     bool is_open_ = false;
     OpenBlock block_;

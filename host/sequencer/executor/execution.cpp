@@ -31,7 +31,8 @@ run_transaction(const AdmittedTransaction& tx, CellView& view, evm::Workspace& w
                                     options);
 }
 
-Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result) {
+Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
+                         evm::BloomMemo& blooms) {
     Execution e;
     e.tip = result.tip;
     e.base_fee = result.base_fee;
@@ -41,7 +42,7 @@ Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result)
     e.receipt = std::make_shared<evm::Receipt>();
     e.receipt->type = tx->transaction.type;
     e.receipt->success = result.success();
-    e.receipt->bloom = evm::bloom_of(result.logs);
+    e.receipt->bloom = blooms.bloom_of(result.logs);
     e.receipt->logs = std::move(result.logs);
     e.executed = std::make_shared<ExecutedTransaction>();
     e.executed->admitted = tx;

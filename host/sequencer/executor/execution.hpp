@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "evm/core/transition.hpp"
+#include "evm/tx/bloom_memo.hpp"
 #include "host/sequencer/executor/cells.hpp"
 #include "host/sequencer/types.hpp"
 
@@ -43,7 +44,8 @@ run_transaction(const AdmittedTransaction& tx, CellView& view, evm::Workspace& w
                 const evm::PrecompileSet& precompiles, const BlockContext& context,
                 uint64_t gas_left);
 
-/// Takes what the block keeps out of a result.
-Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result);
+/// Takes what the block keeps out of a result. `blooms` is the caller's.
+Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
+                         evm::BloomMemo& blooms);
 
 }  // namespace millrace::sequencer

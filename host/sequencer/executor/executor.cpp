@@ -221,6 +221,7 @@ void Executor::run_worker(Worker& worker) {
     CellTable::Scratch scratch;
     scratch.yield = options_.yield ? &options_.yield : nullptr;
     Published published;
+    evm::BloomMemo blooms;
     const evm::StateChanges no_changes;
 
     while (AdmittedPtr task = tasks_.pop()) {
@@ -264,7 +265,7 @@ void Executor::run_worker(Worker& worker) {
                 if (done) {
                     std::swap(c.published, published);
                     if (result) {
-                        c.execution = make_execution(task, std::move(*result));
+                        c.execution = make_execution(task, std::move(*result), blooms);
                         worker.executed.fetch_add(1, std::memory_order_relaxed);
                     } else {
                         c.error = result.error();
