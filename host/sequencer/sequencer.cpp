@@ -131,7 +131,8 @@ void Sequencer::run_sequencer() {
         if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
         // With all workers busy one of them gives a sign when it is done.
         const bool room = executor_ == nullptr || executor_->under_way() < executor_->window();
-        const bool work_waits = room && next_ready() != nullptr;
+        const bool work_waits =
+            (executor_ != nullptr && executor_->ready()) || (room && next_ready() != nullptr);
         auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
         for (int n = 0; message; ++n) {
             handle(std::move(*message));
@@ -208,7 +209,7 @@ void Sequencer::execute_ready(int64_t until_us) {
     if (executor_ != nullptr) {
         do {
             dispatch_ready();
-        } while (collect() && !mini_block_full() && clock_.steady_us() < until_us);
+        } while (collect(until_us) && !mini_block_full() && clock_.steady_us() < until_us);
     } else {
         while (const AdmittedPtr tx = next_ready()) {
             execute_here(tx);
@@ -259,9 +260,10 @@ void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
         account_moved(tx->sender, nonce);
         return;
     }
-    pool_.drop(*tx);
-    metrics_.refused->add();
-    drop_all({tx}, evm::to_string(error));
+    if (pool_.drop(*tx)) {
+        metrics_.refused->add();
+        drop_all({tx}, evm::to_string(error));
+    }
     account_moved(tx->sender, nonce);
 }
 
@@ -284,11 +286,11 @@ Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
 
 void Sequencer::dispatch_ready() {
     while (executor_->under_way() < executor_->window()) {
-        AdmittedPtr tx = next_ready();
+        const AdmittedPtr tx = next_ready();
         if (tx == nullptr) { return; }
         const SetAside most = at_most(*tx);
+        if (!executor_->try_dispatch(tx)) { return; }
         pool_.under_way(*tx);
-        MILLRACE_ASSERT(executor_->try_dispatch(std::move(tx)), "the window has room");
         set_aside_.gas += most.gas;
         set_aside_.bytes += most.bytes;
     }
@@ -306,13 +308,18 @@ void Sequencer::settle(Completion& c) {
     c.transaction.reset();
 }
 
-bool Sequencer::collect() {
+void Sequencer::settle_and_cut(Completion& c) {
+    settle(c);
+    if (mini_block_full()) { cut(); }
+}
+
+bool Sequencer::collect(int64_t until_us) {
     bool any = false;
     while (Completion* c = executor_->take()) {
         if (c->kind == Completion::Kind::nothing) { continue; }
         any = true;
         settle(*c);
-        if (mini_block_full()) { break; }
+        if (mini_block_full() || clock_.steady_us() >= until_us) { break; }
         dispatch_ready();
     }
     return any;
@@ -322,7 +329,7 @@ void Sequencer::drain() {
     if (executor_ == nullptr || execution_paused_) { return; }
     for (Backoff backoff; executor_->under_way() != 0; backoff.wait()) {
         while (Completion* c = executor_->take()) {
-            if (c->kind != Completion::Kind::nothing) { settle(*c); }
+            if (c->kind != Completion::Kind::nothing) { settle_and_cut(*c); }
         }
     }
 }
@@ -343,7 +350,7 @@ void Sequencer::pause_execution() {
         Completion* c = executor_->take();
         if (c == nullptr || c->kind == Completion::Kind::nothing) { continue; }
         if (c->kind == Completion::Kind::boundary) { break; }
-        settle(*c);
+        settle_and_cut(*c);
     }
     executor_->rest();
     execution_paused_ = true;

@@ -36,8 +36,8 @@ struct SequencerOptions {
     size_t ingress_max = 65536;
     size_t cells_max = 8'000'000;
     /// Threads that execute transactions at the same time; with 0 the sequencer's own thread
-    /// executes one after the other. The results differ in nothing but the order of transactions
-    /// that pay the same.
+    /// executes one after the other. Workers may put transactions into another order; whatever the
+    /// order, the results are those of executing them one after the other in it.
     uint32_t execution_workers = 0;
     PoolLimits pool;
     /// Accepts transactions without replay protection, as old deployment scripts send them.
@@ -175,9 +175,12 @@ private:
     void execute_all_ready();
     /// Gives ready transactions to the workers, as many as they take.
     void dispatch_ready();
-    /// Takes what the workers have done, and gives them more; false when there was nothing.
-    bool collect();
+    /// Takes what the workers have done, and gives them more, until there is nothing, the
+    /// mini-block is full, or the time has come. False when there was nothing.
+    bool collect(int64_t until_us);
     void settle(Completion& completion);
+    /// As settle, and cuts when the mini-block is full.
+    void settle_and_cut(Completion& completion);
     void note_executed(const ExecutedPtr& executed, uint64_t execute_us);
     void note_rejected(const AdmittedPtr& tx, evm::TxError error);
     /// Waits until the workers have done all that was given to them.

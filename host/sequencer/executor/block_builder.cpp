@@ -147,10 +147,13 @@ ClosedBlock BlockBuilder::close() {
         evm::StateChanges credits;
         auto credit = [&](const Address& to, const U256& amount) {
             if (amount.is_zero()) { return; }
-            evm::AccountChange& c = credits.accounts.emplace_back();
-            c.address = to;
+            // Both vaults may be one account, and an account has one change.
+            if (credits.accounts.empty() || credits.accounts.back().address != to) {
+                credits.accounts.emplace_back().address = to;
+            }
+            evm::AccountChange& c = credits.accounts.back();
             c.touched = true;
-            c.credit = amount;
+            c.credit += amount;
         };
         credit(spec_.sequencer_fee_vault, tips_);
         credit(spec_.base_fee_vault, base_fees_);

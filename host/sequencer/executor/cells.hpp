@@ -95,6 +95,13 @@ struct Published {
         accounts.clear();
         slots.clear();
     }
+    /// As clear(), and gives back what one large transaction needed and most do not.
+    void recycle() noexcept {
+        constexpr size_t kept = 256;
+        clear();
+        if (accounts.capacity() > kept) { accounts = {}; }
+        if (slots.capacity() > kept) { slots = {}; }
+    }
 };
 
 /// All state that executed transactions have touched, over a pinned snapshot of the store: what no

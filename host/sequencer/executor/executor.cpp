@@ -77,10 +77,15 @@ void Executor::open_block(BlockContextPtr context) {
 }
 
 void Executor::close_block() {
-    // Like any commit: the lock, then the number.
-    environment_.fetch_or(version_lock, std::memory_order_seq_cst);
+    closing_.store(true, std::memory_order_seq_cst);
+    {
+        const std::lock_guard nobody_alone{alone_mutex_};
+        // Like any commit: the lock, then the number.
+        environment_.fetch_or(version_lock, std::memory_order_seq_cst);
+    }
     boundary_ = cells_.take_sequence();
     cells_.use_sequence(boundary_);
+    closing_.store(false, std::memory_order_release);
 }
 
 void Executor::rest() noexcept {
@@ -101,8 +106,14 @@ bool Executor::try_dispatch(AdmittedPtr transaction) {
     return true;
 }
 
+bool Executor::ready() const noexcept {
+    return next_ == boundary_ ||
+           slots_[next_ % slot_count].turn.load(std::memory_order_acquire) == holds(next_);
+}
+
 Completion* Executor::take() noexcept {
     if (taken_ != nullptr) {
+        taken_->completion.published.recycle();
         // Release: what the owner has taken out is gone before it is filled again.
         taken_->turn.store(free_for(taken_->completion.sequence + slot_count),
                            std::memory_order_release);
@@ -193,8 +204,17 @@ void Executor::leave_commit(Worker& worker) noexcept {
     worker.committing.store(false, std::memory_order_release);
 }
 
-void Executor::begin_alone(Worker& worker) {
+/// False when the block is being closed, or was while the worker waited for its turn.
+bool Executor::begin_alone(Worker& worker, uint64_t block) {
+    for (Backoff backoff; closing_.load(std::memory_order_seq_cst); backoff.wait()) {
+        if (stopping_.load(std::memory_order_acquire)) { return false; }
+    }
     alone_mutex_.lock();
+    if (closing_.load(std::memory_order_seq_cst) ||
+        environment_.load(std::memory_order_seq_cst) != block) {
+        alone_mutex_.unlock();
+        return false;
+    }
     alone_.store(&worker, std::memory_order_seq_cst);
     for (auto& other : workers_) {
         for (Backoff backoff;
@@ -202,6 +222,7 @@ void Executor::begin_alone(Worker& worker) {
              backoff.wait()) {}
     }
     worker.alone.fetch_add(1, std::memory_order_relaxed);
+    return true;
 }
 
 void Executor::end_alone() {
@@ -236,7 +257,10 @@ void Executor::run_worker(Worker& worker) {
             }
             const ReadSet::Read environment{&environment_, block};
             const bool alone = attempt >= options_.attempts_max;
-            if (alone) { begin_alone(worker); }
+            if (alone && !begin_alone(worker, block)) {
+                end_attempt(worker);
+                continue;
+            }
             view.clear();
             const uint64_t start_ns = monotonic_ns();
             // The gas of the block was set aside when the transaction was dispatched.
@@ -275,7 +299,7 @@ void Executor::run_worker(Worker& worker) {
                     c.execute_ns = execute_ns;
                 }
                 complete(*slot);
-                if (done && options_.completed) { options_.completed(); }
+                if (options_.completed) { options_.completed(); }
             }
             end_attempt(worker);
             if (done) { break; }

@@ -23,7 +23,7 @@ struct ExecutorOptions {
     uint32_t window = 4;
     /// Attempts of one transaction that others may overtake; the next one makes them wait.
     uint32_t attempts_max = 2;
-    /// Called by a worker after a completion, to wake the owner; may be empty.
+    /// Called by a worker after each completion, to wake the owner; may be empty.
     std::function<void()> completed;
     /// Called at the steps of a commit, to move threads against each other (tests); may be empty.
     std::function<void()> yield;
@@ -75,18 +75,23 @@ public:
     /// Lets commits happen, in this block.
     void open_block(BlockContextPtr context);
     /// From its return on no transaction is committed until open_block(): what is under way then
-    /// runs again in the new block. Everything before comes out of take(), and then a `boundary`;
-    /// from there on the owner may commit to the table itself.
+    /// runs again in the new block. It waits for an attempt that is alone, so that a transaction
+    /// that takes longer than a block is executed all the same. Everything before comes out of
+    /// take(), and then a `boundary`.
     void close_block();
-    /// Waits until no worker uses the table, between the `boundary` and open_block().
+    /// Waits until no worker uses the table, between the `boundary` and open_block(). From its
+    /// return on the owner may commit to the table itself.
     void rest() noexcept;
 
-    /// Gives a transaction to the workers. False when the window is full. Of one sender no two may
+    /// Gives a transaction to the workers. False when they cannot take it now; there is room again
+    /// a moment after take() gave something. Of one sender no two may
     /// be under way, and the gas limits of all that are must fit into their block.
     [[nodiscard]] bool try_dispatch(AdmittedPtr transaction);
     /// The next completion in the order of the numbers, or null when it is not there yet. Valid
     /// until the next call; its buffers are taken back.
     Completion* take() noexcept;
+    /// Whether take() would give something.
+    bool ready() const noexcept;
     /// Dispatched, and not yet taken as executed or rejected.
     size_t under_way() const noexcept { return under_way_; }
     size_t window() const noexcept { return window_; }
@@ -114,7 +119,7 @@ private:
     static void end_attempt(Worker& worker) noexcept;
     void enter_commit(Worker& worker) noexcept;
     void leave_commit(Worker& worker) noexcept;
-    void begin_alone(Worker& worker);
+    bool begin_alone(Worker& worker, uint64_t block);
     void end_alone();
     Slot* claim(uint64_t sequence) noexcept;
     static void complete(Slot& slot) noexcept;
@@ -133,7 +138,8 @@ private:
 
     /// Who may commit while all others wait; null when all may.
     std::atomic<Worker*> alone_{nullptr};
-    std::mutex alone_mutex_;  // held by the one
+    std::mutex alone_mutex_;            // held by the one, and while a block is closed
+    std::atomic<bool> closing_{false};  ///< nobody new is to be alone
     std::atomic<bool> stopping_{false};
 
     std::unique_ptr<Slot[]> slots_;

@@ -26,7 +26,8 @@ public:
         }
     }
 
-    /// Producer thread. False when it is full: `task` is then untouched.
+    /// Producer thread. False when it is full, or a consumer has not quite left the place with the
+    /// task of a round before: `task` is then untouched.
     [[nodiscard]] bool try_push(AdmittedPtr&& task) noexcept {
         Slot& s = slots_[tail_ & mask_];
         if (s.turn.load(std::memory_order_acquire) != tail_) { return false; }
@@ -50,7 +51,8 @@ public:
                 __builtin_ia32_pause();
             }
             sleepers_.fetch_add(1, std::memory_order_relaxed);
-            const uint32_t seen = signal_.load(std::memory_order_relaxed);
+            // Acquire: whoever sees the signal of close() sees that it is closed.
+            const uint32_t seen = signal_.load(std::memory_order_acquire);
             std::atomic_thread_fence(std::memory_order_seq_cst);
             AdmittedPtr task = try_pop();
             if (task == nullptr && !closed_.load(std::memory_order_acquire)) {
@@ -64,7 +66,7 @@ public:
     /// Any thread. Tasks that are queued may be lost.
     void close() noexcept {
         closed_.store(true, std::memory_order_release);
-        signal_.fetch_add(1, std::memory_order_relaxed);
+        signal_.fetch_add(1, std::memory_order_release);
         signal_.notify_all();
     }
 

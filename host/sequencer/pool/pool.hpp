@@ -105,8 +105,9 @@ public:
     void returned(const AdmittedTransaction& tx);
     /// The head of its sender was executed: the one after it becomes executable.
     void executed(const AdmittedTransaction& tx);
-    /// Removes one that cannot be executed; the sender's later ones wait for a new one.
-    void drop(const AdmittedTransaction& tx);
+    /// Removes one that cannot be executed; the sender's later ones wait for a new one. False when
+    /// it had left the pool already, because its account left it behind.
+    bool drop(const AdmittedTransaction& tx);
     /// The account's nonce is not what the pool's own transactions made of it (it authorised
     /// something by EIP-7702, its code created contracts, or a development node set it):
     /// transactions below it are removed and returned, the others follow from it.
@@ -131,7 +132,8 @@ private:
         uint64_t account_nonce = 0;
         /// The first nonce that is not here: everything before it is executable in turn.
         uint64_t missing = 0;
-        bool under_way = false;  ///< the head is
+        std::optional<Hash256> under_way;  ///< what is being executed elsewhere
+        bool idle() const noexcept { return entries.empty() && !under_way; }
         std::map<uint64_t, Entry> entries;
     };
     struct ReadyKey {
@@ -157,6 +159,8 @@ private:
         }
     };
 
+    /// Whether `tx` was what its sender had under way; it no longer is.
+    static bool no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept;
     std::optional<ReadyKey> ready_key(const Address& sender, const Sender& s) const;
     void make_ready(const Address& sender, const Sender& s);
     void unready(const Address& sender, const Sender& s);

@@ -160,6 +160,16 @@ TEST_F(BlockBuilderTest, FeesGoToTheVaultsWhenTheBlockCloses) {
     EXPECT_EQ(closed.post_values.accounts.size(), 2u);
 }
 
+TEST_F(BlockBuilderTest, OneAccountMayBeBothVaults) {
+    genesis_.spec.base_fee_vault = sequencer_vault;
+    builder_->open(block(1));
+    const ExecutedPtr a =
+        run(0, with_fees(transfer_transaction(0, stranger(1), U256{1}), gwei / 2, 5 * gwei));
+    builder_->cut(1, 0);
+    builder_->close();
+    EXPECT_EQ(balance(sequencer_vault), U256{a->gas_used * (gwei / 2 + gwei)});
+}
+
 TEST_F(BlockBuilderTest, EmptyBlockTouchesOnlyTheHistoryContract) {
     const storage::StateDelta opened = builder_->open(block(7));
     ASSERT_EQ(opened.slots.size(), 1u);

@@ -85,6 +85,58 @@ TEST(Executor, HotSlotMakesProgressBecauseTheThirdAttemptIsAlone) {
               2 * load.transactions + out.blocks * load.workers);
 }
 
+TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
+    Genesis genesis = make_genesis();
+    // Counts down from calldata: JUMPDEST 1 SWAP1 SUB DUP1 PUSH 2 JUMPI.
+    const Address loop = stranger(7);
+    add_account(genesis.state, loop, {},
+                "5f355b6001900380600257"
+                "00",
+                1);
+    genesis.state.sort();
+    const auto store = storage::make_memory_state_store();
+    ASSERT_TRUE(store->apply(1, genesis.state).has_value());
+    evm::StandardPrecompiles precompiles;
+    CellTable cells{store->snapshot()};
+    BlockBuilder builder{genesis.spec, precompiles, cells};
+    ExecutorOptions options;
+    options.worker_count = 2;
+    Executor executor{options, precompiles, cells};
+    Bytes rounds(32);
+    store_be(U256{2'000'000}, rounds.data());
+    evm::Transaction tx = call_transaction(0, loop, {}, rounds, 100'000'000);
+    bool done = false;
+    uint64_t number = 1;
+    for (; number <= 50 && !done; ++number) {
+        OpenBlock block;
+        block.number = number;
+        block.timestamp_s = 1'700'000'000 + number;
+        block.base_fee_per_gas = U256{gwei};
+        block.gas_limit = genesis.block_gas_limit;
+        builder.open(block);
+        executor.open_block(builder.context());
+        if (number == 1) { ASSERT_TRUE(executor.try_dispatch(unsigned_of(account(0), tx))); }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        executor.close_block();
+        for (bool closed = false; !closed;) {
+            Completion* c = executor.take();
+            if (c == nullptr) { continue; }
+            closed = c->kind == Completion::Kind::boundary;
+            ASSERT_NE(c->kind, Completion::Kind::rejected);
+            if (c->kind == Completion::Kind::executed) {
+                EXPECT_TRUE(builder.add(std::move(c->execution), c->published)->receipt->success);
+                builder.cut(1, 0);
+                done = true;
+            }
+        }
+        executor.rest();
+        builder.close();
+    }
+    EXPECT_TRUE(done);
+    EXPECT_LE(number, 8u) << "the third attempt is alone, and a block waits for it";
+    EXPECT_EQ(executor.under_way(), 0u);
+}
+
 TEST(Executor, TransfersToOneReceiverDoNotConflict) {
     ParallelLoad load;
     load.kinds = kinds({LoadKind::hot_transfer});

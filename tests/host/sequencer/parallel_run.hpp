@@ -304,7 +304,7 @@ inline ParallelOutcome ParallelRun::run() {
                 }
                 case Completion::Kind::boundary: {
                     cut();
-                    if (random_() % 2 == 0) { executor.rest(); }
+                    executor.rest();
                     const ClosedBlock a = builder.close();
                     const ClosedBlock b = serial.close();
                     if (a.post_values != b.post_values || a.gas_used != b.gas_used) {
