@@ -51,9 +51,12 @@ Workspace::Workspace()
 void Workspace::trim() noexcept {
     if (memory_used_max > memory_kept) { memory.release_from(memory_kept); }
     memory_used_max = 0;
-    for (Bytes& b : return_data) {
+    // The deeper ones were not touched: a transaction has few frames, and there are 1,025 buffers.
+    for (size_t depth = 0; depth <= depth_max; ++depth) {
+        Bytes& b = return_data[depth];
         if (b.capacity() > (size_t{1} << 20)) { b = {}; }
     }
+    depth_max = 0;
 }
 
 Address create_address(const Address& sender, uint64_t nonce) {
@@ -82,6 +85,12 @@ CallOutcome Evm::run(const Message& message) {
     return creation ? run_create(message) : run_call(message);
 }
 
+Bytes& Evm::return_data_of(const Message& message) noexcept {
+    const auto depth = static_cast<size_t>(message.depth);
+    workspace_.depth_max = std::max(workspace_.depth_max, depth);
+    return workspace_.return_data[depth];
+}
+
 CallOutcome Evm::run_code(const Message& message, const AnalyzedCode& code) {
     if (code.size() == 0) { return {Status::success, message.gas, {}}; }
     Frame frame;
@@ -94,7 +103,7 @@ CallOutcome Evm::run_code(const Message& message, const AnalyzedCode& code) {
     frame.evm = this;
     frame.state = &workspace_.state;
     frame.self = &workspace_.state.account(message.recipient);
-    frame.return_data = &workspace_.return_data[static_cast<size_t>(message.depth)];
+    frame.return_data = &return_data_of(message);
     frame.return_data->clear();
     frame.revision = rules_.revision;
     const Status status = execute(frame, message.gas);
@@ -122,7 +131,7 @@ CallOutcome Evm::run_call(const Message& message) {
         PrecompileOutcome p = precompiles_.run(message.code_address, message.input,
                                                static_cast<uint64_t>(message.gas), rules_.revision);
         if (p.success) {
-            Bytes& buffer = workspace_.return_data[static_cast<size_t>(message.depth)];
+            Bytes& buffer = return_data_of(message);
             buffer = std::move(p.output);
             r = {Status::success, message.gas - static_cast<int64_t>(p.gas_used), buffer};
         } else {

@@ -49,6 +49,7 @@ struct Workspace {
     KeccakMemo keccak_memo;
     BarrettModulus mulmod_modulus;  ///< of the last MULMOD: contracts stay with one modulus
     size_t memory_used_max = 0;     ///< high-water mark since the last trim
+    size_t depth_max = 0;           ///< likewise, of the frames
     /// Returns memory beyond 64 MiB to the system; called between transactions.
     void trim() noexcept;
 };
@@ -84,6 +85,7 @@ public:
 private:
     CallOutcome run_call(const Message& message);
     CallOutcome run_create(const Message& message);
+    Bytes& return_data_of(const Message& message) noexcept;
     CallOutcome run_code(const Message& message, const AnalyzedCode& code);
 
     Workspace& workspace_;

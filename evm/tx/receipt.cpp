@@ -21,15 +21,8 @@ using detail::FieldReader;
 constexpr size_t topics_max = 4;
 constexpr size_t log_bytes_min = 1 + encoded_address_bytes + 1 + 1;
 
-/// Calls `visit(byte index, mask)` for each of the three bits of an item.
-template <class Visit>
-void for_each_bloom_bit(ByteView item, Visit&& visit) noexcept {
-    const Hash256 h = kernels::keccak256(item);
-    for (size_t i = 0; i < 6; i += 2) {
-        const unsigned bit = (static_cast<unsigned>(h[i]) << 8 | h[i + 1]) & 0x7ffu;
-        visit(Bloom::size_bytes - 1 - bit / 8, static_cast<uint8_t>(1u << (bit % 8)));
-    }
-}
+constexpr size_t bloom_byte(uint16_t bit) noexcept { return Bloom::size_bytes - 1 - bit / 8; }
+constexpr uint8_t bloom_mask(uint16_t bit) noexcept { return static_cast<uint8_t>(1u << bit % 8); }
 
 Result<Log> read_log(rlp::Reader& reader) {
     MILLRACE_TRY(const rlp::Reader list, reader.list());
@@ -74,9 +67,20 @@ Result<void> read_outcome(FieldReader& fields, Receipt& receipt) {
 
 }  // namespace
 
-void bloom_add(Bloom& bloom, ByteView item) noexcept {
-    for_each_bloom_bit(item, [&](size_t index, uint8_t mask) { bloom[index] |= mask; });
+BloomBits bloom_bits(ByteView item) noexcept {
+    const Hash256 h = kernels::keccak256(item);
+    BloomBits bits;
+    for (size_t i = 0; i < bits.size(); ++i) {
+        bits[i] = static_cast<uint16_t>((unsigned{h[2 * i]} << 8 | h[2 * i + 1]) & 0x7ffu);
+    }
+    return bits;
 }
+
+void bloom_add(Bloom& bloom, const BloomBits& bits) noexcept {
+    for (const uint16_t bit : bits) { bloom[bloom_byte(bit)] |= bloom_mask(bit); }
+}
+
+void bloom_add(Bloom& bloom, ByteView item) noexcept { bloom_add(bloom, bloom_bits(item)); }
 
 void bloom_add(Bloom& bloom, const Log& log) noexcept {
     bloom_add(bloom, log.address.view());
@@ -95,8 +99,9 @@ void bloom_merge(Bloom& into, const Bloom& from) noexcept {
 
 bool bloom_may_contain(const Bloom& bloom, ByteView item) noexcept {
     bool all = true;
-    for_each_bloom_bit(item,
-                       [&](size_t index, uint8_t mask) { all &= (bloom[index] & mask) != 0; });
+    for (const uint16_t bit : bloom_bits(item)) {
+        all &= (bloom[bloom_byte(bit)] & bloom_mask(bit)) != 0;
+    }
     return all;
 }
 

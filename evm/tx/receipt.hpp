@@ -20,6 +20,11 @@ struct Log {
 /// The 2,048-bit filter of yellow paper 4.3.1.
 using Bloom = FixedBytes<256>;
 
+/// The places of the three bits of an item, below 2,048; some may be equal.
+using BloomBits = std::array<uint16_t, 3>;
+BloomBits bloom_bits(ByteView item) noexcept;
+
+void bloom_add(Bloom& bloom, const BloomBits& bits) noexcept;
 void bloom_add(Bloom& bloom, ByteView item) noexcept;
 void bloom_add(Bloom& bloom, const Log& log) noexcept;
 Bloom bloom_of(const std::vector<Log>& logs) noexcept;

@@ -39,6 +39,7 @@ struct Settings {
 
     uint64_t pool_transactions_max = 200'000;
     uint64_t pool_bytes_max = uint64_t{512} << 20;
+    unsigned execution_workers = 0;
     std::string cuda = "auto";
     unsigned offload_workers = 0;
 

@@ -27,6 +27,8 @@ Result<bool> Sequencer::dev_revert(uint64_t id) {
                                      [&](const auto& s) { return s.first == id; });
         if (it == snapshots_.end()) { return false; }
         const uint64_t block_number = it->second;
+        drain();
+        pause_execution();
         auto kept = std::make_shared<SealedPtr>();
         // The open block is given up only afterwards: a revert that is refused leaves everything as
         // it is.
@@ -38,6 +40,7 @@ Result<bool> Sequencer::dev_revert(uint64_t id) {
         if (!reverted) {
             // The end came while the disk was full, and the log may hold the revert.
             if (reverted.error().code == ErrorCode::limit) { fail_pipeline(); }
+            resume_execution();
             return std::unexpected(reverted.error());
         }
         const std::vector<ExecutedPtr> uncut = builder_.discard();
@@ -91,7 +94,7 @@ Result<uint64_t> Sequencer::dev_mine(uint64_t count, std::optional<uint64_t> tim
                 open_block();
             }
         }
-        execute_ready(std::numeric_limits<int64_t>::max());
+        execute_all_ready();
         for (uint64_t i = 0; i < count; ++i) {
             if (stopping_.load(std::memory_order_acquire)) {
                 return fail(ErrorCode::unavailable, "the node is stopping");
@@ -146,7 +149,9 @@ Result<void> Sequencer::dev_set_next_timestamp(uint64_t timestamp_s) {
 
 Result<void> Sequencer::dev_edit(std::string_view kind, Edit edit) {
     return on_sequencer([this, kind = std::string(kind), edit = std::move(edit)]() -> Result<void> {
+        drain();
         cut();
+        pause_execution();
         Result<void> r = edit(cells_);
         if (const auto nobody = cells_.account_with_stray_storage(); r && nobody) {
             r = fail(ErrorCode::invalid_input, "account " + to_hex(*nobody) +
@@ -165,8 +170,9 @@ Result<void> Sequencer::dev_edit(std::string_view kind, Edit edit) {
         }
         cells_.reset(ledger_.state().snapshot());
         for (const storage::AccountDelta& a : delta.accounts) {
-            account_moved(a.address, cells_.account(a.address).nonce.value);
+            account_moved(a.address, cells_.account(a.address).merged.nonce);
         }
+        resume_execution();
         return r;
     });
 }

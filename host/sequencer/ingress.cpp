@@ -157,14 +157,15 @@ void Sequencer::admit(Admit a) {
     if (pool_index_.find(tx.hash) != nullptr) {
         return refused(refuse(PoolRefusal::already_known));
     }
-    const CellTable::AccountCells& sender = cells_.account(tx.sender);
-    const uint64_t nonce = sender.nonce.value;
+    // What is merged, not what workers have committed since: the pool knows no more.
+    const AccountCells::Merged& sender = cells_.account(tx.sender).merged;
+    const uint64_t nonce = sender.nonce;
     if (t.nonce < nonce) {
         return refused(refuse(evm::TxError::nonce_too_low, "next nonce " + std::to_string(nonce) +
                                                                ", tx nonce " +
                                                                std::to_string(t.nonce)));
     }
-    if (const evm::CodePtr code = cells_.code(sender.code_hash.value);
+    if (const evm::CodePtr code = cells_.code(sender.code_hash);
         !code->empty() && !evm::parse_delegation(*code)) {
         if (tx.transaction.s <= kernels::secp256k1_half_order) {
             return refused(refuse(evm::TxError::sender_has_code));
@@ -174,10 +175,10 @@ void Sequencer::admit(Admit a) {
     bool carry = false;
     const U256 cost =
         add_overflow(mul_full(t.max_fee_per_gas, U256{t.gas_limit}, high), t.value, carry);
-    if (!high.is_zero() || carry || cost > sender.balance.value) {
+    if (!high.is_zero() || carry || cost > sender.balance) {
         return refused(
-            refuse(evm::TxError::insufficient_funds, "balance " + to_decimal(sender.balance.value) +
-                                                         ", tx cost " + to_decimal(cost)));
+            refuse(evm::TxError::insufficient_funds,
+                   "balance " + to_decimal(sender.balance) + ", tx cost " + to_decimal(cost)));
     }
     account_moved(tx.sender, nonce);
     const auto added = pool_.add(a.tx, nonce);

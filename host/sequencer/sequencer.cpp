@@ -3,6 +3,7 @@
 #include "host/sequencer/sequencer.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "evm/core/block_rules.hpp"
 #include "host/base/log.hpp"
@@ -25,6 +26,11 @@ size_t transaction_bytes_worst(const SequencerOptions& options, const Genesis& g
     return options.transaction_bytes_max + static_cast<size_t>(gas / gas_per_log_byte) + rest;
 }
 
+metrics::Counter& conflict_counter(metrics::Registry& metrics, const std::string& reason) {
+    return metrics.counter("millrace_execution_conflicts_total",
+                           "Commits of workers that were refused", "reason=\"" + reason + "\"");
+}
+
 }  // namespace
 
 Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
@@ -37,6 +43,7 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           options.block_bytes_max -
           std::min(options.block_bytes_max - 1, transaction_bytes_worst(options, genesis))),
       genesis_(genesis),
+      precompiles_(precompiles),
       ledger_(ledger),
       offload_(offload),
       on_fatal_(std::move(on_fatal)),
@@ -65,7 +72,12 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           .execute_seconds = &metrics.histogram("millrace_stage_seconds",
                                                 "Time of one step of a stage", "stage=\"execute\""),
           .mini_block_seconds = &metrics.histogram("millrace_mini_block_commit_seconds",
-                                                   "From cut to durable and published")} {
+                                                   "From cut to durable and published"),
+          .conflicts_locked = &conflict_counter(metrics, "locked"),
+          .conflicts_read = &conflict_counter(metrics, "stale_read"),
+          .conflicts_bound = &conflict_counter(metrics, "bound_violated"),
+          .executed_alone = &metrics.counter("millrace_execution_alone_total",
+                                             "Attempts for which all other commits waited")} {
     for (const auto& [number, hash] : ledger.recent_block_hashes()) {
         builder_.add_block_hash(number, hash);
     }
@@ -74,6 +86,12 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
 Sequencer::~Sequencer() { stop(); }
 
 void Sequencer::start() {
+    if (options_.execution_workers != 0) {
+        ExecutorOptions executor;
+        executor.worker_count = options_.execution_workers;
+        executor.completed = [this] { inbox_.wake(); };
+        executor_ = std::make_unique<Executor>(executor, precompiles_, cells_, &shared_code_);
+    }
     running_.store(true, std::memory_order_relaxed);
     commit_thread_ = std::jthread([this] { run_committer(); });
     sequencer_thread_ = std::jthread([this] { run_sequencer(); });
@@ -111,7 +129,10 @@ void Sequencer::run_sequencer() {
     while (!stopping_.load(std::memory_order_acquire)) {
         int64_t deadline = block_deadline_us_;
         if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
-        const bool work_waits = next_ready() != nullptr;
+        // With all workers busy one of them gives a sign when it is done.
+        const bool room = executor_ == nullptr || executor_->under_way() < executor_->window();
+        const bool work_waits =
+            (executor_ != nullptr && executor_->ready()) || (room && next_ready() != nullptr);
         auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
         for (int n = 0; message; ++n) {
             handle(std::move(*message));
@@ -123,10 +144,7 @@ void Sequencer::run_sequencer() {
         }  // also when a command met the end
         execute_ready(std::min(deadline, clock_.steady_us() + 2'000));
         const int64_t now = clock_.steady_us();
-        if (builder_.uncut_count() != 0 &&
-            (now >= mini_deadline_us_ ||
-             builder_.uncut_count() >= options_.mini_block_transactions_max ||
-             builder_.uncut_bytes() >= options_.mini_block_bytes_max)) {
+        if (builder_.uncut_count() != 0 && (now >= mini_deadline_us_ || mini_block_full())) {
             cut();
         }
         if (now >= block_deadline_us_) {
@@ -136,6 +154,7 @@ void Sequencer::run_sequencer() {
     }
     // What was executed is sealed; what waits in the pool was never more than acknowledged as
     // pending.
+    drain();
     if (!failed_.load(std::memory_order_acquire) && builder_.is_open()) {
         if (seal_block()) {
             if (const auto r = commit_and_wait([](Ledger& l) { return l.checkpoint(true); }); !r) {
@@ -144,6 +163,7 @@ void Sequencer::run_sequencer() {
             }
         }
     }
+    executor_.reset();
     refuse_rest();
 }
 
@@ -166,8 +186,9 @@ void Sequencer::handle(Message message) {
 }
 
 AdmittedPtr Sequencer::next_ready() {
-    return builder_.block_bytes() >= block_bytes_enough_ ? nullptr
-                                                         : pool_.next(builder_.gas_left());
+    return builder_.block_bytes() + set_aside_.bytes >= block_bytes_enough_
+               ? nullptr
+               : pool_.next(builder_.gas_left(), set_aside_.gas);
 }
 
 void Sequencer::drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason) {
@@ -179,40 +200,167 @@ void Sequencer::account_moved(const Address& sender, uint64_t nonce) {
     drop_all(pool_.account_changed(sender, nonce), evm::to_string(evm::TxError::nonce_too_low));
 }
 
+bool Sequencer::mini_block_full() const noexcept {
+    return builder_.uncut_count() >= options_.mini_block_transactions_max ||
+           builder_.uncut_bytes() >= options_.mini_block_bytes_max;
+}
+
 void Sequencer::execute_ready(int64_t until_us) {
-    while (AdmittedPtr tx = next_ready()) {
-        const int64_t start = clock_.steady_us();
-        if (builder_.uncut_count() == 0) {
-            // Cuts lie on a fixed grid, so that an arrival waits half a period on average.
-            mini_deadline_us_ = (start / options_.mini_block_us + 1) * options_.mini_block_us;
-        }
-        const auto executed = builder_.execute(tx);
-        const int64_t end = clock_.steady_us();
-        if (executed) {
-            pool_.executed(*tx);
-            // Not only the sender's moved, and the sender's perhaps further (EIP-7702).
-            for (const auto& [address, nonce] : builder_.nonces_changed()) {
-                if (address != tx->sender || nonce != tx->transaction.nonce + 1) {
-                    account_moved(address, nonce);
-                }
-            }
-            changed_since_seal_ = true;
-            metrics_.transactions->add();
-            metrics_.gas->add((*executed)->gas_used);
-            metrics_.execute_seconds->observe_us(static_cast<uint64_t>(end - start));
-            statistics_.execute_us += end - start;
-        } else {
-            pool_.drop(*tx);
-            metrics_.refused->add();
-            drop_all({tx}, evm::to_string(executed.error()));
-            account_moved(tx->sender, cells_.account(tx->sender).nonce.value);
-        }
-        if (end >= until_us || builder_.uncut_count() >= options_.mini_block_transactions_max ||
-            builder_.uncut_bytes() >= options_.mini_block_bytes_max) {
-            break;
+    if (executor_ != nullptr) {
+        do {
+            dispatch_ready();
+        } while (collect(until_us) && !mini_block_full() && clock_.steady_us() < until_us);
+    } else {
+        while (const AdmittedPtr tx = next_ready()) {
+            execute_here(tx);
+            if (mini_block_full() || clock_.steady_us() >= until_us) { break; }
         }
     }
     metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
+}
+
+void Sequencer::execute_here(const AdmittedPtr& tx) {
+    const int64_t start = clock_.steady_us();
+    const auto executed = builder_.execute(tx);
+    if (executed) {
+        note_executed(*executed, static_cast<uint64_t>(clock_.steady_us() - start));
+    } else {
+        note_rejected(tx, executed.error());
+    }
+}
+
+void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_us) {
+    if (builder_.uncut_count() == 1) {
+        // Cuts lie on a fixed grid, so that an arrival waits half a period on average.
+        const int64_t began = clock_.steady_us() - static_cast<int64_t>(execute_us);
+        mini_deadline_us_ = (began / options_.mini_block_us + 1) * options_.mini_block_us;
+    }
+    const AdmittedTransaction& tx = *executed->admitted;
+    pool_.executed(tx);
+    // Not only the sender's moved, and the sender's perhaps further (EIP-7702).
+    for (const auto& [address, nonce] : builder_.nonces_changed()) {
+        if (address != tx.sender || nonce != tx.transaction.nonce + 1) {
+            account_moved(address, nonce);
+        }
+    }
+    changed_since_seal_ = true;
+    metrics_.transactions->add();
+    metrics_.gas->add(executed->gas_used);
+    metrics_.execute_seconds->observe_us(execute_us);
+    statistics_.execute_us += static_cast<int64_t>(execute_us);
+}
+
+void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
+    const uint64_t nonce = cells_.account(tx->sender).merged.nonce;
+    if (error == evm::TxError::fee_cap_below_base_fee ||
+        (error == evm::TxError::nonce_too_high && nonce < tx->transaction.nonce)) {
+        // It was given out for the block before, or its sender's chain has changed meanwhile: the
+        // pool knows when it can run.
+        pool_.returned(*tx);
+        account_moved(tx->sender, nonce);
+        return;
+    }
+    if (pool_.drop(*tx)) {
+        metrics_.refused->add();
+        drop_all({tx}, evm::to_string(error));
+    }
+    account_moved(tx->sender, nonce);
+}
+
+void Sequencer::execute_all_ready() {
+    do {
+        execute_ready(std::numeric_limits<int64_t>::max());
+        drain();
+    } while (!mini_block_full() && next_ready() != nullptr);
+}
+
+// --- Execution by workers ---
+
+Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
+    // As in transaction_bytes_worst(): no log costs less than 8 gas for a byte of the receipt.
+    constexpr uint64_t gas_per_log_byte = 8;
+    constexpr size_t rest = 1024;
+    const uint64_t gas = tx.transaction.gas_limit;
+    return {gas, tx.raw.size() + static_cast<size_t>(gas / gas_per_log_byte) + rest};
+}
+
+void Sequencer::dispatch_ready() {
+    while (executor_->under_way() < executor_->window()) {
+        const AdmittedPtr tx = next_ready();
+        if (tx == nullptr) { return; }
+        const SetAside most = at_most(*tx);
+        if (!executor_->try_dispatch(tx)) { return; }
+        pool_.under_way(*tx);
+        set_aside_.gas += most.gas;
+        set_aside_.bytes += most.bytes;
+    }
+}
+
+void Sequencer::settle(Completion& c) {
+    const SetAside most = at_most(*c.transaction);
+    set_aside_.gas -= most.gas;
+    set_aside_.bytes -= most.bytes;
+    if (c.kind == Completion::Kind::executed) {
+        note_executed(builder_.add(std::move(c.execution), c.published), c.execute_ns / 1000);
+    } else {
+        note_rejected(c.transaction, c.error);
+    }
+    c.transaction.reset();
+}
+
+void Sequencer::settle_and_cut(Completion& c) {
+    settle(c);
+    if (mini_block_full()) { cut(); }
+}
+
+bool Sequencer::collect(int64_t until_us) {
+    bool any = false;
+    while (Completion* c = executor_->take()) {
+        if (c->kind == Completion::Kind::nothing) { continue; }
+        any = true;
+        settle(*c);
+        if (mini_block_full() || clock_.steady_us() >= until_us) { break; }
+        dispatch_ready();
+    }
+    return any;
+}
+
+void Sequencer::drain() {
+    if (executor_ == nullptr || execution_paused_) { return; }
+    for (Backoff backoff; executor_->under_way() != 0; backoff.wait()) {
+        while (Completion* c = executor_->take()) {
+            if (c->kind != Completion::Kind::nothing) { settle_and_cut(*c); }
+        }
+    }
+}
+
+void Sequencer::count_conflicts() {
+    const ExecutorStatistics now = executor_->statistics();
+    metrics_.conflicts_locked->add(now.conflicts_locked - counted_.conflicts_locked);
+    metrics_.conflicts_read->add(now.conflicts_read - counted_.conflicts_read);
+    metrics_.conflicts_bound->add(now.conflicts_bound - counted_.conflicts_bound);
+    metrics_.executed_alone->add(now.alone - counted_.alone);
+    counted_ = now;
+}
+
+void Sequencer::pause_execution() {
+    if (executor_ == nullptr || execution_paused_) { return; }
+    executor_->close_block();
+    for (Backoff backoff;; backoff.wait()) {
+        Completion* c = executor_->take();
+        if (c == nullptr || c->kind == Completion::Kind::nothing) { continue; }
+        if (c->kind == Completion::Kind::boundary) { break; }
+        settle_and_cut(*c);
+    }
+    executor_->rest();
+    execution_paused_ = true;
+    count_conflicts();
+}
+
+void Sequencer::resume_execution() {
+    if (executor_ == nullptr) { return; }
+    executor_->open_block(builder_.context());
+    execution_paused_ = false;
 }
 
 void Sequencer::cut() {
@@ -233,6 +381,7 @@ void Sequencer::cut() {
 }
 
 Result<void> Sequencer::seal_block() {
+    pause_execution();
     cut();
     const int64_t start = clock_.steady_us();
     auto closed = std::make_shared<ClosedBlock>(builder_.close());
@@ -301,6 +450,7 @@ void Sequencer::open_block() {
     // measures the way there, so a step of the wall clock moves one block at most.
     const int64_t now = clock_.steady_us();
     block_deadline_us_ = now + options_.block_us - clock_.wall_us() % options_.block_us;
+    resume_execution();
 }
 
 void Sequencer::push_commit(Commit commit) {

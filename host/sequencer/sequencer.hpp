@@ -14,6 +14,7 @@
 #include "host/base/clock.hpp"
 #include "host/base/metrics.hpp"
 #include "host/base/ring.hpp"
+#include "host/sequencer/executor/executor.hpp"
 #include "host/sequencer/executor/shared_code.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/pool/pool.hpp"
@@ -34,6 +35,10 @@ struct SequencerOptions {
     /// Transactions between their arrival and the pool; more are refused with a retry hint.
     size_t ingress_max = 65536;
     size_t cells_max = 8'000'000;
+    /// Threads that execute transactions at the same time; with 0 the sequencer's own thread
+    /// executes one after the other. Workers may put transactions into another order; whatever the
+    /// order, the results are those of executing them one after the other in it.
+    uint32_t execution_workers = 0;
     PoolLimits pool;
     /// Accepts transactions without replay protection, as old deployment scripts send them.
     bool allow_unprotected = false;
@@ -75,8 +80,9 @@ public:
     virtual void on_dropped(const AdmittedPtr& transaction, std::string_view reason) = 0;
 };
 
-/// One execution worker. Threads: `mr-sequencer` owns pool, cells and the open block; `mr-commit`
-/// owns the ledger; recovery of senders runs on the offload engine.
+/// Threads: `mr-sequencer` owns pool, the merged state of the cells and the open block, and
+/// executes or gives out to `mr-exec-N`; `mr-commit` owns the ledger; recovery of senders runs on
+/// the offload engine.
 class Sequencer {
 public:
     /// All references outlive the sequencer. `on_fatal` is called once, from `mr-commit`, when the
@@ -164,6 +170,26 @@ private:
     void handle(Message message);
     void admit(Admit a);
     void execute_ready(int64_t until_us);
+    void execute_here(const AdmittedPtr& tx);
+    /// Has the workers execute everything that is ready.
+    void execute_all_ready();
+    /// Gives ready transactions to the workers, as many as they take.
+    void dispatch_ready();
+    /// Takes what the workers have done, and gives them more, until there is nothing, the
+    /// mini-block is full, or the time has come. False when there was nothing.
+    bool collect(int64_t until_us);
+    void settle(Completion& completion);
+    /// As settle, and cuts when the mini-block is full.
+    void settle_and_cut(Completion& completion);
+    void note_executed(const ExecutedPtr& executed, uint64_t execute_us);
+    void note_rejected(const AdmittedPtr& tx, evm::TxError error);
+    /// Waits until the workers have done all that was given to them.
+    void drain();
+    /// Between these two the workers stand still and this thread may change the cells. What is
+    /// under way runs again afterwards.
+    void pause_execution();
+    void resume_execution();
+    bool mini_block_full() const noexcept;
     void cut();
     Result<void> seal_block();
     void open_block();
@@ -178,6 +204,12 @@ private:
     void fail_pipeline() noexcept;
     /// The next transaction for the open block, null when there is none or no room.
     AdmittedPtr next_ready();
+    /// What a transaction that is under way may add to its block.
+    struct SetAside {
+        uint64_t gas = 0;
+        size_t bytes = 0;
+    };
+    static SetAside at_most(const AdmittedTransaction& tx) noexcept;
     /// An account's nonce moved: transactions that this leaves behind are dropped.
     void account_moved(const Address& sender, uint64_t nonce);
     void drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason);
@@ -189,6 +221,7 @@ private:
     /// Of block_bytes() from which on nothing more is executed.
     size_t block_bytes_enough_;
     const Genesis& genesis_;
+    const evm::PrecompileSet& precompiles_;
     Ledger& ledger_;
     kernels::OffloadEngine& offload_;
     std::function<void(const Error&)> on_fatal_;
@@ -211,6 +244,10 @@ private:
     bool changed_since_seal_ = false;
     std::vector<std::pair<uint64_t, uint64_t>> snapshots_;  ///< id, block number
     uint64_t next_snapshot_ = 1;
+
+    std::unique_ptr<Executor> executor_;  ///< null without workers
+    bool execution_paused_ = true;
+    SetAside set_aside_;  ///< of all that is under way
 
     Mailbox<Message> inbox_;
     Mailbox<Commit> commits_;
@@ -236,7 +273,13 @@ private:
         metrics::Histogram* admit_seconds;
         metrics::Histogram* execute_seconds;
         metrics::Histogram* mini_block_seconds;
+        metrics::Counter* conflicts_locked;
+        metrics::Counter* conflicts_read;
+        metrics::Counter* conflicts_bound;
+        metrics::Counter* executed_alone;
     } metrics_;
+    ExecutorStatistics counted_;  ///< as the metrics have them
+    void count_conflicts();
     /// Since the last sealed block, for its log line.
     struct BlockStatistics {
         uint64_t mini_blocks = 0;

@@ -72,8 +72,8 @@ ApiResult<void> SequencerNode::set_storage(const Address& address, const U256& s
     return to_api(sequencer_.dev_edit(
         "setStorageAt", [address, slot, value](sequencer::CellTable& cells) -> Result<void> {
             const auto& a = cells.account(address);
-            if (a.nonce.value == 0 && a.balance.value.is_zero() &&
-                a.code_hash.value == evm::empty_code_hash) {
+            if (a.nonce.value() == 0 && a.balance.value().is_zero() &&
+                a.code_hash.value() == evm::empty_code_hash) {
                 return fail(ErrorCode::invalid_input,
                             "the account does not exist and so has no storage; give it code, a "
                             "nonce or a balance first");
@@ -86,10 +86,10 @@ ApiResult<void> SequencerNode::set_storage(const Address& address, const U256& s
 ApiResult<void> SequencerNode::set_nonce(const Address& address, uint64_t nonce) {
     return to_api(sequencer_.dev_edit(
         "setNonce", [address, nonce](sequencer::CellTable& cells) -> Result<void> {
-            if (nonce < cells.account(address).nonce.value) {
+            if (nonce < cells.account(address).nonce.value()) {
                 return fail(ErrorCode::invalid_input,
                             "the nonce of an account can only grow; it is " +
-                                std::to_string(cells.account(address).nonce.value));
+                                std::to_string(cells.account(address).nonce.value()));
             }
             cells.set_nonce(address, nonce);
             return {};

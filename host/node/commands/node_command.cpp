@@ -204,6 +204,7 @@ int run_node(const Settings& s) {
 
     sequencer::SequencerOptions options;
     options.mini_block_us = s.mini_block_ms * 1000;
+    options.execution_workers = s.execution_workers;
     options.block_us = s.block_ms * 1000;
     options.pool.transactions_max = s.pool_transactions_max;
     options.pool.bytes_max = s.pool_bytes_max;

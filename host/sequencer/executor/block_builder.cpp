@@ -9,7 +9,6 @@
 #include "evm/trie/vector_hash_batch.hpp"
 #include "host/base/error.hpp"
 #include "host/base/rlp.hpp"
-#include "host/sequencer/impersonation.hpp"
 #include "kernels/keccak/keccak.hpp"
 
 namespace millrace::sequencer {
@@ -34,16 +33,9 @@ BlockBuilder::BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet&
     : spec_(spec),
       precompiles_(precompiles),
       cells_(cells),
-      block_hash_function_([this](uint64_t number) { return block_hash(number); }),
+      block_hash_function_([this](uint64_t number) { return context_->block_hash(number); }),
       view_(cells, block_hash_function_) {
     workspace_.codes.share(shared_code);
-}
-
-Hash256 BlockBuilder::block_hash(uint64_t number) const noexcept {
-    for (auto it = block_hashes_.rbegin(); it != block_hashes_.rend(); ++it) {
-        if (it->first == number) { return it->second; }
-    }
-    return {};
 }
 
 void BlockBuilder::add_block_hash(uint64_t number, const Hash256& hash) {
@@ -58,15 +50,19 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     MILLRACE_ASSERT(!is_open_, "one block is open at a time");
     is_open_ = true;
     block_ = block;
-    rules_ = spec_.rules_at(block.number, block.timestamp_s);
-    environment_ = {};
-    environment_.number = block.number;
-    environment_.timestamp = block.timestamp_s;
-    environment_.gas_limit = block.gas_limit;
-    environment_.coinbase = block.coinbase;
-    environment_.prev_randao = block.prev_randao;
-    environment_.base_fee_per_gas = block.base_fee_per_gas;
-    environment_.blob_base_fee = evm::blob_base_fee(rules_.blob, 0);
+    auto context = std::make_shared<BlockContext>();
+    context->block = block;
+    context->rules = spec_.rules_at(block.number, block.timestamp_s);
+    evm::BlockEnvironment& environment = context->environment;
+    environment.number = block.number;
+    environment.timestamp = block.timestamp_s;
+    environment.gas_limit = block.gas_limit;
+    environment.coinbase = block.coinbase;
+    environment.prev_randao = block.prev_randao;
+    environment.base_fee_per_gas = block.base_fee_per_gas;
+    environment.blob_base_fee = evm::blob_base_fee(context->rules.blob, 0);
+    context->block_hashes = block_hashes_;
+    context_ = std::move(context);
     transactions_.clear();
     uncut_.clear();
     mini_block_ends_.clear();
@@ -76,11 +72,12 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     tips_ = base_fees_ = U256{};
     cells_.begin_block();
     for (const evm::OpeningCall& c :
-         evm::opening_calls(rules_, block.parent_hash, block.parent_beacon_block_root)) {
+         evm::opening_calls(context_->rules, block.parent_hash, block.parent_beacon_block_root)) {
         view_.clear();
-        const evm::SystemCallResult r = evm::system_call(
-            c.target, c.input.view(), view_, workspace_, rules_, precompiles_, environment_);
-        const Conflict conflict = cells_.commit(view_.reads(), r.changes);
+        const evm::SystemCallResult r =
+            evm::system_call(c.target, c.input.view(), view_, workspace_, context_->rules,
+                             precompiles_, context_->environment);
+        const Conflict conflict = cells_.commit_alone(view_.reads(), r.changes);
         MILLRACE_ASSERT(conflict == Conflict::none, "system operations run alone");
     }
     return cells_.take_delta();
@@ -88,44 +85,36 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
 
 std::expected<ExecutedPtr, evm::TxError> BlockBuilder::execute(const AdmittedPtr& tx) {
     view_.clear();
-    evm::ExecutionOptions options;
-    options.check_sender_code =
-        !impersonated_sender(tx->transaction);  // contracts may be impersonated
-    auto r =
-        evm::execute_transaction({tx->transaction, tx->sender, tx->authorities}, view_, workspace_,
-                                 rules_, precompiles_, environment_, gas_left(), options);
     nonces_changed_.clear();
+    auto r = run_transaction(*tx, view_, workspace_, precompiles_, *context_, gas_left());
     if (!r) { return std::unexpected(r.error()); }
-    const Conflict conflict = cells_.commit(view_.reads(), r->changes);
-    for (const evm::AccountChange& c : r->changes.accounts) {
-        if (c.nonce && !c.destroyed) { nonces_changed_.emplace_back(c.address, *c.nonce); }
-    }
+    const Conflict conflict = cells_.commit_alone(view_.reads(), r->changes);
     MILLRACE_ASSERT(conflict == Conflict::none, "the only worker cannot be overtaken");
+    return keep(make_execution(tx, std::move(*r), blooms_));
+}
 
-    gas_used_ += r->gas_used;
-    uncut_gas_ += r->gas_used;
-    uncut_bytes_ += tx->raw.size();
-    block_bytes_ += stored_bytes(*tx, r->logs);
-    tips_ += r->tip;
-    base_fees_ += r->base_fee;
-    auto receipt = std::make_shared<evm::Receipt>();
-    receipt->type = tx->transaction.type;
-    receipt->success = r->success();
-    receipt->cumulative_gas_used = gas_used_;
-    receipt->bloom = evm::bloom_of(r->logs);
-    auto executed = std::make_shared<ExecutedTransaction>();
-    executed->admitted = tx;
-    executed->gas_used = r->gas_used;
-    executed->effective_gas_price = r->effective_gas_price;
-    executed->contract_address = r->created;
-    executed->index = transactions_.size();
-    executed->first_log_index = log_count_;
-    log_count_ += r->logs.size();
-    receipt->logs = std::move(r->logs);
-    executed->receipt = std::move(receipt);
-    transactions_.push_back(executed);
-    uncut_.push_back(executed);
-    return executed;
+ExecutedPtr BlockBuilder::add(Execution execution, const Published& published) {
+    MILLRACE_ASSERT(is_open_, "what is executed belongs to a block");
+    cells_.merge(published);
+    return keep(std::move(execution));
+}
+
+ExecutedPtr BlockBuilder::keep(Execution e) {
+    ExecutedTransaction& executed = *e.executed;
+    gas_used_ += executed.gas_used;
+    uncut_gas_ += executed.gas_used;
+    uncut_bytes_ += executed.admitted->raw.size();
+    block_bytes_ += stored_bytes(*executed.admitted, e.receipt->logs);
+    tips_ += e.tip;
+    base_fees_ += e.base_fee;
+    e.receipt->cumulative_gas_used = gas_used_;
+    executed.index = transactions_.size();
+    executed.first_log_index = log_count_;
+    log_count_ += e.receipt->logs.size();
+    nonces_changed_ = std::move(e.nonces_changed);
+    transactions_.push_back(e.executed);
+    uncut_.push_back(e.executed);
+    return std::move(e.executed);
 }
 
 std::vector<ExecutedPtr> BlockBuilder::discard() noexcept {
@@ -154,18 +143,21 @@ MiniBlockPtr BlockBuilder::cut(uint64_t number, int64_t time_us) {
 
 ClosedBlock BlockBuilder::close() {
     MILLRACE_ASSERT(is_open_ && uncut_.empty(), "a block is closed after its last cut");
-    if (rules_.fee_policy == evm::FeePolicy::vaults) {
+    if (context_->rules.fee_policy == evm::FeePolicy::vaults) {
         evm::StateChanges credits;
         auto credit = [&](const Address& to, const U256& amount) {
             if (amount.is_zero()) { return; }
-            evm::AccountChange& c = credits.accounts.emplace_back();
-            c.address = to;
+            // Both vaults may be one account, and an account has one change.
+            if (credits.accounts.empty() || credits.accounts.back().address != to) {
+                credits.accounts.emplace_back().address = to;
+            }
+            evm::AccountChange& c = credits.accounts.back();
             c.touched = true;
-            c.credit = amount;
+            c.credit += amount;
         };
         credit(spec_.sequencer_fee_vault, tips_);
         credit(spec_.base_fee_vault, base_fees_);
-        const Conflict conflict = cells_.commit({}, credits);
+        const Conflict conflict = cells_.commit_alone({}, credits);
         MILLRACE_ASSERT(conflict == Conflict::none, "credits depend on nothing");
     }
     ClosedBlock b;

@@ -7,14 +7,15 @@
 
 #include "evm/core/chain_spec.hpp"
 #include "evm/core/transition.hpp"
-#include "host/sequencer/executor/cells.hpp"
+#include "host/sequencer/executor/execution.hpp"
 #include "host/sequencer/types.hpp"
 
 namespace millrace::sequencer {
 
-/// Executes transactions in order on top of a CellTable and keeps the books of the open block. The
-/// sequencer drives it live, recovery drives it again over the log: the same calls give the same
-/// results. One owning thread.
+/// Keeps the books of the open block on top of a CellTable: what was executed, in the order of the
+/// commits. It executes by itself, one transaction after the other, or takes what the workers of an
+/// Executor committed. The sequencer drives it live, recovery drives it again over the log: the
+/// same order gives the same results. One owning thread, the table's merging thread.
 class BlockBuilder {
 public:
     /// The references, and `shared_code` where it is not null, outlive the builder.
@@ -26,8 +27,8 @@ public:
     storage::StateDelta open(const OpenBlock& block);
     bool is_open() const noexcept { return is_open_; }
     const OpenBlock& block() const noexcept { return block_; }
-    const evm::Rules& rules() const noexcept { return rules_; }
-    const evm::BlockEnvironment& environment() const noexcept { return environment_; }
+    /// What the transactions of the open block see.
+    const BlockContextPtr& context() const noexcept { return context_; }
     uint64_t gas_left() const noexcept { return block_.gas_limit - gas_used_; }
     uint64_t gas_used() const noexcept { return gas_used_; }
     /// Transactions executed since the last cut.
@@ -40,9 +41,11 @@ public:
     bool has_mini_blocks() const noexcept { return !mini_block_ends_.empty(); }
 
     /// Executes and commits a transaction, or says why it cannot be included (nothing changes).
+    /// Nobody else may be committing.
     std::expected<ExecutedPtr, evm::TxError> execute(const AdmittedPtr& tx);
-    /// Accounts whose nonce the last execute() changed, with the new nonce: the sender, signers of
-    /// EIP-7702 authorizations, accounts whose code created contracts.
+    /// Takes a transaction that a worker committed, in the order of the sequence numbers.
+    ExecutedPtr add(Execution execution, const Published& published);
+    /// Accounts whose nonce the last execute() or add() changed, with the new nonce.
     const std::vector<std::pair<Address, uint64_t>>& nonces_changed() const noexcept {
         return nonces_changed_;
     }
@@ -61,7 +64,7 @@ public:
     void clear_block_hashes() { block_hashes_.clear(); }
 
 private:
-    Hash256 block_hash(uint64_t number) const noexcept;
+    ExecutedPtr keep(Execution execution);
 
     const evm::ChainSpec& spec_;
     const evm::PrecompileSet& precompiles_;
@@ -69,11 +72,11 @@ private:
     evm::Workspace workspace_;
     CellView::BlockHashes block_hash_function_;
     CellView view_;
+    evm::BloomMemo blooms_;
 
     bool is_open_ = false;
     OpenBlock block_;
-    evm::Rules rules_;
-    evm::BlockEnvironment environment_;
+    BlockContextPtr context_;
     std::vector<ExecutedPtr> transactions_;
     std::vector<ExecutedPtr> uncut_;
     std::vector<uint32_t> mini_block_ends_;

@@ -3,79 +3,175 @@
 // refuse.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "evm/core/state_view.hpp"
+#include "host/sequencer/executor/cell_index.hpp"
+#include "host/sequencer/executor/versioned_cell.hpp"
 #include "storage/state/state_store.hpp"
 
 namespace millrace::sequencer {
 
-/// One piece of state with the commit sequence number of its last change. A cell per account field
-/// and per slot, so that a transfer to an account does not conflict with that account's own nonce.
-template <class T>
-struct Cell {
-    T value{};
-    uint64_t version = 0;
-};
-
 /// What a transaction depends on. Pointers are to cells of the table it was read from.
 struct ReadSet {
-    template <class T>
     struct Read {
-        const Cell<T>* cell;
+        const VersionWord* cell;
         uint64_t version;
     };
     struct Bound {
         const Cell<U256>* cell;
         U256 min;  ///< the balance must be at least this at commit
     };
-    std::vector<Read<uint64_t>> nonces;
-    std::vector<Read<U256>> values;  ///< balances and slots
-    std::vector<Read<Hash256>> code_hashes;
+    std::vector<Read> reads;
     std::vector<Bound> bounds;
-    void clear();
+    void clear() noexcept {
+        reads.clear();
+        bounds.clear();
+    }
 };
 
 /// Why a commit was refused.
-enum class Conflict : uint8_t { none, stale_read, bound_violated };
+enum class Conflict : uint8_t {
+    none,
+    locked,          ///< another commit held a cell for too long
+    stale_read,      ///< a value that was read is no longer the value
+    bound_violated,  ///< a balance has fallen below what was asked of it
+};
 
-/// All state that executed transactions have touched, over a pinned snapshot of the store: what no
-/// transaction has written since the table was filled is still what the snapshot says. One owning
-/// thread; the protocol (versions, validation, deltas) is the one that parallel execution needs.
-class CellTable {
-public:
-    struct AccountCells {
-        Cell<uint64_t> nonce;
-        Cell<U256> balance;
-        Cell<Hash256> code_hash;
-        uint64_t incarnation = 0;
+struct SlotCell;
+
+/// The cells of one account: one for each field, so that a transfer to an account does not conflict
+/// with that account's own nonce.
+struct alignas(64) AccountCells {
+    Cell<uint64_t> nonce;
+    Cell<U256> balance;
+    Cell<Hash256> code_hash;
+    Address address;
+    uint64_t index_hash = 0;
+    uint64_t incarnation = 0;
+    std::atomic<SlotCell*> slots{nullptr};  ///< newest first
+
+    /// As of the last merged commit, for the thread that merges.
+    struct Merged {
+        uint64_t nonce = 0;
+        U256 balance;
+        Hash256 code_hash;
         bool dirty = false;              ///< changed since the last take_delta()
         bool is_empty() const noexcept;  ///< EIP-161
-        std::unordered_map<U256, Cell<U256>> slots;
-    };
+    } merged;
+};
 
+struct alignas(64) SlotCell {
+    Cell<U256> value;
+    AccountCells* account = nullptr;
+    U256 key;
+    uint64_t index_hash = 0;
+    SlotCell* next = nullptr;  ///< of the same account
+
+    U256 merged_value;  ///< as AccountCells::merged
+    bool merged_dirty = false;
+};
+
+/// What one commit published, with the values that it left behind. The buffers are reused.
+struct Published {
+    struct AccountPost {
+        AccountCells* account = nullptr;
+        std::optional<uint64_t> nonce;
+        std::optional<U256> balance;
+        std::optional<Hash256> code_hash;
+        evm::CodePtr code;
+    };
+    struct SlotPost {
+        SlotCell* slot;
+        U256 value;
+    };
+    std::vector<AccountPost> accounts;
+    std::vector<SlotPost> slots;
+    void clear() noexcept {
+        accounts.clear();
+        slots.clear();
+    }
+    /// As clear(), and gives back what one large transaction needed and most do not.
+    void recycle() noexcept {
+        constexpr size_t kept = 256;
+        clear();
+        if (accounts.capacity() > kept) { accounts = {}; }
+        if (slots.capacity() > kept) { slots = {}; }
+    }
+};
+
+/// All state that executed transactions have touched, over a pinned snapshot of the store: what no
+/// transaction has written since the table was filled is still what the snapshot says.
+///
+/// The protocol of a commit: lock the cells that change, take a sequence number, validate what was
+/// read, publish under the number. A number taken under locks and before validation makes the order
+/// of numbers a serial order: whoever writes what I read either has its lock when I validate, or
+/// has published, or takes a later number. (Tu and others, "Speedy transactions in multicore
+/// in-memory databases", 2013, with a number from one counter instead of one from the data.)
+///
+/// Members are for any thread unless they say otherwise. "At rest" means that no commit and no view
+/// is in use on another thread.
+class CellTable {
+public:
     explicit CellTable(std::shared_ptr<const storage::StateSnapshot> base)
         : base_(std::move(base)) {}
+
+    // --- Commits ---
+
+    struct Commit {
+        Conflict conflict = Conflict::none;
+        uint64_t sequence = 0;  ///< zero when none was taken; else used up, even by a conflict
+    };
+    /// Memory of a thread that commits.
+    struct Scratch {
+        /// Called between the steps of a commit where it is not null (tests).
+        const std::function<void()>* yield = nullptr;
+        struct Lock {
+            VersionWord* cell;
+            uint64_t before;
+        };
+        struct Account {
+            AccountCells* cells;
+            size_t change;
+        };
+        std::vector<Lock> locks;
+        std::vector<Account> accounts;
+        std::vector<SlotCell*> slots;
+    };
+    /// Validates what the transaction read and publishes its changes, or changes nothing. Balances
+    /// move by the deltas; only the reads decide on validity. `environment` is one more read, of a
+    /// cell outside the table, or null. Fills `published` where there was no conflict.
+    Commit commit(const ReadSet& reads, const evm::StateChanges& changes, Scratch& scratch,
+                  Published& published, const ReadSet::Read* environment = nullptr);
+    /// Takes the next sequence number for something that is no commit of the table.
+    uint64_t take_sequence() noexcept {
+        return sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    }
+    /// The last number taken.
+    uint64_t sequence() const noexcept { return sequence_.load(std::memory_order_acquire); }
+
+    // --- The merging thread: makes deltas of what was published, in the order of the numbers ---
 
     /// Each block names the code that it deploys anew, known or not: what a delta holds must follow
     /// from the block alone, because recovery begins at any of them with an empty table.
     void begin_block() { deployed_.clear(); }
+    void merge(const Published& published);
+    /// From now on commit_alone() uses this number, until it is zero: between two blocks of an
+    /// executor, whose transactions would refuse everything that was read there.
+    void use_sequence(uint64_t sequence) noexcept { given_sequence_ = sequence; }
+    /// commit and merge of a thread that is the only one to commit.
+    Conflict commit_alone(const ReadSet& reads, const evm::StateChanges& changes);
 
-    /// Validates what the transaction read and publishes its changes, or changes nothing. Returns
-    /// the reason of a refusal. Balances move by the deltas; only the reads decide on validity.
-    Conflict commit(const ReadSet& reads, const evm::StateChanges& changes);
-
-    /// Net post-values of everything committed since the last call, in canonical order.
+    /// Net post-values of everything merged since the last call, in canonical order.
     storage::StateDelta take_delta();
     /// About what take_delta() would take in its encoded form.
     size_t dirty_bytes() const noexcept;
-    /// Direct edits of development methods; committed like a transaction that read nothing.
+    /// Direct edits of development methods, at rest; committed like a transaction that read
+    /// nothing.
     void set_balance(const Address& address, const U256& balance);
     void set_nonce(const Address& address, uint64_t nonce);
     void set_code(const Address& address, Bytes code);
@@ -85,46 +181,65 @@ public:
     std::optional<Address> account_with_stray_storage() const;
 
     /// Replaces the snapshot below by a newer one and, when more than `cells_max` are held, forgets
-    /// all cells. Only when every committed change is part of `base`.
+    /// all cells. Only at rest, when every committed change is part of `base`.
     void rebase(std::shared_ptr<const storage::StateSnapshot> base, size_t cells_max);
     /// As rebase, forgetting everything: after a revert.
     void reset(std::shared_ptr<const storage::StateSnapshot> base);
 
-    uint64_t sequence() const noexcept { return sequence_; }
-    size_t cell_count() const noexcept { return cell_count_; }
+    size_t cell_count() const noexcept { return cell_count_.load(std::memory_order_relaxed); }
 
-    // Used by CellView.
+    // --- Cells ---
     AccountCells& account(const Address& address);
-    Cell<U256>& slot(AccountCells& a, const Address& address, const U256& key);
+    SlotCell& slot(AccountCells& a, const U256& key);
     evm::CodePtr code(const Hash256& hash) const;
+    /// Not a cell of its own: a creation asks it after it has read a nonce of zero and no code, and
+    /// an account that has storage by a transaction has had a nonce or code since.
     bool has_storage(const Address& address);
 
 private:
-    struct DirtySlot {
-        Address address;
-        U256 key;
+    struct CodeNode {
+        Hash256 hash;
+        evm::CodePtr code;
+        uint64_t index_hash = 0;
     };
-    void mark(const Address& address, AccountCells& a);
+
+    bool lock_changed(const evm::StateChanges& changes, Scratch& scratch);
+    void lock_order(const evm::StateChanges& changes, Scratch& scratch);
+    static void unlock(Scratch& scratch) noexcept;
+    static Conflict validate(const ReadSet& reads, const Scratch& scratch, uint64_t sequence,
+                             const ReadSet::Read* environment) noexcept;
+    void publish(const evm::StateChanges& changes, Scratch& scratch, uint64_t sequence,
+                 Published& published);
+    void add_code(const Hash256& hash, const evm::CodePtr& code);
+    void name_code(const Hash256& hash, const evm::CodePtr& code);
+    void mark(AccountCells& a);
+    void mark(SlotCell& s);
+    void forget_changes() noexcept;
+    void edit(const Address& address, const std::function<void(evm::AccountChange&)>& fill);
+
+    Commit commit_as(uint64_t sequence, const ReadSet& reads, const evm::StateChanges& changes,
+                     Scratch& scratch, Published& published, const ReadSet::Read* environment);
 
     std::shared_ptr<const storage::StateSnapshot> base_;
-    // Node-based maps: read sets hold pointers to cells while others are added.
-    std::unordered_map<Address, AccountCells> accounts_;
-    std::unordered_map<Hash256, evm::CodePtr> codes_;
-    std::vector<Address> dirty_accounts_;
-    std::unordered_map<Address, std::unordered_map<U256, bool>> dirty_slots_;
-    size_t dirty_slot_count_ = 0;
+    CellIndex<AccountCells> accounts_;
+    CellIndex<SlotCell> slots_;
+    CellIndex<CodeNode> codes_;
+    alignas(64) std::atomic<uint64_t> sequence_{0};
+    alignas(64) std::atomic<size_t> cell_count_{0};
+
+    // Of the merging thread.
+    uint64_t given_sequence_ = 0;
+    Scratch scratch_;
+    Published published_;
+    std::vector<AccountCells*> dirty_accounts_;
+    std::vector<SlotCell*> dirty_slots_;
     std::vector<Hash256> new_codes_;  ///< may name one twice
     size_t new_code_bytes_ = 0;
     std::unordered_set<Hash256> deployed_;  ///< by transactions of this block
-    void add_code(const Hash256& hash, evm::CodePtr code);
-    void mark_slot(const Address& address, const U256& key);
-    void forget_changes() noexcept;
-    uint64_t sequence_ = 0;
-    size_t cell_count_ = 0;
 };
 
 /// A transaction's view of a CellTable; records every read and bound. Block hashes come from a
-/// function of the owner.
+/// function of the owner. One thread.
 class CellView final : public evm::StateView {
 public:
     using BlockHashes = std::function<Hash256(uint64_t)>;
@@ -142,12 +257,20 @@ public:
     Hash256 block_hash(uint64_t number) override { return block_hashes_(number); }
 
     const ReadSet& reads() const noexcept { return reads_; }
-    void clear() { reads_.clear(); }
+    void clear() noexcept {
+        reads_.clear();
+        last_ = nullptr;
+    }
 
 private:
+    AccountCells& account(const Address& address);
+    template <class T>
+    T read(const Cell<T>& cell);
+
     CellTable& cells_;
     const BlockHashes& block_hashes_;
     ReadSet reads_;
+    AccountCells* last_ = nullptr;  ///< questions about one account mostly come together
 };
 
 }  // namespace millrace::sequencer

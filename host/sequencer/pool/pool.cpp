@@ -90,6 +90,7 @@ void PoolIndex::set_counts(size_t executable, size_t queued) noexcept {
 // --- Pool ---
 
 std::optional<Pool::ReadyKey> Pool::ready_key(const Address& sender, const Sender& s) const {
+    if (s.under_way) { return std::nullopt; }
     const auto head = s.entries.find(s.account_nonce);
     if (head == s.entries.end()) { return std::nullopt; }
     const evm::Transaction& tx = head->second.tx->transaction;
@@ -209,7 +210,7 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
         erase(sender, s, it);
         move_missing(sender, s, std::min(s.missing, nonce));
         index_.set_next_nonce(sender, s.missing);
-        if (s.entries.empty() && sender != tx.sender) { senders_.erase(sender); }
+        if (s.idle() && sender != tx.sender) { senders_.erase(sender); }
     }
     return true;
 }
@@ -224,7 +225,7 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     Sender& s = sender_it->second;
     if (fresh) { s.account_nonce = s.missing = account_nonce; }
     auto refuse = [&](PoolRefusal reason) {
-        if (s.entries.empty()) { senders_.erase(sender); }
+        if (s.idle()) { senders_.erase(sender); }
         return std::unexpected(reason);
     };
 
@@ -233,6 +234,9 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     if (same != s.entries.end()) {
         const evm::Transaction& old = same->second.tx->transaction;
         if (same->second.tx->hash == tx->hash) { return refuse(PoolRefusal::already_known); }
+        if (s.under_way == same->second.tx->hash) {
+            return refuse(PoolRefusal::nonce_too_low);  // in a moment it is
+        }
         const evm::Transaction& offer = tx->transaction;
         if (!outbids(offer.max_fee_per_gas, old.max_fee_per_gas, limits_.replacement_percent) ||
             !outbids(offer.max_priority_fee_per_gas, old.max_priority_fee_per_gas,
@@ -275,14 +279,41 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     return result;
 }
 
-AdmittedPtr Pool::next(uint64_t gas_left) {
+AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside) {
     while (!ready_.empty()) {
         const Sender& s = senders_.at(ready_.begin()->sender);
         const AdmittedPtr& head = s.entries.at(s.account_nonce).tx;
-        if (head->transaction.gas_limit <= gas_left) { return head; }
+        if (head->transaction.gas_limit <= gas_left) {
+            return head->transaction.gas_limit <= gas_left - std::min(gas_left, set_aside)
+                       ? head
+                       : nullptr;
+        }
         ready_.erase(ready_.begin());  // comes back with the next block
     }
     return nullptr;
+}
+
+bool Pool::no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept {
+    if (s.under_way != tx.hash) { return false; }
+    s.under_way.reset();
+    return true;
+}
+
+void Pool::under_way(const AdmittedTransaction& tx) {
+    Sender& s = senders_.at(tx.sender);
+    unready(tx.sender, s);
+    s.under_way = tx.hash;
+}
+
+void Pool::returned(const AdmittedTransaction& tx) {
+    const auto it = senders_.find(tx.sender);
+    if (it == senders_.end()) { return; }
+    no_longer_under_way(it->second, tx);
+    if (it->second.idle()) {
+        senders_.erase(it);
+    } else {
+        make_ready(tx.sender, it->second);
+    }
 }
 
 void Pool::executed(const AdmittedTransaction& tx) {
@@ -290,11 +321,12 @@ void Pool::executed(const AdmittedTransaction& tx) {
     if (it == senders_.end()) { return; }
     Sender& s = it->second;
     unready(tx.sender, s);
+    no_longer_under_way(s, tx);
     if (const auto e = s.entries.find(tx.transaction.nonce); e != s.entries.end()) {
         erase(tx.sender, s, e);
     }
     s.account_nonce = tx.transaction.nonce + 1;
-    if (s.entries.empty()) {
+    if (s.idle()) {
         senders_.erase(it);
     } else {
         make_ready(tx.sender, s);
@@ -302,23 +334,27 @@ void Pool::executed(const AdmittedTransaction& tx) {
     publish_counts();
 }
 
-void Pool::drop(const AdmittedTransaction& tx) {
+bool Pool::drop(const AdmittedTransaction& tx) {
     const auto it = senders_.find(tx.sender);
-    if (it == senders_.end()) { return; }
+    if (it == senders_.end()) { return false; }
     Sender& s = it->second;
     unready(tx.sender, s);
-    if (const auto e = s.entries.find(tx.transaction.nonce); e != s.entries.end()) {
+    no_longer_under_way(s, tx);
+    const auto e = s.entries.find(tx.transaction.nonce);
+    const bool here = e != s.entries.end() && e->second.tx->hash == tx.hash;
+    if (here) {
         erase(tx.sender, s, e);
+        move_missing(tx.sender, s, std::min(s.missing, tx.transaction.nonce));
+        index_.remove(tx.hash);
+        index_.set_next_nonce(tx.sender, s.missing);
     }
-    move_missing(tx.sender, s, std::min(s.missing, tx.transaction.nonce));
-    index_.remove(tx.hash);
-    index_.set_next_nonce(tx.sender, s.missing);
-    if (s.entries.empty()) {
+    if (s.idle()) {
         senders_.erase(it);
     } else {
         make_ready(tx.sender, s);
     }
     publish_counts();
+    return here;
 }
 
 std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t account_nonce) {
@@ -343,7 +379,7 @@ std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t a
     while (s.entries.contains(missing)) { ++missing; }
     move_missing(sender, s, missing);
     index_.set_next_nonce(sender, s.missing);
-    if (s.entries.empty()) {
+    if (s.idle()) {
         senders_.erase(it);
     } else {
         make_ready(sender, s);

@@ -95,12 +95,19 @@ public:
 
     /// The executable transaction with the highest tip that pays `base_fee` and needs at most
     /// `gas_left`; heads that do not are passed over until the next begin_block(). Null when there
-    /// is none. It stays in the pool until executed() or drop().
-    AdmittedPtr next(uint64_t gas_left);
+    /// is none, and when what is `set_aside` of that gas for others leaves too little for it. It
+    /// stays in the pool until executed() or drop().
+    AdmittedPtr next(uint64_t gas_left, uint64_t set_aside = 0);
+    /// What next() gave is being executed elsewhere: nothing of its sender is given out, and it
+    /// cannot be replaced, until executed(), drop() or returned().
+    void under_way(const AdmittedTransaction& tx);
+    /// It was not executed after all, and waits again.
+    void returned(const AdmittedTransaction& tx);
     /// The head of its sender was executed: the one after it becomes executable.
     void executed(const AdmittedTransaction& tx);
-    /// Removes one that cannot be executed; the sender's later ones wait for a new one.
-    void drop(const AdmittedTransaction& tx);
+    /// Removes one that cannot be executed; the sender's later ones wait for a new one. False when
+    /// it had left the pool already, because its account left it behind.
+    bool drop(const AdmittedTransaction& tx);
     /// The account's nonce is not what the pool's own transactions made of it (it authorised
     /// something by EIP-7702, its code created contracts, or a development node set it):
     /// transactions below it are removed and returned, the others follow from it.
@@ -125,6 +132,8 @@ private:
         uint64_t account_nonce = 0;
         /// The first nonce that is not here: everything before it is executable in turn.
         uint64_t missing = 0;
+        std::optional<Hash256> under_way;  ///< what is being executed elsewhere
+        bool idle() const noexcept { return entries.empty() && !under_way; }
         std::map<uint64_t, Entry> entries;
     };
     struct ReadyKey {
@@ -150,6 +159,8 @@ private:
         }
     };
 
+    /// Whether `tx` was what its sender had under way; it no longer is.
+    static bool no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept;
     std::optional<ReadyKey> ready_key(const Address& sender, const Sender& s) const;
     void make_ready(const Address& sender, const Sender& s);
     void unready(const Address& sender, const Sender& s);

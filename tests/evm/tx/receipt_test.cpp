@@ -5,8 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "evm/tx/bloom_memo.hpp"
 #include "host/base/hex.hpp"
 #include "host/base/rlp.hpp"
+#include "kernels/keccak/keccak.hpp"
 #include "tests/evm/tx/sample_transactions.hpp"
 
 namespace millrace::evm {
@@ -58,6 +62,24 @@ TEST(Bloom, OfALogHasAddressAndTopicsButNotData) {
     EXPECT_TRUE(bloom_may_contain(bloom, log.address.view()));
     EXPECT_TRUE(bloom_may_contain(bloom, log.topics[0].view()));
     EXPECT_FALSE(bloom_may_contain(bloom, log.data));
+}
+
+TEST(Bloom, MemoGivesTheBitsThatHashingGives) {
+    BloomMemo memo;
+    std::mt19937_64 random{7};
+    for (int round = 0; round < 20'000; ++round) {
+        Log log;
+        // Few enough to come again, more than the memo holds, and topics that begin like addresses.
+        const auto item = random() % 6000;
+        log.address =
+            Address::from(kernels::keccak256(as_bytes(std::to_string(item))).view().first(20));
+        Bytes padded(log.address.begin(), log.address.end());
+        padded.resize(32);
+        const Hash256 like_the_address = Hash256::from(padded);
+        log.topics = {like_the_address, Hash256{}, kernels::keccak256(log.address.view())};
+        ASSERT_EQ(memo.bloom_of({log}), bloom_of({log}));
+    }
+    EXPECT_EQ(memo.bloom_of({}), Bloom{});
 }
 
 TEST(Receipt, SampleOfEveryTypeSurvivesEncoding) {

@@ -38,9 +38,9 @@ protected:
         EXPECT_TRUE(r.has_value()) << evm::to_string(r ? evm::TxError{} : r.error());
         return r.value_or(nullptr);
     }
-    U256 balance(const Address& a) { return cells_->account(a).balance.value; }
+    U256 balance(const Address& a) { return cells_->account(a).balance.value(); }
     U256 slot(const Address& a, uint64_t key) {
-        return cells_->slot(cells_->account(a), a, U256{key}).value;
+        return cells_->slot(cells_->account(a), U256{key}).value.value();
     }
 
     Genesis genesis_;
@@ -60,7 +60,7 @@ TEST_F(BlockBuilderTest, TransferMovesValueAndChargesGas) {
     EXPECT_FALSE(e->contract_address);
     EXPECT_EQ(balance(stranger(1)), U256{77});
     EXPECT_EQ(balance(account(0)), U256{1000} * ether - U256{77} - U256{21'000 * 2 * gwei});
-    EXPECT_EQ(cells_->account(account(0)).nonce.value, 1u);
+    EXPECT_EQ(cells_->account(account(0)).nonce.value(), 1u);
     EXPECT_EQ(builder_->gas_used(), 21'000u);
     EXPECT_EQ(builder_->gas_left(), genesis_.block_gas_limit - 21'000);
 }
@@ -73,8 +73,8 @@ TEST_F(BlockBuilderTest, CreationGivesTheAddressAndTheCode) {
     ASSERT_TRUE(e->receipt->success);
     ASSERT_EQ(e->contract_address, evm::create_address(account(0), 0));
     const auto& created = cells_->account(*e->contract_address);
-    EXPECT_EQ(created.nonce.value, 1u);
-    EXPECT_EQ(created.code_hash.value, kernels::keccak256(from_hex("5f5f").value()));
+    EXPECT_EQ(created.nonce.value(), 1u);
+    EXPECT_EQ(created.code_hash.value(), kernels::keccak256(from_hex("5f5f").value()));
     const MiniBlockPtr m = builder_->cut(1, 0);
     ASSERT_EQ(m->post_values.codes.size(), 1u);
     EXPECT_EQ(*m->post_values.codes[0].code, from_hex("5f5f").value());
@@ -88,7 +88,7 @@ TEST_F(BlockBuilderTest, FailingTransactionHasAReceiptPaysAndChangesNothingElse)
     EXPECT_LT(e->gas_used, 100'000u) << "REVERT gives the rest back";
     EXPECT_EQ(balance(reverting_contract), U256{});
     EXPECT_EQ(balance(account(0)), U256{1000} * ether - U256{e->gas_used * 2 * gwei});
-    EXPECT_EQ(cells_->account(account(0)).nonce.value, 1u);
+    EXPECT_EQ(cells_->account(account(0)).nonce.value(), 1u);
 }
 
 TEST_F(BlockBuilderTest, TransactionThatCannotBeIncludedChangesNothing) {
@@ -158,6 +158,16 @@ TEST_F(BlockBuilderTest, FeesGoToTheVaultsWhenTheBlockCloses) {
     EXPECT_EQ(balance(genesis_.coinbase), U256{})
         << "the policy of the vaults leaves the coinbase out";
     EXPECT_EQ(closed.post_values.accounts.size(), 2u);
+}
+
+TEST_F(BlockBuilderTest, OneAccountMayBeBothVaults) {
+    genesis_.spec.base_fee_vault = sequencer_vault;
+    builder_->open(block(1));
+    const ExecutedPtr a =
+        run(0, with_fees(transfer_transaction(0, stranger(1), U256{1}), gwei / 2, 5 * gwei));
+    builder_->cut(1, 0);
+    builder_->close();
+    EXPECT_EQ(balance(sequencer_vault), U256{a->gas_used * (gwei / 2 + gwei)});
 }
 
 TEST_F(BlockBuilderTest, EmptyBlockTouchesOnlyTheHistoryContract) {

@@ -46,7 +46,7 @@ protected:
     std::unique_ptr<CellTable> cells_;
     CellView::BlockHashes no_hashes_ = [](uint64_t) { return Hash256{}; };
     CellView a_view() { return CellView{*cells_, no_hashes_}; }
-    U256 balance(uint64_t i) { return cells_->account(account(i)).balance.value; }
+    U256 balance(uint64_t i) { return cells_->account(account(i)).balance.value(); }
 };
 
 TEST_F(CellTableTest, ReadsWhatTheSnapshotHolds) {
@@ -72,8 +72,8 @@ TEST_F(CellTableTest, CreditsToOneAccountCommute) {
         c.accounts.push_back(credit(account(2), U256{amount}).accounts[0]);
         return c;
     };
-    EXPECT_EQ(cells_->commit(a.reads(), pay(0, 10)), Conflict::none);
-    EXPECT_EQ(cells_->commit(b.reads(), pay(1, 20)), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), pay(0, 10)), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(b.reads(), pay(1, 20)), Conflict::none);
     EXPECT_EQ(balance(0), U256{90});
     EXPECT_EQ(balance(1), U256{80});
     EXPECT_EQ(balance(2), U256{130});
@@ -82,31 +82,32 @@ TEST_F(CellTableTest, CreditsToOneAccountCommute) {
 TEST_F(CellTableTest, BoundHoldsWhenOthersLeaveEnough) {
     CellView a = a_view();
     ASSERT_TRUE(a.balance_at_least(account(0), U256{60}));
-    ASSERT_EQ(cells_->commit({}, debit(account(0), U256{30})), Conflict::none);
-    ASSERT_EQ(cells_->commit({}, credit(account(0), U256{5})), Conflict::none);
-    EXPECT_EQ(cells_->commit(a.reads(), debit(account(0), U256{60})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, debit(account(0), U256{30})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(account(0), U256{5})), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), debit(account(0), U256{60})), Conflict::none);
     EXPECT_EQ(balance(0), U256{15});
 }
 
 TEST_F(CellTableTest, BoundIsRefusedWhenAnotherDebitTakesTheBalanceBelow) {
     CellView a = a_view();
     ASSERT_TRUE(a.balance_at_least(account(0), U256{60}));
-    ASSERT_EQ(cells_->commit({}, debit(account(0), U256{41})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, debit(account(0), U256{41})), Conflict::none);
     const uint64_t sequence = cells_->sequence();
-    EXPECT_EQ(cells_->commit(a.reads(), debit(account(0), U256{60})), Conflict::bound_violated);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), debit(account(0), U256{60})),
+              Conflict::bound_violated);
     EXPECT_EQ(balance(0), U256{59});
     EXPECT_EQ(cells_->sequence(), sequence);
     // Exactly enough is enough.
-    ASSERT_EQ(cells_->commit({}, credit(account(0), U256{1})), Conflict::none);
-    EXPECT_EQ(cells_->commit(a.reads(), debit(account(0), U256{60})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(account(0), U256{1})), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), debit(account(0), U256{60})), Conflict::none);
     EXPECT_EQ(balance(0), U256{});
 }
 
 TEST_F(CellTableTest, FailedBalanceCheckIsAValueRead) {
     CellView a = a_view();
     EXPECT_FALSE(a.balance_at_least(account(0), U256{101}));
-    ASSERT_EQ(cells_->commit({}, credit(account(0), U256{1})), Conflict::none);
-    EXPECT_EQ(cells_->commit(a.reads(), {}), Conflict::stale_read);
+    ASSERT_EQ(cells_->commit_alone({}, credit(account(0), U256{1})), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), {}), Conflict::stale_read);
 }
 
 TEST_F(CellTableTest, EveryValueReadIsRefusedAfterAnotherWrite) {
@@ -140,10 +141,11 @@ TEST_F(CellTableTest, EveryValueReadIsRefusedAfterAnotherWrite) {
         cells_ = std::make_unique<CellTable>(store_->snapshot());
         CellView v = a_view();
         c.read(v);
-        ASSERT_EQ(cells_->commit({}, c.harmless), Conflict::none);
-        EXPECT_EQ(cells_->commit(v.reads(), {}), Conflict::none) << "another field must not matter";
-        ASSERT_EQ(cells_->commit({}, c.write), Conflict::none);
-        EXPECT_EQ(cells_->commit(v.reads(), {}), Conflict::stale_read);
+        ASSERT_EQ(cells_->commit_alone({}, c.harmless), Conflict::none);
+        EXPECT_EQ(cells_->commit_alone(v.reads(), {}), Conflict::none)
+            << "another field must not matter";
+        ASSERT_EQ(cells_->commit_alone({}, c.write), Conflict::none);
+        EXPECT_EQ(cells_->commit_alone(v.reads(), {}), Conflict::stale_read);
     }
 }
 
@@ -153,35 +155,35 @@ TEST_F(CellTableTest, WritingTheSameValueAgainStillRefusesAnOlderRead) {
     const auto write = [](uint64_t v) {
         return change(counter_contract, [&](auto& c) { c.storage = {{U256{1}, U256{v}}}; });
     };
-    ASSERT_EQ(cells_->commit({}, write(8)), Conflict::none);
-    ASSERT_EQ(cells_->commit({}, write(7)), Conflict::none);
-    EXPECT_EQ(cells_->commit(a.reads(), {}), Conflict::stale_read);
+    ASSERT_EQ(cells_->commit_alone({}, write(8)), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, write(7)), Conflict::none);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), {}), Conflict::stale_read);
 }
 
 TEST_F(CellTableTest, RefusedCommitChangesNothing) {
     CellView a = a_view();
     a.balance(account(0));
-    ASSERT_EQ(cells_->commit({}, credit(account(0), U256{1})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(account(0), U256{1})), Conflict::none);
     (void)cells_->take_delta();
     evm::StateChanges many = debit(account(0), U256{1});
     many.accounts[0].nonce = 9;
     many.accounts[0].storage = {{U256{1}, U256{1}}};
     many.accounts.push_back(credit(account(1), U256{1}).accounts[0]);
-    EXPECT_EQ(cells_->commit(a.reads(), many), Conflict::stale_read);
+    EXPECT_EQ(cells_->commit_alone(a.reads(), many), Conflict::stale_read);
     EXPECT_TRUE(cells_->take_delta().empty());
-    EXPECT_EQ(cells_->account(account(0)).nonce.value, 0u);
+    EXPECT_EQ(cells_->account(account(0)).nonce.value(), 0u);
     EXPECT_EQ(balance(1), U256{100});
 }
 
 TEST_F(CellTableTest, DeltaHoldsNetPostValuesOnce) {
-    ASSERT_EQ(cells_->commit({}, debit(account(0), U256{30})), Conflict::none);
-    ASSERT_EQ(cells_->commit({}, credit(account(0), U256{10})), Conflict::none);
-    ASSERT_EQ(cells_->commit(
+    ASSERT_EQ(cells_->commit_alone({}, debit(account(0), U256{30})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(account(0), U256{10})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone(
                   {}, change(counter_contract,
                              [](auto& c) { c.storage = {{U256{1}, U256{}}, {U256{3}, U256{4}}}; })),
               Conflict::none);
-    ASSERT_EQ(cells_->commit({}, credit(stranger(3), U256{2})), Conflict::none);
-    ASSERT_EQ(cells_->commit({}, debit(stranger(3), U256{2})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(stranger(3), U256{2})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, debit(stranger(3), U256{2})), Conflict::none);
     const storage::StateDelta d = cells_->take_delta();
     EXPECT_TRUE(d.is_canonical());
     ASSERT_EQ(d.slots.size(), 2u);
@@ -200,14 +202,14 @@ TEST_F(CellTableTest, DeltaHoldsNetPostValuesOnce) {
 }
 
 TEST_F(CellTableTest, SelfdestructedNewContractLeavesAnEmptyAddress) {
-    ASSERT_EQ(cells_->commit({}, credit(stranger(4), U256{9})), Conflict::none);
+    ASSERT_EQ(cells_->commit_alone({}, credit(stranger(4), U256{9})), Conflict::none);
     (void)cells_->take_delta();
-    ASSERT_EQ(cells_->commit({}, change(stranger(4), [](auto& c) { c.destroyed = true; })),
+    ASSERT_EQ(cells_->commit_alone({}, change(stranger(4), [](auto& c) { c.destroyed = true; })),
               Conflict::none);
     const storage::StateDelta d = cells_->take_delta();
     ASSERT_EQ(d.accounts.size(), 1u);
     EXPECT_TRUE(d.accounts[0].deleted);
-    ASSERT_EQ(cells_->commit({}, change(stranger(5), [](auto& c) { c.destroyed = true; })),
+    ASSERT_EQ(cells_->commit_alone({}, change(stranger(5), [](auto& c) { c.destroyed = true; })),
               Conflict::none);
     EXPECT_TRUE(cells_->take_delta().empty()) << "nothing of it was ever published";
 }
@@ -243,7 +245,7 @@ protected:
         CellTable cells{store_->snapshot()};
         for (const AdmittedPtr& tx : order) {
             const Run r = execute(cells, tx);
-            EXPECT_EQ(cells.commit(r.view.reads(), r.result.changes), Conflict::none);
+            EXPECT_EQ(cells.commit_alone(r.view.reads(), r.result.changes), Conflict::none);
         }
         return cells.take_delta();
     }
@@ -262,9 +264,9 @@ TEST_F(TwoTransactions, TransfersToOneReceiverBothCommit) {
     const AdmittedPtr b = admitted(1, transfer_transaction(0, stranger(9), U256{7}));
     const Run ra = execute(cells, a);
     const Run rb = execute(cells, b);
-    EXPECT_EQ(cells.commit(rb.view.reads(), rb.result.changes), Conflict::none);
-    EXPECT_EQ(cells.commit(ra.view.reads(), ra.result.changes), Conflict::none);
-    EXPECT_EQ(cells.account(stranger(9)).balance.value, U256{12});
+    EXPECT_EQ(cells.commit_alone(rb.view.reads(), rb.result.changes), Conflict::none);
+    EXPECT_EQ(cells.commit_alone(ra.view.reads(), ra.result.changes), Conflict::none);
+    EXPECT_EQ(cells.account(stranger(9)).balance.value(), U256{12});
     EXPECT_EQ(cells.take_delta(), serial({b, a}));
 }
 
@@ -274,8 +276,8 @@ TEST_F(TwoTransactions, ReceiverThatSpendsMeanwhileDoesNotConflict) {
     const AdmittedPtr b = admitted(1, transfer_transaction(0, account(0), U256{7}));
     const Run ra = execute(cells, a);
     const Run rb = execute(cells, b);
-    EXPECT_EQ(cells.commit(ra.view.reads(), ra.result.changes), Conflict::none);
-    EXPECT_EQ(cells.commit(rb.view.reads(), rb.result.changes), Conflict::none);
+    EXPECT_EQ(cells.commit_alone(ra.view.reads(), ra.result.changes), Conflict::none);
+    EXPECT_EQ(cells.commit_alone(rb.view.reads(), rb.result.changes), Conflict::none);
     EXPECT_EQ(cells.take_delta(), serial({a, b}));
 }
 
@@ -285,10 +287,10 @@ TEST_F(TwoTransactions, OneAbortThenARetryGivesTheSerialResult) {
     const AdmittedPtr b = admitted(1, call_transaction(0, counter_contract));
     const Run ra = execute(cells, a);
     const Run rb = execute(cells, b);
-    EXPECT_EQ(cells.commit(rb.view.reads(), rb.result.changes), Conflict::none);
-    ASSERT_EQ(cells.commit(ra.view.reads(), ra.result.changes), Conflict::stale_read);
+    EXPECT_EQ(cells.commit_alone(rb.view.reads(), rb.result.changes), Conflict::none);
+    ASSERT_EQ(cells.commit_alone(ra.view.reads(), ra.result.changes), Conflict::stale_read);
     const Run again = execute(cells, a);
-    EXPECT_EQ(cells.commit(again.view.reads(), again.result.changes), Conflict::none);
+    EXPECT_EQ(cells.commit_alone(again.view.reads(), again.result.changes), Conflict::none);
     EXPECT_EQ(load_be(again.result.output), U256{2});
     EXPECT_EQ(cells.take_delta(), serial({b, a}));
 }
@@ -302,8 +304,8 @@ TEST_F(TwoTransactions, SpendersOfOneBalanceConflictOnlyWhenItRunsShort) {
         CellTable cells{store_->snapshot()};
         const Run ra = execute(cells, a);
         evm::StateChanges other = debit(account(0), enough ? half : half + ether);
-        ASSERT_EQ(cells.commit({}, other), Conflict::none);
-        EXPECT_EQ(cells.commit(ra.view.reads(), ra.result.changes),
+        ASSERT_EQ(cells.commit_alone({}, other), Conflict::none);
+        EXPECT_EQ(cells.commit_alone(ra.view.reads(), ra.result.changes),
                   enough ? Conflict::none : Conflict::bound_violated);
     }
 }
@@ -314,8 +316,8 @@ TEST_F(TwoTransactions, SameSenderConflictsOnTheNonce) {
     const AdmittedPtr b = admitted(0, transfer_transaction(0, stranger(2), U256{1}));
     const Run ra = execute(cells, a);
     const Run rb = execute(cells, b);
-    EXPECT_EQ(cells.commit(ra.view.reads(), ra.result.changes), Conflict::none);
-    EXPECT_EQ(cells.commit(rb.view.reads(), rb.result.changes), Conflict::stale_read);
+    EXPECT_EQ(cells.commit_alone(ra.view.reads(), ra.result.changes), Conflict::none);
+    EXPECT_EQ(cells.commit_alone(rb.view.reads(), rb.result.changes), Conflict::stale_read);
 }
 
 TEST(Interleaving, EveryScheduleEqualsTheSerialReplayInCommitOrder) {

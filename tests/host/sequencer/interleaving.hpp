@@ -119,7 +119,7 @@ inline Schedule run_schedule(uint64_t seed, Validation validation) {
         ReadSet reads = w.attempt->view.reads();
         if (validation == Validation::off) { reads.clear(); }
         if (validation == Validation::reads_only) { reads.bounds.clear(); }
-        if (cells.commit(reads, w.attempt->changes) == Conflict::none) {
+        if (cells.commit_alone(reads, w.attempt->changes) == Conflict::none) {
             committed.push_back(*w.transaction);
             w.transaction.reset();
         } else {
@@ -159,16 +159,16 @@ inline Schedule run_schedule(uint64_t seed, Validation validation) {
     }
     U256 total;
     for (uint64_t i = 0; i < small_accounts; ++i) {
-        const U256 got = cells.account(stranger(i)).balance.value;
+        const U256 got = cells.account(stranger(i)).balance.value();
         total += got;
         if (got != U256{static_cast<uint64_t>(balance[i])}) {
             out.wrong = "balance of " + std::to_string(i);
         }
-        if (cells.account(stranger(i)).nonce.value != nonce[i]) {
+        if (cells.account(stranger(i)).nonce.value() != nonce[i]) {
             out.wrong = "nonce of " + std::to_string(i);
         }
         for (uint64_t k = 0; k < 2; ++k) {
-            if (cells.slot(cells.account(stranger(i)), stranger(i), U256{k}).value !=
+            if (cells.slot(cells.account(stranger(i)), U256{k}).value.value() !=
                 U256{slots[{i, k}]}) {
                 out.wrong = "slot " + std::to_string(k) + " of " + std::to_string(i);
             }

@@ -222,7 +222,7 @@ public:
         return {};
     }
 
-    uint64_t nonce(uint64_t key) { return cells->account(account(key)).nonce.value; }
+    uint64_t nonce(uint64_t key) { return cells->account(account(key)).nonce.value(); }
 
     storage::FileSystem& fs_;
     const Genesis& genesis_;

@@ -85,6 +85,48 @@ TEST_F(PoolTest, GapWaitsUntilItIsFilledAndPromotesEverythingBehindIt) {
     EXPECT_EQ(drain(), (std::vector{first->hash, second->hash, third->hash}));
 }
 
+TEST_F(PoolTest, WhatIsUnderWayKeepsItsSenderWaitingAndCannotBeReplaced) {
+    const auto first = tx_of(1, 0, 1);
+    const auto second = tx_of(1, 1, 1);
+    add(first);
+    add(second);
+    ASSERT_EQ(pool_->next(~uint64_t{0}), first);
+    pool_->under_way(*first);
+    EXPECT_EQ(pool_->next(~uint64_t{0}), nullptr);
+    EXPECT_EQ(refusal(tx_of(1, 0, 50)), PoolRefusal::nonce_too_low);
+    pool_->returned(*first);
+    EXPECT_EQ(pool_->next(~uint64_t{0}), first);
+    pool_->under_way(*first);
+    pool_->executed(*first);
+    EXPECT_EQ(pool_->next(~uint64_t{0}), second);
+}
+
+TEST_F(PoolTest, WhatTheAccountLeftBehindUnderWayDoesNotFreeItsSuccessor) {
+    const auto old = tx_of(1, 5, 1);
+    add(old, 5);
+    pool_->under_way(*old);
+    // By an authorization that another transaction carried (EIP-7702).
+    EXPECT_EQ(pool_->account_changed(stranger(1), 6), std::vector{old});
+    const auto next = tx_of(1, 6, 1);
+    add(next, 6);
+    EXPECT_EQ(pool_->next(~uint64_t{0}), nullptr) << "its sender still has one under way";
+    EXPECT_FALSE(pool_->drop(*old)) << "it was not in the pool any more";
+    ASSERT_EQ(pool_->next(~uint64_t{0}), next);
+    pool_->under_way(*next);
+    EXPECT_FALSE(pool_->drop(*old));
+    EXPECT_EQ(pool_->next(~uint64_t{0}), nullptr) << "another one's end is not its end";
+    pool_->executed(*next);
+    EXPECT_EQ(pool_->size(), 0u);
+}
+
+TEST_F(PoolTest, GasSetAsideForOthersMakesTheNextOneWait) {
+    const auto t = tx_of(1, 0, 1, 100 * gwei, 50'000);
+    add(t);
+    EXPECT_EQ(pool_->next(100'000, 60'000), nullptr);
+    EXPECT_EQ(pool_->next(100'000, 50'000), t) << "it was not passed over";
+    EXPECT_EQ(pool_->next(100'000, 200'000), nullptr);
+}
+
 TEST_F(PoolTest, NonceLimits) {
     EXPECT_EQ(refusal(tx_of(1, 4, 1), 5), PoolRefusal::nonce_too_low);
     EXPECT_EQ(refusal(tx_of(1, 5 + 65, 1), 5), PoolRefusal::nonce_too_far);

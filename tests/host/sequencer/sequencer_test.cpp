@@ -3,6 +3,8 @@
 // development functions, load, shutdown.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -88,6 +90,10 @@ SequencerOptions quick_options() {
     SequencerOptions o;
     o.mini_block_us = 5'000;
     o.block_us = 100'000;
+    // The whole suite runs once more with workers.
+    if (const char* workers = std::getenv("MILLRACE_TEST_EXECUTION_WORKERS")) {
+        o.execution_workers = static_cast<uint32_t>(std::stoul(workers));
+    }
     return o;
 }
 
@@ -263,6 +269,25 @@ TEST_F(SequencerTest, ReceiptComesWithinAFewPeriods) {
     std::sort(waits.begin(), waits.end());
     // Only to catch a receipt that waits for the block or for a time-out; the benchmark measures.
     EXPECT_LT(waits[waits.size() / 2], 500'000);
+}
+
+TEST_F(SequencerTest, FullMiniBlockDoesNotLeaveTheNextOneWaiting) {
+    SequencerOptions options = quick_options();
+    options.block_us = 20'000'000;
+    options.mini_block_transactions_max = 2;
+    auto n = start(options);
+    SystemClock clock;
+    const int64_t begin = clock.steady_us();
+    for (uint64_t round = 0; round < 20; ++round) {
+        std::vector<Hash256> sent;
+        for (uint64_t key = 0; key < 4; ++key) {
+            const auto a = n->send(key, transfer_transaction(round, stranger(1), U256{1}));
+            ASSERT_TRUE(a.has_value());
+            sent.push_back(a->hash);
+        }
+        for (const Hash256& hash : sent) { ASSERT_TRUE(n->wait(hash)); }
+    }
+    EXPECT_LT(clock.steady_us() - begin, 10'000'000) << "nothing waits for the end of the block";
 }
 
 TEST_F(SequencerTest, NonceGapWaitsAndIsFilled) {

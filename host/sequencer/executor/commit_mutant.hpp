@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the faults that a test builds into the commit on purpose, to see them caught.
+#pragma once
+
+#include <cstdint>
+
+namespace millrace::sequencer {
+
+enum class CommitMutant : uint8_t {
+    none,
+    no_validation,          ///< what was read is not looked at again
+    sequence_before_locks,  ///< the number is taken before the cells are locked
+    no_bounds,              ///< balances are not looked at again
+    lost_number,            ///< a refused commit does not tell of its number
+    no_environment,         ///< a transaction may be committed into a later block than it saw
+};
+
+#ifdef MILLRACE_COMMIT_MUTANT
+inline constexpr CommitMutant commit_mutant = CommitMutant::MILLRACE_COMMIT_MUTANT;
+#else
+inline constexpr CommitMutant commit_mutant = CommitMutant::none;
+#endif
+
+}  // namespace millrace::sequencer

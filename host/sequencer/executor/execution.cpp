@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns running one transaction over the cells and keeping what the block needs of it.
+#include "host/sequencer/executor/execution.hpp"
+
+#include "host/sequencer/impersonation.hpp"
+
+namespace millrace::sequencer {
+
+Hash256 BlockContext::block_hash(uint64_t number) const noexcept {
+    if (block_hashes.empty() || number < block_hashes.front().first) { return {}; }
+    // Consecutive but after a revert, so the place is mostly known.
+    const size_t at = number - block_hashes.front().first;
+    if (at < block_hashes.size() && block_hashes[at].first == number) {
+        return block_hashes[at].second;
+    }
+    for (auto it = block_hashes.rbegin(); it != block_hashes.rend(); ++it) {
+        if (it->first == number) { return it->second; }
+    }
+    return {};
+}
+
+std::expected<evm::TransactionResult, evm::TxError>
+run_transaction(const AdmittedTransaction& tx, CellView& view, evm::Workspace& workspace,
+                const evm::PrecompileSet& precompiles, const BlockContext& context,
+                uint64_t gas_left) {
+    evm::ExecutionOptions options;
+    options.check_sender_code =
+        !impersonated_sender(tx.transaction);  // contracts may be impersonated
+    return evm::execute_transaction({tx.transaction, tx.sender, tx.authorities}, view, workspace,
+                                    context.rules, precompiles, context.environment, gas_left,
+                                    options);
+}
+
+Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
+                         evm::BloomMemo& blooms) {
+    Execution e;
+    e.tip = result.tip;
+    e.base_fee = result.base_fee;
+    for (const evm::AccountChange& c : result.changes.accounts) {
+        if (c.nonce && !c.destroyed) { e.nonces_changed.emplace_back(c.address, *c.nonce); }
+    }
+    e.receipt = std::make_shared<evm::Receipt>();
+    e.receipt->type = tx->transaction.type;
+    e.receipt->success = result.success();
+    e.receipt->bloom = blooms.bloom_of(result.logs);
+    e.receipt->logs = std::move(result.logs);
+    e.executed = std::make_shared<ExecutedTransaction>();
+    e.executed->admitted = tx;
+    e.executed->gas_used = result.gas_used;
+    e.executed->effective_gas_price = result.effective_gas_price;
+    e.executed->contract_address = result.created;
+    e.executed->receipt = e.receipt;
+    return e;
+}
+
+}  // namespace millrace::sequencer

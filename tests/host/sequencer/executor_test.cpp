@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of the executor: whatever the schedule, its results are those of a serial
+// execution in the order of the commits.
+#include <gtest/gtest.h>
+
+#include "tests/host/sequencer/parallel_run.hpp"
+
+namespace millrace::sequencer {
+namespace {
+
+using namespace test;
+
+uint32_t kinds(std::initializer_list<LoadKind> list) {
+    uint32_t mask = 0;
+    for (const LoadKind k : list) { mask |= 1u << static_cast<uint32_t>(k); }
+    return mask;
+}
+
+class ExecutorSchedules : public ::testing::TestWithParam<uint32_t> {};
+
+TEST_P(ExecutorSchedules, EqualTheSerialExecutionInCommitOrder) {
+    uint64_t conflicts = 0;
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        ParallelLoad load;
+        load.seed = seed;
+        load.workers = GetParam();
+        load.yield_one_in = seed % 3 == 0 ? 0 : 4;
+        const ParallelOutcome out = ParallelRun(load).run();
+        ASSERT_EQ(out.wrong, "");
+        EXPECT_GT(out.blocks, 0u);
+        conflicts += out.statistics.conflicts_read + out.statistics.conflicts_bound;
+    }
+    if (GetParam() > 1) {
+        EXPECT_GT(conflicts, 50u) << "schedules without conflicts prove nothing";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Workers, ExecutorSchedules, ::testing::Values(1, 2, 3, 8, 32));
+
+struct Profile {
+    const char* name;
+    uint32_t kinds;
+};
+
+class ExecutorProfiles : public ::testing::TestWithParam<Profile> {};
+
+TEST_P(ExecutorProfiles, EqualTheSerialExecutionInCommitOrder) {
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        ParallelLoad load;
+        load.seed = seed;
+        load.kinds = GetParam().kinds;
+        load.workers = 4;
+        ASSERT_EQ(ParallelRun(load).run().wrong, "");
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, ExecutorProfiles,
+    ::testing::Values(Profile{"WriteSkew", kinds({LoadKind::skew})},
+                      Profile{"RingTransfers", kinds({LoadKind::ring_transfer})},
+                      Profile{"HotCounter", kinds({LoadKind::counter})},
+                      Profile{"RacingBalances",
+                              kinds({LoadKind::racing_transfer, LoadKind::balance_read})},
+                      Profile{"Till", kinds({LoadKind::till})},
+                      Profile{"PurseAndDestruction", kinds({LoadKind::purse, LoadKind::factory})},
+                      Profile{"Creations", kinds({LoadKind::creation, LoadKind::factory})},
+                      Profile{"Delegations", kinds({LoadKind::set_code, LoadKind::counter})},
+                      Profile{"BlockBorder", kinds({LoadKind::number, LoadKind::block_hash,
+                                                    LoadKind::coinbase_read})}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Executor, HotSlotMakesProgressBecauseTheThirdAttemptIsAlone) {
+    ParallelLoad load;
+    load.kinds = kinds({LoadKind::counter});
+    load.workers = 8;
+    load.senders = 40;
+    load.yield_one_in = 2;
+    const ParallelOutcome out = ParallelRun(load).run();
+    ASSERT_EQ(out.wrong, "");
+    EXPECT_GT(out.statistics.alone, 0u);
+    // Two refusals for each transaction at most, and one more at a border of blocks.
+    EXPECT_LE(out.statistics.conflicts_read + out.statistics.conflicts_locked,
+              2 * load.transactions + out.blocks * load.workers);
+}
+
+TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
+    Genesis genesis = make_genesis();
+    // Counts down from calldata: JUMPDEST 1 SWAP1 SUB DUP1 PUSH 2 JUMPI.
+    const Address loop = stranger(7);
+    add_account(genesis.state, loop, {},
+                "5f355b6001900380600257"
+                "00",
+                1);
+    genesis.state.sort();
+    const auto store = storage::make_memory_state_store();
+    ASSERT_TRUE(store->apply(1, genesis.state).has_value());
+    evm::StandardPrecompiles precompiles;
+    CellTable cells{store->snapshot()};
+    BlockBuilder builder{genesis.spec, precompiles, cells};
+    ExecutorOptions options;
+    options.worker_count = 2;
+    Executor executor{options, precompiles, cells};
+    Bytes rounds(32);
+    store_be(U256{2'000'000}, rounds.data());
+    evm::Transaction tx = call_transaction(0, loop, {}, rounds, 100'000'000);
+    bool done = false;
+    uint64_t number = 1;
+    for (; number <= 50 && !done; ++number) {
+        OpenBlock block;
+        block.number = number;
+        block.timestamp_s = 1'700'000'000 + number;
+        block.base_fee_per_gas = U256{gwei};
+        block.gas_limit = genesis.block_gas_limit;
+        builder.open(block);
+        executor.open_block(builder.context());
+        if (number == 1) { ASSERT_TRUE(executor.try_dispatch(unsigned_of(account(0), tx))); }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        executor.close_block();
+        for (bool closed = false; !closed;) {
+            Completion* c = executor.take();
+            if (c == nullptr) { continue; }
+            closed = c->kind == Completion::Kind::boundary;
+            ASSERT_NE(c->kind, Completion::Kind::rejected);
+            if (c->kind == Completion::Kind::executed) {
+                EXPECT_TRUE(builder.add(std::move(c->execution), c->published)->receipt->success);
+                builder.cut(1, 0);
+                done = true;
+            }
+        }
+        executor.rest();
+        builder.close();
+    }
+    EXPECT_TRUE(done);
+    EXPECT_LE(number, 8u) << "the third attempt is alone, and a block waits for it";
+    EXPECT_EQ(executor.under_way(), 0u);
+}
+
+TEST(Executor, TransfersToOneReceiverDoNotConflict) {
+    ParallelLoad load;
+    load.kinds = kinds({LoadKind::hot_transfer});
+    load.yield_one_in = 0;
+    const ParallelOutcome out = ParallelRun(load).run();
+    ASSERT_EQ(out.wrong, "");
+    EXPECT_EQ(out.statistics.conflicts_bound, 0u);
+}
+
+}  // namespace
+}  // namespace millrace::sequencer

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns random loads on an executor, and their comparison with a serial execution in commit order.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "evm/precompiles/standard.hpp"
+#include "host/sequencer/executor/block_builder.hpp"
+#include "host/sequencer/executor/executor.hpp"
+#include "tests/host/sequencer/test_chain.hpp"
+
+namespace millrace::sequencer::test {
+
+/// Stores NUMBER in the slot that calldata names.
+inline const Address number_contract =
+    address_literal("0x00000000000000000000000000000000000000d1");
+/// Reads slots 0 and 1 and, where their sum is below 2, adds one to the slot that calldata names:
+/// two that run at the same time must not both see the sum of before (write skew).
+inline const Address skew_contract = address_literal("0x00000000000000000000000000000000000000d2");
+/// Stores the balance of the address in calldata in slot CALLER.
+inline const Address balance_contract =
+    address_literal("0x00000000000000000000000000000000000000d3");
+/// Sends its whole balance to the caller.
+inline const Address purse_contract = address_literal("0x00000000000000000000000000000000000000d4");
+/// Creates a contract that selfdestructs to the caller at once, with the value of the call.
+inline const Address factory_contract =
+    address_literal("0x00000000000000000000000000000000000000d5");
+
+/// Sends the caller what calldata asks for, and stores in slot CALLER whether it had that much.
+inline const Address till_contract = address_literal("0x00000000000000000000000000000000000000d6");
+
+struct ParallelLoad {
+    uint64_t seed = 1;
+    uint32_t workers = 4;
+    uint64_t senders = 12;
+    uint64_t transactions = 400;
+    /// One of so many steps of a commit gives up its turn or sleeps; 0 for none.
+    uint32_t yield_one_in = 4;
+    /// Bit mask of the kinds of transactions below.
+    uint32_t kinds = ~0u;
+    std::chrono::seconds stall{20};
+};
+
+enum class LoadKind : uint8_t {
+    ring_transfer,    ///< to the next sender
+    hot_transfer,     ///< to one receiver
+    racing_transfer,  ///< nearly everything that the sender has, while others pay in
+    counter,          ///< one hot slot
+    skew,
+    number,
+    balance_read,
+    purse,
+    till,  ///< bounds on a balance that many take from
+    creation,
+    factory,
+    set_code,
+    coinbase_read,
+    block_hash,
+    count_
+};
+
+struct ParallelOutcome {
+    std::string wrong;  ///< empty when everything equals the serial execution
+    ExecutorStatistics statistics;
+    uint64_t blocks = 0;
+};
+
+/// A chain whose senders have little, so that balances run short, and its transactions in chains of
+/// nonces.
+class ParallelRun {
+public:
+    explicit ParallelRun(const ParallelLoad& load)
+        : load_(load), random_(load.seed), genesis_(make_genesis({.accounts = 0})) {
+        storage::StateDelta& state = genesis_.state;
+        for (uint64_t i = 0; i < load.senders; ++i) {
+            add_account(state, sender(i), U256{3} * ether / U256{1000});
+        }
+        add_account(state, number_contract, {}, "435f355500", 1);
+        add_account(state, skew_contract, {},
+                    "5f546001540160021160145700"
+                    "5b5f3580546001019055"
+                    "00",
+                    1);
+        add_account(state, balance_contract, {}, "5f3531335500", 1);
+        add_account(state, purse_contract, U256{1'000'000}, "5f5f5f5f47335af100", 1);
+        // initcode: CALLER's origin cannot be known: ORIGIN SELFDESTRUCT = 32ff.
+        add_account(state, till_contract, U256{1000}, "5f5f5f5f5f35335af1335500", 1);
+        add_account(state, factory_contract, {}, "6132ff5f526002601e34f000", 1);
+        state.sort();
+        MILLRACE_ASSERT(store_->apply(1, state).has_value(), "the state is valid");
+        chains_.resize(load.senders);
+        for (uint64_t n = 0; n < load.transactions; ++n) {
+            const uint64_t from = random_() % load.senders;
+            chains_[from].push_back(make(from, chains_[from].size()));
+        }
+    }
+
+    ParallelOutcome run();
+
+private:
+    static Address sender(uint64_t i) { return stranger(1000 + i); }
+
+    AdmittedPtr make(uint64_t from, uint64_t nonce) {
+        LoadKind kind;
+        do {
+            kind = static_cast<LoadKind>(random_() % static_cast<uint64_t>(LoadKind::count_));
+        } while ((load_.kinds >> static_cast<uint32_t>(kind) & 1) == 0);
+        const auto word = [](const U256& v) {
+            Bytes b(32);
+            store_be(v, b.data());
+            return b;
+        };
+        const auto address_word = [](const Address& a) {
+            Bytes b(32);
+            std::copy(a.begin(), a.end(), b.begin() + 12);
+            return b;
+        };
+        evm::Transaction tx;
+        std::vector<std::optional<Address>> authorities;
+        switch (kind) {
+            case LoadKind::ring_transfer:
+                tx = transfer_transaction(nonce, sender((from + 1) % load_.senders),
+                                          U256{random_() % 1000});
+                break;
+            case LoadKind::hot_transfer:
+                tx = transfer_transaction(nonce, stranger(1), U256{random_() % 1000});
+                break;
+            case LoadKind::racing_transfer:
+                tx = transfer_transaction(nonce, sender(random_() % load_.senders),
+                                          ether / U256{1000} * U256{1 + random_() % 3});
+                break;
+            case LoadKind::counter: tx = call_transaction(nonce, counter_contract); break;
+            case LoadKind::skew:
+                tx = call_transaction(nonce, skew_contract, {}, word(U256{random_() % 2}));
+                break;
+            case LoadKind::number:
+                tx = call_transaction(nonce, number_contract, {}, word(U256{random_() % 64}));
+                break;
+            case LoadKind::balance_read:
+                tx = call_transaction(nonce, balance_contract, {},
+                                      address_word(sender(random_() % load_.senders)));
+                break;
+            case LoadKind::purse:
+                tx = call_transaction(nonce, purse_contract, U256{random_() % 1000});
+                break;
+            case LoadKind::till:
+                tx = call_transaction(nonce, till_contract, U256{random_() % 400},
+                                      word(U256{random_() % 500}));
+                break;
+            case LoadKind::creation:
+                tx = call_transaction(nonce, std::nullopt, U256{random_() % 2},
+                                      from_hex("615f5f5f526002601ef3").value());
+                break;
+            case LoadKind::factory:
+                tx = call_transaction(nonce, factory_contract, U256{random_() % 1000}, {}, 200'000);
+                break;
+            case LoadKind::set_code: {
+                const Address delegate = random_() % 2 == 0 ? counter_contract : Address{};
+                const uint64_t authority = random_() % 4;
+                evm::Authorization a;
+                a.chain_id = U256{chain_id};
+                a.address = delegate;
+                a.nonce = set_codes_[authority] + random_() % 2;
+                ++set_codes_[authority];
+                tx = set_code_transaction(nonce, stranger(50 + authority), {a});
+                authorities = {stranger(50 + authority)};
+                break;
+            }
+            case LoadKind::coinbase_read:
+                tx = call_transaction(nonce, balance_contract, {}, address_word(genesis_.coinbase));
+                break;
+            case LoadKind::block_hash:
+                tx = call_transaction(nonce, block_hash_contract, {}, word(U256{random_() % 4}));
+                break;
+            case LoadKind::count_: break;
+        }
+        auto admitted =
+            std::make_shared<AdmittedTransaction>(*unsigned_of(sender(from), std::move(tx)));
+        admitted->authorities = std::move(authorities);
+        return admitted;
+    }
+
+    OpenBlock block(uint64_t number) const {
+        OpenBlock b;
+        b.number = number;
+        b.timestamp_s = 1'700'000'000 + number;
+        b.parent_hash = kernels::keccak256(as_bytes("parent of " + std::to_string(number)));
+        b.base_fee_per_gas = U256{gwei};
+        b.gas_limit = genesis_.block_gas_limit;
+        b.coinbase = genesis_.coinbase;
+        return b;
+    }
+
+    ParallelLoad load_;
+    std::mt19937_64 random_;
+    Genesis genesis_;
+    evm::StandardPrecompiles precompiles_;
+    std::unique_ptr<storage::StateStore> store_ = storage::make_memory_state_store();
+    std::vector<std::deque<AdmittedPtr>> chains_;
+    std::map<uint64_t, uint64_t> set_codes_;
+};
+
+inline ParallelOutcome ParallelRun::run() {
+    ParallelOutcome out;
+    CellTable cells{store_->snapshot()};
+    CellTable serial_cells{store_->snapshot()};
+    BlockBuilder builder{genesis_.spec, precompiles_, cells};
+    BlockBuilder serial{genesis_.spec, precompiles_, serial_cells};
+    std::atomic<uint64_t> step{load_.seed};
+    ExecutorOptions options;
+    options.worker_count = load_.workers;
+    if (load_.yield_one_in != 0) {
+        // The same seed gives other schedules each time, but never the same twice in a run.
+        options.yield = [&step, one_in = load_.yield_one_in] {
+            uint64_t x = step.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed);
+            x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+            x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+            x ^= x >> 31;
+            if (x % one_in != 0) { return; }
+            if ((x >> 32) % 8 == 0) {
+                std::this_thread::sleep_for(std::chrono::microseconds((x >> 40) % 50));
+            } else {
+                std::this_thread::yield();
+            }
+        };
+    }
+    Executor executor{options, precompiles_, cells};
+
+    uint64_t number = 1;
+    uint64_t mini_block = 1;
+    const auto differ = [&](const std::string& what) {
+        if (out.wrong.empty()) { out.wrong = what + " in block " + std::to_string(number); }
+    };
+    const auto open = [&] {
+        if (builder.open(block(number)) != serial.open(block(number))) { differ("opening"); }
+        executor.open_block(builder.context());
+    };
+    const auto cut = [&] {
+        if (builder.uncut_count() == 0) { return; }
+        const MiniBlockPtr m = builder.cut(mini_block, 0);
+        const MiniBlockPtr s = serial.cut(mini_block++, 0);
+        if (m->post_values != s->post_values) { differ("post-values"); }
+        if (receipt_digest(m->transactions) != receipt_digest(s->transactions)) {
+            differ("receipts");
+        }
+    };
+    std::vector<bool> busy(chains_.size());
+    size_t left = 0;
+    for (const auto& c : chains_) { left += c.size(); }
+    bool closing = false;
+    open();
+    auto progress = std::chrono::steady_clock::now();
+    auto last_progress = progress;
+    while ((left != 0 || builder.is_open()) && out.wrong.empty()) {
+        // Some of the senders that have nothing under way.
+        for (size_t k = random_() % 4; k > 0 && !closing; --k) {
+            const size_t i = random_() % chains_.size();
+            if (!busy[i] && !chains_[i].empty() && executor.try_dispatch(chains_[i].front())) {
+                busy[i] = true;
+            }
+        }
+        if (Completion* c = executor.take()) {
+            progress = std::chrono::steady_clock::now();
+            const auto settle = [&] {
+                for (size_t i = 0; i < chains_.size(); ++i) {
+                    if (!chains_[i].empty() && chains_[i].front() == c->transaction) {
+                        chains_[i].pop_front();
+                        busy[i] = false;
+                    }
+                }
+                --left;
+            };
+            switch (c->kind) {
+                case Completion::Kind::nothing: break;
+                case Completion::Kind::executed: {
+                    const ExecutedPtr e = builder.add(std::move(c->execution), c->published);
+                    const auto s = serial.execute(c->transaction);
+                    if (!s) {
+                        differ("a transaction that cannot be included (" +
+                               std::string(evm::to_string(s.error())) + ")");
+                        break;
+                    }
+                    if (e->gas_used != (*s)->gas_used || e->index != (*s)->index ||
+                        e->first_log_index != (*s)->first_log_index ||
+                        e->contract_address != (*s)->contract_address ||
+                        builder.nonces_changed() != serial.nonces_changed() ||
+                        evm::encode_receipt(*e->receipt) != evm::encode_receipt(*(*s)->receipt)) {
+                        differ("a receipt");
+                    }
+                    settle();
+                    break;
+                }
+                case Completion::Kind::rejected: {
+                    const auto s = serial.execute(c->transaction);
+                    if (s || s.error() != c->error) { differ("a refusal"); }
+                    settle();
+                    break;
+                }
+                case Completion::Kind::boundary: {
+                    cut();
+                    executor.rest();
+                    const ClosedBlock a = builder.close();
+                    const ClosedBlock b = serial.close();
+                    if (a.post_values != b.post_values || a.gas_used != b.gas_used) {
+                        differ("closing");
+                    }
+                    const Hash256 hash = kernels::keccak256(as_bytes(std::to_string(number)));
+                    builder.add_block_hash(number, hash);
+                    serial.add_block_hash(number, hash);
+                    ++out.blocks;
+                    ++number;
+                    closing = false;
+                    if (left != 0) { open(); }
+                    break;
+                }
+            }
+        } else if (std::chrono::steady_clock::now() - progress > load_.stall) {
+            differ("a stall");
+        }
+        const bool moved = progress != last_progress;
+        last_progress = progress;
+        if (moved && random_() % 16 == 0) { cut(); }
+        if (!closing && builder.is_open() && ((moved && random_() % 48 == 0) || left == 0)) {
+            executor.close_block();
+            closing = true;
+        }
+    }
+    out.statistics = executor.statistics();
+    return out;
+}
+
+}  // namespace millrace::sequencer::test
