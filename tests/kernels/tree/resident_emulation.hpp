@@ -69,7 +69,10 @@ public:
         std::memcpy(report.root.data(), &nodes_[1], sizeof(Node));
         if (shape_.report_changes) {
             reported_.resize(changed);
-            std::memcpy(reported_.data(), hashes_.data(), changed * sizeof(Node));
+            // A tree of height 0 has no changes, and then no memory for them.
+            if (changed != 0) {
+                std::memcpy(reported_.data(), hashes_.data(), changed * sizeof(Node));
+            }
             report.nodes = std::span(places_).first(changed);
             report.hashes = reported_;
         }
