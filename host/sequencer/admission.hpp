@@ -3,10 +3,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "host/base/error.hpp"
 #include "host/sequencer/types.hpp"
+#include "kernels/offload/engine.hpp"
 #include "kernels/secp256k1/recover.hpp"
 
 namespace millrace::sequencer {
@@ -20,10 +22,13 @@ struct RecoveryJobs {
 RecoveryJobs recovery_jobs(const evm::Transaction& tx);
 /// Puts recovered addresses where they belong; false when the sender's signature is invalid.
 bool take_recovered(AdmittedTransaction& tx, const RecoveryJobs& jobs,
-                    const std::vector<std::optional<Address>>& recovered);
+                    std::span<const std::optional<Address>> recovered);
 
-/// Rebuilds a transaction from the log, where everything was admitted once: impersonated senders
-/// of development nodes are accepted, recovery runs on the calling thread.
+/// Rebuilds transactions from the log, where everything was admitted once: impersonated senders of
+/// development nodes are accepted. All signatures are recovered in one batch, on the engine or,
+/// where it is null, on the calling thread.
+Result<std::vector<AdmittedPtr>> admit_logged(std::span<const Bytes> raw,
+                                              kernels::OffloadEngine* offload);
 Result<AdmittedPtr> admit_logged(ByteView raw);
 
 }  // namespace millrace::sequencer

@@ -181,6 +181,7 @@ int run_node(const Settings& s) {
     ledger_options.commitment = s.commitment;
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
+    ledger_options.offload = offload->get();
     auto ledger = sequencer::Ledger::open(*fs, ledger_options, genesis, precompiles, registry);
     if (!ledger) { return cannot_start(ledger.error(), exit_code_of(ledger.error())); }
     const sequencer::RecoveryReport& recovery = (*ledger)->recovery();

@@ -6,7 +6,6 @@
 
 #include "evm/core/block_rules.hpp"
 #include "evm/trie/ordered_root.hpp"
-#include "evm/trie/vector_hash_batch.hpp"
 #include "host/base/error.hpp"
 #include "host/base/rlp.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -173,7 +172,8 @@ ClosedBlock BlockBuilder::close() {
     return b;
 }
 
-evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root) {
+evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
+                             evm::HashBatch& hash) {
     std::vector<Bytes> raw;
     std::vector<Bytes> receipts;
     raw.reserve(block.transactions.size());
@@ -188,8 +188,8 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     h.ommers_hash = evm::empty_ommers_hash;
     h.coinbase = block.open.coinbase;
     h.state_root = state_root;
-    h.transactions_root = evm::ordered_trie_root(raw, evm::vector_hash_batch());
-    h.receipts_root = evm::ordered_trie_root(receipts, evm::vector_hash_batch());
+    h.transactions_root = evm::ordered_trie_root(raw, hash);
+    h.receipts_root = evm::ordered_trie_root(receipts, hash);
     h.number = block.open.number;
     h.gas_limit = block.open.gas_limit;
     h.gas_used = block.gas_used;

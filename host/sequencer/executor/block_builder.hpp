@@ -7,6 +7,7 @@
 
 #include "evm/core/chain_spec.hpp"
 #include "evm/core/transition.hpp"
+#include "evm/trie/hash_batch.hpp"
 #include "host/sequencer/executor/execution.hpp"
 #include "host/sequencer/types.hpp"
 
@@ -92,8 +93,10 @@ private:
     std::deque<std::pair<uint64_t, Hash256>> block_hashes_;
 };
 
-/// Header of a closed block over this state root (Osaka's fields).
-evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root);
+/// Header of a closed block over this state root (Osaka's fields); `hash` hashes the tries of
+/// transactions and receipts.
+evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
+                             evm::HashBatch& hash);
 /// What the log keeps of a mini-block's receipts: keccak over their encodings, each with its
 /// length.
 Hash256 receipt_digest(const std::vector<ExecutedPtr>& transactions);

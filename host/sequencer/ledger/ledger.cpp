@@ -124,7 +124,7 @@ Result<SealedPtr> Ledger::seal(const ClosedBlock& block) {
     const Hash256 root = impl_->commitment->root();
     impl_->root_seconds->observe_us(static_cast<uint64_t>(impl_->clock.steady_us() - start));
     auto sealed = std::make_shared<SealedBlock>();
-    sealed->header = make_header(block, root);
+    sealed->header = make_header(block, root, impl_->trie_hash);
     sealed->hash = evm::header_hash(sealed->header);
     sealed->transactions = block.transactions;
     sealed->mini_block_ends = block.mini_block_ends;

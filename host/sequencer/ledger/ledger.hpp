@@ -11,6 +11,7 @@
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "kernels/offload/engine.hpp"
 #include "storage/chain/chain_store.hpp"
 #include "storage/datadir.hpp"
 #include "storage/state/checkpoint.hpp"
@@ -35,6 +36,9 @@ struct LedgerOptions {
     uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.
     bool plain_log_writer = false;
+    /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
+    /// means the calling thread's own kernels.
+    kernels::OffloadEngine* offload = nullptr;
 };
 
 /// What recovery found and did; for the start-up log.

@@ -9,13 +9,14 @@
 
 #include "host/base/clock.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
+#include "host/sequencer/ledger/offload_hash.hpp"
 
 namespace millrace::sequencer {
 
 struct Ledger::Impl {
     Impl(storage::FileSystem& file_system, const LedgerOptions& o, const Genesis& g,
          const evm::PrecompileSet& p)
-        : fs(file_system), options(o), genesis(g), precompiles(p) {}
+        : fs(file_system), options(o), genesis(g), precompiles(p), trie_hash(o.offload) {}
 
     struct Pending {
         uint64_t sequence;
@@ -54,6 +55,7 @@ struct Ledger::Impl {
     LedgerOptions options;
     const Genesis& genesis;
     const evm::PrecompileSet& precompiles;
+    OffloadHashBatch trie_hash;  ///< of the tries in a header
     SystemClock clock;
     metrics::Histogram* flush_seconds = nullptr;
     metrics::Histogram* root_seconds = nullptr;

@@ -3,13 +3,15 @@
 #include "host/sequencer/ledger/mpt_commitment.hpp"
 
 #include "evm/trie/state_trie.hpp"
-#include "evm/trie/vector_hash_batch.hpp"
+#include "host/sequencer/ledger/offload_hash.hpp"
 
 namespace millrace::sequencer {
 namespace {
 
 class MptCommitment final : public storage::StateCommitment {
 public:
+    explicit MptCommitment(kernels::OffloadEngine* offload) : hash_(offload) {}
+
     void set_account(const Address& address, uint64_t nonce, const U256& balance,
                      const Hash256& code_hash) override {
         trie_.set_account(address, nonce, balance, code_hash);
@@ -22,13 +24,14 @@ public:
     Hash256 root() override { return trie_.root(); }
 
 private:
-    evm::StateTrie trie_{evm::vector_hash_batch()};
+    OffloadHashBatch hash_;
+    evm::StateTrie trie_{hash_};
 };
 
 }  // namespace
 
-std::unique_ptr<storage::StateCommitment> make_mpt_commitment() {
-    return std::make_unique<MptCommitment>();
+std::unique_ptr<storage::StateCommitment> make_mpt_commitment(kernels::OffloadEngine* offload) {
+    return std::make_unique<MptCommitment>(offload);
 }
 
 }  // namespace millrace::sequencer

@@ -4,11 +4,14 @@
 
 #include <memory>
 
+#include "kernels/offload/engine.hpp"
 #include "storage/state/commitment.hpp"
 
 namespace millrace::sequencer {
 
-/// Ethereum's secure Merkle Patricia trie (evm/trie), in memory.
-std::unique_ptr<storage::StateCommitment> make_mpt_commitment();
+/// Ethereum's secure Merkle Patricia trie (evm/trie), in memory. Its nodes are hashed on the
+/// engine, which outlives it, or on the calling thread.
+std::unique_ptr<storage::StateCommitment>
+make_mpt_commitment(kernels::OffloadEngine* offload = nullptr);
 
 }  // namespace millrace::sequencer

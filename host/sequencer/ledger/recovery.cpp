@@ -156,14 +156,13 @@ private:
     }
 
     Result<void> reexecute(const storage::MiniBlock& r) {
-        for (const Bytes& raw : r.transactions) {
-            auto admitted = admit_logged(raw);
-            if (!admitted) {
-                return damaged(
-                    "mini-block " + std::to_string(r.number) +
-                    " holds a transaction that cannot be read: " + admitted.error().message);
-            }
-            const auto executed = builder_.execute(*admitted);
+        const auto admitted = admit_logged(r.transactions, l_.options.offload);
+        if (!admitted) {
+            return damaged("mini-block " + std::to_string(r.number) +
+                           " holds a transaction that cannot be read: " + admitted.error().message);
+        }
+        for (const AdmittedPtr& tx : *admitted) {
+            const auto executed = builder_.execute(tx);
             if (!executed) {
                 return damaged("mini-block " + std::to_string(r.number) +
                                " holds a transaction that cannot be executed: " +
@@ -197,7 +196,7 @@ private:
             ClosedBlock closed = builder_.close();
             builder_open_ = false;
             if (closed.post_values != r.post_values ||
-                evm::header_hash(make_header(closed, root)) != r.hash) {
+                evm::header_hash(make_header(closed, root, l_.trie_hash)) != r.hash) {
                 return damaged("re-executing block " + std::to_string(r.number) +
                                " gives another header than the log has");
             }
@@ -288,8 +287,8 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
     storage::StateStoreOptions state_options;
     state_options.window_deltas = options.history_records;
     state = storage::make_memory_state_store(state_options);
-    commitment =
-        options.commitment == "memory" ? storage::make_memory_commitment() : make_mpt_commitment();
+    commitment = options.commitment == "memory" ? storage::make_memory_commitment()
+                                                : make_mpt_commitment(options.offload);
     MILLRACE_TRY(chain,
                  storage::ChainStore::open(fs, datadir->chain_directory(),
                                            {.block_bytes_max = options.stored_block_bytes_max}));

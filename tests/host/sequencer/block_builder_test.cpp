@@ -177,7 +177,7 @@ TEST_F(BlockBuilderTest, EmptyBlockTouchesOnlyTheHistoryContract) {
               (storage::SlotDelta{history_contract, U256{6}, to_u256(block(7).parent_hash)}));
     const ClosedBlock closed = builder_->close();
     EXPECT_TRUE(closed.post_values.empty());
-    const evm::BlockHeader h = make_header(closed, Hash256{});
+    const evm::BlockHeader h = make_header(closed, Hash256{}, evm::sequential_hash_batch());
     EXPECT_EQ(h.transactions_root, evm::empty_trie_root);
     EXPECT_EQ(h.receipts_root, evm::empty_trie_root);
     EXPECT_EQ(h.logs_bloom, evm::Bloom{});
@@ -240,7 +240,7 @@ TEST_F(BlockBuilderTest, HeaderHoldsRootsBloomAndOsakaFields) {
     }
     builder_->cut(1, 0);
     const ClosedBlock closed = builder_->close();
-    const evm::BlockHeader h = make_header(closed, to_hash(U256{42}));
+    const evm::BlockHeader h = make_header(closed, to_hash(U256{42}), evm::sequential_hash_batch());
     EXPECT_EQ(h.state_root, to_hash(U256{42}));
     EXPECT_EQ(h.transactions_root, evm::ordered_trie_root(raw));
     EXPECT_EQ(h.receipts_root, evm::ordered_trie_root(receipts));

@@ -7,8 +7,9 @@
 namespace millrace::storage {
 
 INSTANTIATE_TEST_SUITE_P(Mpt, StateStoreSuite,
-                         ::testing::Values(CommitmentCase{"mpt", sequencer::make_mpt_commitment,
-                                                          evm::empty_trie_root}),
+                         ::testing::Values(CommitmentCase{
+                             "mpt", [] { return sequencer::make_mpt_commitment(); },
+                             evm::empty_trie_root}),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace millrace::storage

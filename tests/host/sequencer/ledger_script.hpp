@@ -192,7 +192,8 @@ public:
             const auto commitment = make_mpt_commitment();
             v.state.feed(*commitment);
             ExpectedBlock& b = v.blocks.back();
-            b.hash = evm::header_hash(make_header(closed, commitment->root()));
+            b.hash = evm::header_hash(
+                make_header(closed, commitment->root(), evm::sequential_hash_batch()));
             b.state = std::make_shared<const storage::StateModel>(v.state);
             b.next_mini_block = v.next_mini_block;
         }

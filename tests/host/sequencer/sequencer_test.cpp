@@ -111,13 +111,14 @@ public:
         l.wal_record_bytes_max = simulated ? 128 << 10 : 2 << 20;
         l.plain_log_writer = simulated;
         l.housekeeping = !simulated;
-        auto opened = Ledger::open(fs, l, genesis, precompiles_, registry_);
-        MILLRACE_ASSERT(opened.has_value(), "the directory is good");
-        ledger = std::move(*opened);
         kernels::OffloadOptions offload_options;
         offload_options.worker_count = 2;
         offload_options.cuda = kernels::CudaPolicy::off;
         offload = std::move(*kernels::OffloadEngine::create(offload_options));
+        l.offload = offload.get();
+        auto opened = Ledger::open(fs, l, genesis, precompiles_, registry_);
+        MILLRACE_ASSERT(opened.has_value(), "the directory is good");
+        ledger = std::move(*opened);
         sequencer =
             std::make_unique<Sequencer>(options, genesis, precompiles_, *ledger, *offload,
                                         registry_, [this](const Error&) { fatal.store(true); });
@@ -179,8 +180,8 @@ public:
     metrics::Registry registry_;
     Recorder recorder;
     std::atomic<bool> fatal{false};
-    std::unique_ptr<Ledger> ledger;
     std::unique_ptr<kernels::OffloadEngine> offload;
+    std::unique_ptr<Ledger> ledger;
     std::unique_ptr<Sequencer> sequencer;
 };
 
