@@ -51,17 +51,24 @@ T pack_block(const T* values, size_t count, unsigned width, uint8_t* packed) {
 
 template <class T>
 T unpack_block(const uint8_t* packed, size_t count, unsigned width, T* values) {
+    if (width == 0) {
+        for (size_t i = 0; i < count; ++i) { values[i] = 0; }
+        return 0;
+    }
     const size_t bytes = packed_bytes(count, width);
     const T mask = width_mask<T>(width);
     T any = 0;
     for (size_t i = 0; i < count; ++i) {
-        const size_t bit = i * width;
-        const unsigned shift = static_cast<unsigned>(bit % 8);
-        const size_t left = bytes - bit / 8;
+        const size_t first = i * width / 8;
+        const unsigned shift = static_cast<unsigned>(i * width % 8);
         uint64_t word = 0;
-        if (width != 0) { std::memcpy(&word, packed + bit / 8, left < 8 ? left : 8); }
+        if (first + 8 <= bytes) {
+            std::memcpy(&word, packed + first, 8);
+        } else {
+            std::memcpy(&word, packed + first, bytes - first);
+        }
         word >>= shift;
-        if (shift + width > 64) { word |= uint64_t{packed[bit / 8 + 8]} << (64 - shift); }
+        if (shift + width > 64) { word |= uint64_t{packed[first + 8]} << (64 - shift); }
         values[i] = static_cast<T>(word) & mask;
         any |= values[i];
     }
