@@ -16,7 +16,7 @@
 #include <string>
 
 #include "kernels/pack/detail/backends.hpp"
-#include "kernels/pack/detail/unpack_table.hpp"
+#include "kernels/pack/detail/shuffle_table.hpp"
 #include "kernels/pack/pack.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -70,58 +70,149 @@ T minimum_of(const T* HWY_RESTRICT values, size_t count) {
     return pack_scalar<T>().minimum(least, lanes<T>);
 }
 
-// --- Packing. Eight values make `width` bytes: they are joined to four pairs by vectors, and the
-// pairs to at most 256 bits by two shifts of double words. ---
+// --- Packing, eight values to `width` bytes at a time. ---
+
+/// Packs by byte shuffles: every value is shifted to its bit of a byte, and its bytes are moved to
+/// their places.
+template <class T>
+class ShufflePacker {
+public:
+    explicit ShufflePacker(unsigned width)
+        : table_(shuffle_tables<T>[width]),
+          mask_(hn::Set(Tag<T>(), width_mask<T>(width))),
+          any_(hn::Zero(Tag<T>())) {
+        for (size_t v = 0; v < vectors; ++v) {
+            even_[v] = hn::Load(bytes, table_.even + v * lanes<T> * sizeof(T));
+            odd_[v] = hn::Load(bytes, table_.odd + v * lanes<T> * sizeof(T));
+            shift_[v] = hn::Load(Tag<T>(), table_.shift + v * lanes<T>);
+        }
+    }
+
+    /// Bytes that are written for eight values; those after the packed ones become zero.
+    size_t room() const { return table_.offset[ShuffleTable<T>::vectors - 1] + 16u; }
+    T any() const { return or_of_lanes<T>(any_); }
+
+    HWY_INLINE void pack(const T* HWY_RESTRICT values, uint8_t* HWY_RESTRICT packed) {
+        const Tag<T> d;
+        auto before = hn::Zero(block);
+        for (size_t v = 0; v < vectors; ++v) {
+            const V<T> value = hn::LoadU(d, values + v * lanes<T>);
+            any_ = hn::Or(any_, value);
+            const auto placed = hn::BitCast(bytes, hn::Shl(hn::And(value, mask_), shift_[v]));
+            const auto moved = hn::Or(hn::TableLookupBytesOr0(placed, even_[v]),
+                                      hn::TableLookupBytesOr0(placed, odd_[v]));
+            if constexpr (blocks == 1) {
+                before = store(v, moved, before, packed);
+            } else {
+                before = store(2 * v, hn::LowerHalf(block, moved), before, packed);
+                before = store(2 * v + 1, hn::UpperHalf(block, moved), before, packed);
+            }
+        }
+    }
+
+private:
+    static constexpr size_t vectors = 8 / lanes<T>;
+    static constexpr size_t blocks = lanes<T> / block_lanes<T>;
+    static constexpr hn::Repartition<uint8_t, Tag<T>> bytes{};
+    static constexpr hn::Full128<uint8_t> block{};
+    using Bytes = hn::Vec<hn::Repartition<uint8_t, Tag<T>>>;
+    using Block = hn::Vec<hn::Full128<uint8_t>>;
+
+    HWY_INLINE Block store(size_t number, Block own, Block before, uint8_t* HWY_RESTRICT packed) {
+        const Block shared = hn::Load(block, table_.shared[number]);
+        own = hn::Or(own, hn::TableLookupBytesOr0(before, shared));
+        hn::StoreU(own, block, packed + table_.offset[number]);
+        return own;
+    }
+
+    const ShuffleTable<T>& table_;
+    V<T> mask_;
+    V<T> any_;
+    Bytes even_[vectors];
+    Bytes odd_[vectors];
+    V<T> shift_[vectors];
+};
 
 using Wide = unsigned __int128;
 
-/// Pairs of neighbours as 64-bit words; `any` takes the values before they are cut.
-HWY_INLINE void join_pairs(const uint32_t* HWY_RESTRICT values, unsigned width, V<uint32_t>& any,
-                           uint64_t* HWY_RESTRICT pairs) {
-    const Tag<uint32_t> d;
-    const Tag<uint64_t> d64;
-    const auto mask = hn::Set(d, width_mask<uint32_t>(width));
-    const auto low = hn::Set(d64, uint64_t{UINT32_MAX});
-    for (size_t i = 0; i < 8; i += lanes<uint32_t>) {
-        const auto v = hn::LoadU(d, values + i);
-        any = hn::Or(any, v);
-        const auto cut = hn::BitCast(d64, hn::And(v, mask));
-        const auto odd = hn::ShiftLeftSame(hn::ShiftRight<32>(cut), static_cast<int>(width));
-        hn::Store(hn::Or(hn::And(cut, low), odd), d64, pairs + i / 2);
-    }
-}
-HWY_INLINE void join_pairs(const uint64_t* HWY_RESTRICT values, unsigned width, V<uint64_t>& any,
-                           uint64_t* HWY_RESTRICT pairs) {
-    const Tag<uint64_t> d;
-    for (size_t i = 0; i < 8; i += lanes<uint64_t>) { any = hn::Or(any, hn::LoadU(d, values + i)); }
-    const uint64_t mask = width_mask<uint64_t>(width);
-    for (size_t j = 0; j < 4; ++j) {
-        pairs[j] = (values[2 * j] & mask) | (values[2 * j + 1] & mask) << width;
-    }
-}
+/// Packs by joining neighbours to pairs, and pairs by shifts of double words: widths below 32 that
+/// shuffles do not take.
+template <class T>
+class PairPacker {
+public:
+    explicit PairPacker(unsigned width)
+        : width_(width), mask_(width_mask<T>(width)), any_(hn::Zero(Tag<T>())) {}
 
-/// Writes 8 * width bits, and up to store_bytes_max in all. The width is below 32.
-constexpr ptrdiff_t store_bytes_max = 32;
-HWY_INLINE void store_pairs(const uint64_t* HWY_RESTRICT pairs, unsigned width, uint8_t* to) {
-    if (width <= 8) {
-        const uint64_t low = pairs[0] | pairs[1] << (2 * width);
-        const uint64_t high = pairs[2] | pairs[3] << (2 * width);
-        const uint64_t all = low | high << (4 * width);
-        std::memcpy(to, &all, 8);
-        return;
+    /// As of ShufflePacker.
+    size_t room() const { return 32; }
+    T any() const { return or_of_lanes<T>(any_); }
+
+    HWY_INLINE void pack(const T* HWY_RESTRICT values, uint8_t* HWY_RESTRICT packed) {
+        HWY_ALIGN_MAX uint64_t pairs[4];
+        join(values, pairs);
+        if (width_ <= 8) {
+            const uint64_t low = pairs[0] | pairs[1] << (2 * width_);
+            const uint64_t high = pairs[2] | pairs[3] << (2 * width_);
+            const uint64_t all = low | high << (4 * width_);
+            std::memcpy(packed, &all, 8);
+            return;
+        }
+        const Wide low = pairs[0] | Wide{pairs[1]} << (2 * width_);
+        const Wide high = pairs[2] | Wide{pairs[3]} << (2 * width_);
+        // The upper four values begin in the middle of a byte if the width is odd.
+        const unsigned upper_byte = width_ / 2;
+        const Wide upper = high << (4 * width_ % 8) | low >> (8 * upper_byte);
+        std::memcpy(packed, &low, 16);
+        std::memcpy(packed + upper_byte, &upper, 16);
     }
-    const Wide low = pairs[0] | Wide{pairs[1]} << (2 * width);
-    const Wide high = pairs[2] | Wide{pairs[3]} << (2 * width);
-    if (width <= 16) {
-        const Wide all = low | high << (4 * width);
-        std::memcpy(to, &all, 16);
-        return;
+
+private:
+    HWY_INLINE void join(const uint32_t* HWY_RESTRICT values, uint64_t* HWY_RESTRICT pairs) {
+        const Tag<uint32_t> d;
+        const Tag<uint64_t> d64;
+        const auto mask = hn::Set(d, mask_);
+        const auto low = hn::Set(d64, uint64_t{UINT32_MAX});
+        for (size_t i = 0; i < 8; i += lanes<uint32_t>) {
+            const auto v = hn::LoadU(d, values + i);
+            any_ = hn::Or(any_, v);
+            const auto cut = hn::BitCast(d64, hn::And(v, mask));
+            const auto odd = hn::ShiftLeftSame(hn::ShiftRight<32>(cut), static_cast<int>(width_));
+            hn::Store(hn::Or(hn::And(cut, low), odd), d64, pairs + i / 2);
+        }
     }
-    // The upper four values begin in the middle of a byte if the width is odd.
-    const unsigned upper_byte = width / 2;
-    const Wide upper = high << (4 * width % 8) | low >> (8 * upper_byte);
-    std::memcpy(to, &low, 16);
-    std::memcpy(to + upper_byte, &upper, 16);
+    HWY_INLINE void join(const uint64_t* HWY_RESTRICT values, uint64_t* HWY_RESTRICT pairs) {
+        for (size_t i = 0; i < 8; i += lanes<uint64_t>) {
+            any_ = hn::Or(any_, hn::LoadU(Tag<uint64_t>(), values + i));
+        }
+        for (size_t j = 0; j < 4; ++j) {
+            pairs[j] = (values[2 * j] & mask_) | (values[2 * j + 1] & mask_) << width_;
+        }
+    }
+
+    unsigned width_;
+    T mask_;
+    V<T> any_;
+};
+
+template <class Packer, class T>
+HWY_INLINE T pack_groups(const T* HWY_RESTRICT values, size_t count, unsigned width,
+                         uint8_t* HWY_RESTRICT packed) {
+    Packer packer(width);
+    uint8_t* const end = packed + packed_bytes(count, width);
+    const ptrdiff_t room = static_cast<ptrdiff_t>(packer.room());
+    for (; count >= 8 && end - packed >= room; count -= 8) {
+        packer.pack(values, packed);
+        values += 8;
+        packed += width;
+    }
+    for (; count >= 8; count -= 8) {
+        uint8_t last[8 * sizeof(T) + 16];
+        packer.pack(values, last);
+        std::memcpy(packed, last, width);
+        values += 8;
+        packed += width;
+    }
+    return packer.any() | pack_scalar<T>().pack(values, count, width, packed);
 }
 
 template <class T>
@@ -131,25 +222,13 @@ T pack_block(const T* HWY_RESTRICT values, size_t count, unsigned width,
         if (count != 0) { std::memcpy(packed, values, count * sizeof(T)); }
         return any_of(values, count);
     }
-    // From 32 bits on a value is half a word, and word by word is as fast.
-    if (width == 0 || width >= 32) { return pack_scalar<T>().pack(values, count, width, packed); }
-    V<T> any = hn::Zero(Tag<T>());
-    HWY_ALIGN_MAX uint64_t pairs[4];
-    uint8_t* const end = packed + packed_bytes(count, width);
-    size_t i = 0;
-    for (; i + 8 <= count && end - packed >= store_bytes_max; i += 8) {
-        join_pairs(values + i, width, any, pairs);
-        store_pairs(pairs, width, packed);
-        packed += width;
+    if (width >= shuffle_pack_min && width <= shuffle_pack_max<T>) {
+        return pack_groups<ShufflePacker<T>>(values, count, width, packed);
     }
-    for (; i + 8 <= count; i += 8) {
-        uint8_t room[store_bytes_max];
-        join_pairs(values + i, width, any, pairs);
-        store_pairs(pairs, width, room);
-        std::memcpy(packed, room, width);
-        packed += width;
+    if (width != 0 && width < 32) {
+        return pack_groups<PairPacker<T>>(values, count, width, packed);
     }
-    return or_of_lanes<T>(any) | pack_scalar<T>().pack(values + i, count - i, width, packed);
+    return pack_scalar<T>().pack(values, count, width, packed);
 }
 
 // --- Unpacking by byte shuffles. ---
@@ -160,7 +239,7 @@ struct Unpacker {
     static constexpr size_t blocks = lanes<T> / block_lanes<T>;
 
     explicit Unpacker(unsigned width)
-        : table(unpack_tables<T>[width]), mask(hn::Set(Tag<T>(), width_mask<T>(width))) {
+        : table(shuffle_tables<T>[width]), mask(hn::Set(Tag<T>(), width_mask<T>(width))) {
         const hn::Repartition<uint8_t, Tag<T>> bytes;
         for (size_t v = 0; v < vectors; ++v) {
             index[v] = hn::Load(bytes, table.index + v * lanes<T> * sizeof(T));
@@ -172,7 +251,7 @@ struct Unpacker {
     }
 
     /// Bytes that are read for eight values.
-    size_t reach() const { return table.offset[UnpackTable<T>::vectors - 1] + 16u; }
+    size_t reach() const { return table.offset[ShuffleTable<T>::vectors - 1] + 16u; }
 
     template <bool with_beyond>
     HWY_INLINE V<T> values(const uint8_t* packed, size_t v) const {
@@ -195,7 +274,7 @@ struct Unpacker {
         return hn::And(value, mask);
     }
 
-    const UnpackTable<T>& table;
+    const ShuffleTable<T>& table;
     V<T> mask;
     hn::Vec<hn::Repartition<uint8_t, Tag<T>>> index[vectors];
     hn::Vec<hn::Repartition<uint8_t, Tag<T>>> beyond[vectors];
@@ -249,10 +328,10 @@ T unpack_block(const uint8_t* HWY_RESTRICT packed, size_t count, unsigned width,
         if (count != 0) { std::memcpy(values, packed, count * sizeof(T)); }
         return any_of(values, count);
     }
-    if (width == 0 || width > shuffle_width_max<T>) {
+    if (width == 0 || width > shuffle_unpack_max<T>) {
         return pack_scalar<T>().unpack(packed, count, width, values);
     }
-    if (width > shuffle_width_plain<T>) {
+    if (width > shuffle_pack_max<T>) {
         return unpack_groups<T, true>(packed, count, width, values);
     }
     return unpack_groups<T, false>(packed, count, width, values);
