@@ -405,8 +405,8 @@ HWY_INLINE V<T> prefix_sums(V<T> v) {
     v = hn::Add(v, hn::ShiftLeftLanes<1>(d, v));
     if constexpr (block_lanes<T> == 4) { v = hn::Add(v, hn::ShiftLeftLanes<2>(d, v)); }
     if constexpr (lanes<T> == 2 * block_lanes<T>) {
-        const V<T> lower = one_lane<T, block_lanes<T> - 1>(v);
-        v = hn::Add(v, hn::ConcatUpperLower(d, lower, hn::Zero(d)));
+        const V<T> totals = hn::Broadcast<block_lanes<T> - 1>(v);
+        v = hn::Add(v, hn::ConcatLowerLower(d, totals, hn::Zero(d)));
     }
     return v;
 }
@@ -422,22 +422,32 @@ HWY_INLINE bool decode_as(const T* HWY_RESTRICT coded, size_t count, T base,
     bool takes = gap_fits(values[0], coded[0], true);
     T sum = code == CodeKind::offset ? base : values[0];
     V<T> sums = hn::Set(d, sum);
-    size_t i = 1;
-    for (; i + lanes<T> <= count; i += lanes<T>) {
-        const V<T> c = hn::LoadU(d, coded + i);
-        V<T> step = c;
-        if constexpr (code == CodeKind::zigzag_delta) { step = unzigzag_lanes<T>(c); }
-        if constexpr (code == CodeKind::gap) { step = hn::Add(c, hn::Set(d, 1)); }
-        V<T> value;
-        if constexpr (code == CodeKind::offset) {
-            value = hn::Add(bases, step);
-        } else {
-            const V<T> within = prefix_sums<T>(step);
-            value = hn::Add(sums, within);
-            sums = hn::Add(sums, one_lane<T, lanes<T> - 1>(within));
-        }
+    const auto step_of = [&](V<T> c) HWY_ATTR {
+        if constexpr (code == CodeKind::zigzag_delta) { return unzigzag_lanes<T>(c); }
+        if constexpr (code == CodeKind::gap) { return hn::Add(c, hn::Set(d, 1)); }
+        return c;
+    };
+    const auto put = [&](V<T> value, V<T> c, size_t at) HWY_ATTR {
         if constexpr (code == CodeKind::gap) { fits = hn::And(fits, hn::Gt(value, c)); }
-        hn::StoreU(value, d, values + i);
+        hn::StoreU(value, d, values + at);
+    };
+    size_t i = 1;
+    // Two vectors at a time, so that only one sum of both waits for the vectors before.
+    for (; i + 2 * lanes<T> <= count; i += 2 * lanes<T>) {
+        const V<T> c0 = hn::LoadU(d, coded + i);
+        const V<T> c1 = hn::LoadU(d, coded + i + lanes<T>);
+        if constexpr (code == CodeKind::offset) {
+            put(hn::Add(bases, c0), c0, i);
+            put(hn::Add(bases, c1), c1, i + lanes<T>);
+        } else {
+            const V<T> within0 = prefix_sums<T>(step_of(c0));
+            const V<T> within1 = prefix_sums<T>(step_of(c1));
+            const V<T> total0 = one_lane<T, lanes<T> - 1>(within0);
+            const V<T> both1 = hn::Add(total0, within1);
+            put(hn::Add(sums, within0), c0, i);
+            put(hn::Add(sums, both1), c1, i + lanes<T>);
+            sums = hn::Add(sums, one_lane<T, lanes<T> - 1>(both1));
+        }
     }
     takes = takes && all_true<T>(fits);
     if (code != CodeKind::offset) { sum = values[i - 1]; }
