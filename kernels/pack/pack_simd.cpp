@@ -53,7 +53,9 @@ T any_of(const T* HWY_RESTRICT values, size_t count) {
         any = hn::Or(any, hn::LoadU(d, values + i));
         other = hn::Or(other, hn::LoadU(d, values + i + lanes<T>));
     }
-    return or_of_lanes<T>(hn::Or(any, other)) | pack_scalar<T>().any(values + i, count - i);
+    T rest = 0;
+    for (; i < count; ++i) { rest |= values[i]; }
+    return or_of_lanes<T>(hn::Or(any, other)) | rest;
 }
 
 template <class T>
