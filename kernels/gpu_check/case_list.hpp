@@ -7,6 +7,10 @@
 namespace millrace::gpu_check {
 
 Case& keccak_case();
+Case& sha256_case();
+Case& blake3_case();
+Case& tree_case();
+Case& sparse_tree_case();
 Case& recover_case();
 /// Encoding: zigzag delta and packing.
 Case& pack_case();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/gpu_check/case.hpp"
+#include "kernels/tree/node_hash.hpp"
 
 namespace millrace::gpu_check {
 
@@ -30,10 +31,15 @@ std::string measure_pipes(const DeviceInfo& device,
                           std::vector<std::pair<std::string, double>>& rates);
 
 /// The kernels of the cases over a batch that lies in device memory.
-std::string prepare_keccak_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_hash_kernel(kernels::NodeHash hash, uint32_t batch, KernelRun& run);
+std::string prepare_tree_kernel(unsigned height, KernelRun& run);
 std::string prepare_recover_kernel(uint32_t batch, KernelRun& run);
 std::string prepare_pack_kernel(uint32_t batch, KernelRun& run);
 std::string prepare_unpack_kernel(uint32_t batch, KernelRun& run);
 std::string prepare_witness_kernel(uint32_t batch, KernelRun& run);
+
+/// Makes a fault of the drill happen. The text is empty when the device reported it; then
+/// `context_lost` says whether this process can still use the device.
+std::string inject_fault(const std::string& kind, bool& context_lost);
 
 }  // namespace millrace::gpu_check

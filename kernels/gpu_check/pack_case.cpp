@@ -131,7 +131,7 @@ void compare(Batch<T>& batch, Outcome& outcome) {
 
 template <class T>
 void compare_widths(const Effort& effort, Outcome& outcome) {
-    std::mt19937_64 random(1);
+    std::mt19937_64 random(effort.seed);
     Batch<T> ragged;
     for (unsigned width = 0; width <= 8 * sizeof(T); ++width) {
         for (const uint32_t count : {0u, 1u, 7u, 8u, 31u, 33u, 511u, 512u, 513u, 1025u}) {
@@ -150,7 +150,7 @@ void compare_widths(const Effort& effort, Outcome& outcome) {
 
 void compare_histograms(const Effort& effort, Outcome& outcome) {
     if (!outcome.fault.empty()) { return; }
-    std::mt19937_64 random(2);
+    std::mt19937_64 random(effort.seed + 1);
     std::vector<uint32_t> counts;
     std::vector<uint32_t> values;
     std::vector<uint8_t> bytes;
@@ -240,7 +240,7 @@ public:
 
     std::span<const uint32_t> batches() const override { return usual_batches; }
 
-    std::string prepare(uint32_t batch, Workload& workload) override {
+    std::string prepare(uint32_t batch, uint32_t /*threads*/, Workload& workload) override {
         struct Buffers {
             PackBatch batch;
             std::vector<uint32_t> any;
@@ -275,9 +275,6 @@ public:
         };
         return prepare_pack_kernel(batch, workload.kernel);
     }
-
-    /// Memory bounds it.
-    double bounding_operations() const override { return 0; }
 
 private:
     bool decodes_;

@@ -98,15 +98,15 @@ public:
         // Ragged batches, then one that takes several launches where the effort allows.
         for (const size_t count : {size_t{1}, size_t{31}, size_t{33}, size_t{255}, size_t{257},
                                    effort.compared_items / 2}) {
-            compare_batch(uniform_jobs(count, count), effort, outcome);
-            compare_batch(jobs_on_curve(count, count), effort, outcome);
+            compare_batch(uniform_jobs(count, count + effort.seed), effort, outcome);
+            compare_batch(jobs_on_curve(count, count + effort.seed), effort, outcome);
         }
         return outcome;
     }
 
     std::span<const uint32_t> batches() const override { return usual_batches; }
 
-    std::string prepare(uint32_t batch, Workload& workload) override {
+    std::string prepare(uint32_t batch, uint32_t /*threads*/, Workload& workload) override {
         struct Buffers {
             std::vector<RecoverJob> jobs;
             std::vector<RecoverOutput> outputs;

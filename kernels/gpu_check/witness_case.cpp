@@ -157,7 +157,7 @@ public:
         return sizes;
     }
 
-    std::string prepare(uint32_t batch, Workload& workload) override {
+    std::string prepare(uint32_t batch, uint32_t /*threads*/, Workload& workload) override {
         struct Buffers {
             Hash256 root;
             std::vector<Hash256> nodes;
@@ -186,7 +186,7 @@ private:
     static void compare_paths(NodeHash hash, unsigned height, size_t count, const Effort& effort,
                               Outcome& outcome) {
         if (!outcome.fault.empty() || count == 0) { return; }
-        std::mt19937_64 random(count + height);
+        std::mt19937_64 random(effort.seed + count + height);
         const uint64_t last = (uint64_t{1} << height) - 1;
         std::vector<std::vector<Hash256>> siblings(count, std::vector<Hash256>(height));
         std::vector<Hash256> leaves(count);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/batch/detail/inline.hpp"
+#include "kernels/batch/detail/words_add.hpp"
 
 namespace millrace::kernels::detail {
 
@@ -50,13 +51,13 @@ MILLRACE_KERNEL_INLINE constexpr uint32_t blake3_rotate_right(uint32_t v, unsign
 /// The mixing function on four words of the state (2.2).
 MILLRACE_KERNEL_INLINE constexpr void blake3_mix(uint32_t* v, size_t a, size_t b, size_t c,
                                                  size_t d, uint32_t x, uint32_t y) {
-    v[a] += v[b] + x;
+    v[a] = add_words(add_words(v[a], x), v[b]);
     v[d] = blake3_rotate_right(v[d] ^ v[a], 16);
-    v[c] += v[d];
+    v[c] = add_words(v[c], v[d]);
     v[b] = blake3_rotate_right(v[b] ^ v[c], 12);
-    v[a] += v[b] + y;
+    v[a] = add_words(add_words(v[a], y), v[b]);
     v[d] = blake3_rotate_right(v[d] ^ v[a], 8);
-    v[c] += v[d];
+    v[c] = add_words(v[c], v[d]);
     v[b] = blake3_rotate_right(v[b] ^ v[c], 7);
 }
 

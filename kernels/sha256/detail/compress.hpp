@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/batch/detail/inline.hpp"
+#include "kernels/batch/detail/words_add.hpp"
 
 namespace millrace::kernels::detail {
 
@@ -67,12 +68,12 @@ MILLRACE_KERNEL_INLINE constexpr void sha256_round(uint32_t* s, unsigned t, uint
     const uint32_t sum1 =
         sha256_rotate_right(e, 6) ^ sha256_rotate_right(e, 11) ^ sha256_rotate_right(e, 25);
     const uint32_t choice = g ^ (e & (f ^ g));
-    const uint32_t t1 = s[(7 - t) & 7] + wk + choice + sum1;
+    const uint32_t t1 = add_words(add_words(add_words(s[(7 - t) & 7], wk), choice), sum1);
     const uint32_t sum0 =
         sha256_rotate_right(a, 2) ^ sha256_rotate_right(a, 13) ^ sha256_rotate_right(a, 22);
     const uint32_t majority = (a & b) | (c & (a | b));
-    s[(3 - t) & 7] += t1;
-    s[(7 - t) & 7] = t1 + sum0 + majority;
+    s[(3 - t) & 7] = add_words(s[(3 - t) & 7], t1);
+    s[(7 - t) & 7] = add_words(add_words(t1, sum0), majority);
 }
 
 /// Adds one block to `state`. `w` holds its 16 words as numbers and is used up; `constants` are the
@@ -84,18 +85,19 @@ MILLRACE_KERNEL_INLINE void sha256_compress(uint32_t* state, uint32_t* w,
 #pragma unroll
     for (unsigned i = 0; i < 8; ++i) { s[i] = state[i]; }
 #pragma unroll
-    for (unsigned t = 0; t < 16; ++t) { sha256_round(s, t, w[t] + constants[t]); }
+    for (unsigned t = 0; t < 16; ++t) { sha256_round(s, t, add_words(w[t], constants[t])); }
 #pragma unroll 1
     for (unsigned base = 16; base < sha256_rounds; base += 16) {
 #pragma unroll
         for (unsigned t = 0; t < 16; ++t) {
-            w[t] += sha256_small_sigma0(w[(t + 1) & 15]) + w[(t + 9) & 15] +
-                    sha256_small_sigma1(w[(t + 14) & 15]);
-            sha256_round(s, t, w[t] + constants[base + t]);
+            w[t] = add_words(w[t], sha256_small_sigma0(w[(t + 1) & 15]));
+            w[t] = add_words(w[t], w[(t + 9) & 15]);
+            w[t] = add_words(w[t], sha256_small_sigma1(w[(t + 14) & 15]));
+            sha256_round(s, t, add_words(w[t], constants[base + t]));
         }
     }
 #pragma unroll
-    for (unsigned i = 0; i < 8; ++i) { state[i] += s[i]; }
+    for (unsigned i = 0; i < 8; ++i) { state[i] = add_words(state[i], s[i]); }
 }
 
 /// Adds a block that is known beforehand, from the table of sha256_padding_schedule.
@@ -109,7 +111,7 @@ MILLRACE_KERNEL_INLINE void sha256_compress_known(uint32_t* state, const uint32_
         for (unsigned t = 0; t < 16; ++t) { sha256_round(s, t, schedule[base + t]); }
     }
 #pragma unroll
-    for (unsigned i = 0; i < 8; ++i) { state[i] += s[i]; }
+    for (unsigned i = 0; i < 8; ++i) { state[i] = add_words(state[i], s[i]); }
 }
 
 /// Schedule words with their round constants.

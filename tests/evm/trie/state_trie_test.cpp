@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "evm/trie/vector_hash_batch.hpp"
@@ -173,6 +175,37 @@ TEST(StateTrie, MovedTrieGoesOn) {
     pair.trie = std::move(moved);
     for (int i = 0; i < 100; ++i) { pair.step(); }
     EXPECT_EQ(pair.trie.root(), naive_root(pair.model));
+}
+
+/// Hashes one by one and notes how many came at a time.
+class CountingBatch final : public HashBatch {
+public:
+    void hash(std::span<const ByteView> messages, std::span<Hash256> digests) noexcept override {
+        sizes.push_back(messages.size());
+        sequential_hash_batch().hash(messages, digests);
+    }
+    std::vector<size_t> sizes;
+};
+
+TEST(StateTrie, AllTriesAreHashedTogetherLevelByLevel) {
+    CountingBatch batch;
+    StateTrie trie(batch);
+    constexpr uint32_t accounts = 100;
+    constexpr uint32_t slots = 8;
+    for (uint32_t i = 0; i < accounts; ++i) {
+        Address address;
+        address[0] = static_cast<uint8_t>(i);
+        trie.set_account(address, i, U256{i}, empty_code_hash);
+        for (uint32_t k = 1; k <= slots; ++k) { trie.set_storage(address, U256{k}, U256{i + k}); }
+    }
+    const Hash256 root = trie.root();
+    EXPECT_NE(empty_trie_root, root);
+    const size_t total = std::accumulate(batch.sizes.begin(), batch.sizes.end(), size_t{0});
+    EXPECT_GE(total, accounts * (slots + 2));
+    // Eight slots, and a hundred accounts, lie within a few levels; one trie at a time would take
+    // more than a hundred batches.
+    EXPECT_LE(batch.sizes.size(), 16u);
+    EXPECT_GE(*std::max_element(batch.sizes.begin(), batch.sizes.end()), accounts * slots / 2);
 }
 
 TEST(StateTrieProof, OfEveryAccountAndSlotVerifies) {

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import ptx_machine  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,46 +10,19 @@
 #include <random>
 
 #include "kernels/blake3/blake3_batch.hpp"
-#include "kernels/keccak/keccak.hpp"
 #include "kernels/keccak/keccak_batch.hpp"
 #include "kernels/sha256/detail/backends.hpp"
 #include "kernels/sha256/sha256_batch.hpp"
 #include "tests/kernels/batch/batch_checks.hpp"
-#include "tests/kernels/blake3/reference_blake3.hpp"
-#include "tests/kernels/sha256/openssl_sha256.hpp"
+#include "tests/kernels/tree/reference_tree.hpp"
 
 namespace millrace::kernels {
 namespace {
 
-constexpr NodeHash hashes[] = {NodeHash::keccak256, NodeHash::sha256, NodeHash::blake3};
-
-/// Keccak by the kernel for one message, which has tests of its own: its reference is too slow
-/// here.
-Hash256 reference_hash(NodeHash hash, ByteView message) {
-    switch (hash) {
-        case NodeHash::keccak256: return keccak256(message);
-        case NodeHash::sha256: return test::openssl_sha256(message);
-        case NodeHash::blake3: return test::reference_blake3(message);
-    }
-    return {};
-}
-
-/// The root over some leaves, by the definition.
-Hash256 reference_root(NodeHash hash, std::span<const Hash256> leaves) {
-    if (leaves.size() == 1) { return leaves[0]; }
-    const size_t half = leaves.size() / 2;
-    const Hash256 left = reference_root(hash, leaves.first(half));
-    const Hash256 right = reference_root(hash, leaves.subspan(half));
-    Bytes message(left.begin(), left.end());
-    message.insert(message.end(), right.begin(), right.end());
-    return reference_hash(hash, message);
-}
-
-Hash256 random_hash(std::mt19937_64& random) {
-    Hash256 hash;
-    for (uint8_t& byte : hash.bytes) { byte = static_cast<uint8_t>(random()); }
-    return hash;
-}
+using test::random_hash;
+using test::reference_hash;
+using test::reference_root;
+constexpr auto& hashes = test::node_hashes;
 
 /// Trees of one height and the leaves that were written since they were hashed.
 struct Forest {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Owns a machine for PTX: it runs kernels one thread at a time, as the PTX ISA 9.0 defines their instructions.
 
-It knows the instructions that the recovery kernels are made of and refuses any other. A kernel becomes one Python function whose
+It knows the instructions that our kernels are made of and refuses any other. A kernel becomes one Python function whose
 locals are its registers; memory is a list of regions, and an address is a region's number times 2^32 plus an offset.
 """
 import re
@@ -49,6 +49,23 @@ class Memory:
         data[offset:offset + size] = value.to_bytes(size, "little")
 
 
+def lop3(a, b, c, table):
+    """Bit by bit what the table has at the number that the bits of a, b and c make."""
+    result = 0
+    for row in range(8):
+        if table >> row & 1:
+            result |= (a if row & 4 else ~a) & (b if row & 2 else ~b) & (c if row & 1 else ~c)
+    return result & 0xffffffff
+
+
+def permuted(a, b, selector):
+    """The bytes of b and a that the nibbles of the selector name; their top bit, which repeats a sign, is not known here."""
+    if selector & 0x8888:
+        raise Unknown("prmt with a sign")
+    octets = (b << 32 | a).to_bytes(8, "little")
+    return int.from_bytes(bytes(octets[selector >> 4 * i & 7] for i in range(4)), "little")
+
+
 def mask(bits):
     return hex((1 << bits) - 1)
 
@@ -61,8 +78,9 @@ class Translator:
 
     def operand(self, text):
         text = text.strip()
-        if text in ("%tid.x", "%ctaid.x", "%nctaid.x", "%ntid.x"):
-            return {"%tid.x": "tid", "%ctaid.x": "ctaid", "%nctaid.x": "nctaid", "%ntid.x": "ntid"}[text]
+        special = {"%tid.x": "tid", "%ctaid.x": "ctaid", "%nctaid.x": "nctaid", "%nctaid.z": "1", "%ntid.x": "ntid"}
+        if text in special:
+            return special[text]
         if text.startswith("%"):
             return re.sub(r"\W", "_", text[1:])
         if text in self.parameters:
@@ -112,6 +130,12 @@ class Translator:
         m = mask(bits)
         if head in ("add", "addc", "sub", "subc", "mad", "madc") and ("cc" in parts or head.endswith("c")):
             return self.carry(head, parts, d, a)
+        if opcode == "shf.l.wrap.b32":
+            return f"{d} = (({a[1]} << 32 | {a[0]}) << ({a[2]} & 31) >> 32) & {m}"
+        if opcode == "lop3.b32":
+            return f"{d} = lop3({a[0]}, {a[1]}, {a[2]}, {a[3]})"
+        if opcode == "prmt.b32":
+            return f"{d} = permuted({a[0]}, {a[1]}, {a[2]})"
         if head in ("add", "sub", "neg", "and", "or", "xor", "not", "shl", "shr", "bfi", "mov", "mul", "mad"):
             return self.arithmetic(head, parts, kind, bits, m, d, a)
         raise Unknown(opcode)
@@ -241,7 +265,7 @@ class Module:
         """A function (parameters, threads, blocks, block size) for the kernel whose mangled name contains `part`."""
         (name,) = [n for n in self.kernels if part in n]
         offsets, body = self.kernels[name]
-        scope = {}
+        scope = {"lop3": lop3, "permuted": permuted}
         exec(compile(Translator(name, offsets, self.symbols).function(body), part, "exec"), scope)  # our own translation
 
         def run(parameters, threads, blocks, block_threads):

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the known answers of the hashes: digests of messages whose byte i is i modulo 251.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace millrace::gpu_check {
+
+struct KnownDigest {
+    size_t bytes;       ///< length of the message
+    uint64_t lanes[4];  ///< the digest, as little-endian words
+};
+
+inline constexpr KnownDigest keccak256_digests[] = {
+    {0, {0x3c23f7860146d2c5, 0xc003c7dcb27d7e92, 0x3b2782ca53b600e5, 0x70a4855d04d8fa7b}},
+    {1, {0x14281e7a9e7836bc, 0x7d818f8229424636, 0x9165d677b4f71266, 0x8ac9bc64e0a996ff}},
+    {7, {0x0f12252441601580, 0x1ca76f2d23be09a6, 0x267779ee2af4647f, 0x63aaf5a2c0dc8776}},
+    {8, {0x05fde46b9fc9e759, 0x0413374ef5997c3d, 0x181fc43d471332a3, 0xa64138b3cef3b725}},
+    {9, {0x06b4ad06c476281c, 0x9f838f837d121751, 0xd5876710c055e54f, 0x8de04434dff624cb}},
+    {32, {0xeb46a17f59aae18a, 0x680636dfed2caad3, 0xb0927e5626e5a5de, 0x2dbd95e8a4161832}},
+    {64, {0x89cfd4e3bd302000, 0x7518d75c77499691, 0xe080a30817abd0c4, 0x3148a28aa2c3ef3f}},
+    {127, {0xe8b99387d00b2fc5, 0xbfe1393575291b60, 0x01a9d0ee83e4f847, 0x4c9b9c44821976e8}},
+    {135, {0x38adfae5ded9dfcb, 0xfd19a2956fb0d618, 0x2ea8f606170e0b29, 0x62cafae99c5b595a}},
+    {136, {0xe49c7fabf159e77c, 0x660a6bc270997137, 0xf87de1383efe11ff, 0x7e807f7d9cd2f59c}},
+    {137, {0x53848be6fad473ac, 0x95ce201a7c0064f7, 0x27320c1f86874199, 0xdbb1a3739ae9a8a3}},
+    {200, {0x79793e8697aab0bf, 0x0b887ebb337ccf43, 0x92c003273d3f54b4, 0x90b857afc201693c}},
+    {271, {0x8adcc3eb59ebec27, 0x911564be35b1a504, 0x2b6a55e4408527a7, 0xc36e664e1908f4a9}},
+    {272, {0x4db22358e676248e, 0x4c53c1f239e2eb96, 0xc310249e683e76df, 0xfc7b17e6740ccbb1}},
+    {273, {0xeb4d0e3734f1023f, 0xaed3dd49ef4051b9, 0x3fa483edf15fc6d8, 0xf9c579f12194261b}},
+    {300, {0x6ce2d5af1d849946, 0x968cd3415ab072ca, 0x94f6cba6e568b4b4, 0x2865dfac7de7ebcb}},
+    {1000, {0x965a4ae8822969af, 0x57780a6625903588, 0xfa7c868d7cee28cd, 0x3bf6d1e6f2ba7716}},
+};
+
+inline constexpr KnownDigest sha256_digests[] = {
+    {0, {0x141cfc9842c4b0e3, 0x24b96f99c8f4fb9a, 0x4c939b64e441ae27, 0x55b852781b9995a4}},
+    {1, {0x987ab3ff9c0b346e, 0x2c0a78bbe644a59c, 0x763837b33f1d9078, 0x1da0af1706a31185}},
+    {3, {0xaf2f6ee580324bae, 0x9dbedae3a614f483, 0x5fc044659718be5f, 0xfc535bb8cc1a12ed}},
+    {4, {0x621f21d0c1de4e05, 0x40f9d4a9bc0ced4f, 0xf22a74431c490e0b, 0xd890c9f0ebabb0c5}},
+    {7, {0x8f143c30c35a3557, 0xb9569417cbf7ae11, 0xdadf18a833de2c23, 0x6b9a742593cb2f2c}},
+    {8, {0x8a04e72ef81f858a, 0x44df1d7f84c39ed0, 0xf47ed1cbd2044194, 0x450d5a78c622dbe3}},
+    {9, {0x3308f01d0b8e34f8, 0xccdeab078fd0bbcb, 0x82d72988b7efc010, 0x49c50c6df3a7628c}},
+    {31, {0x2e965c8ccac2234f, 0xd0b6bf21e231cd50, 0x0c8eca1d1119caad, 0xc419dd46f18f5962}},
+    {32, {0x6633c46629cd0d63, 0x4f5bb2bb48541291, 0xc8b22d739ca412f4, 0xdd10d71b58b8c1ab}},
+    {55, {0x0a2ef8728eb23e46, 0x570c6953cca4c096, 0x29a22a671f138112, 0x598b599be55ad4e0}},
+    {56, {0xf24867b3d6e42ada, 0xdfdfb17a3ef218a3, 0x0ed89b049ddcac45, 0x62f59508a682de59}},
+    {63, {0x4a3753fd8626af29, 0x2134cc946684b036, 0xf0157564d128e477, 0x88e4b9cd694d7878}},
+    {64, {0x620371f3acb9eafd, 0x8f9ea2c9cd5826bd, 0x3a601198cf7f759c, 0x081115d9d17c448c}},
+    {65, {0x7aec1e6f8b2cfd4b, 0xb2e44e938bb4fe2a, 0xc00f6d7e02824169, 0x8117b3ab2f4f0775}},
+    {119, {0x77a7c3d77e7918da, 0xd8a22497427f84f0, 0xc39528ede63851cd, 0xc67e8fd1396d1afa}},
+    {120, {0xed6dbb1fdb232bf5, 0x92c8e03ca242ef89, 0xa968b5505cf2452c, 0x7cbb0b4275c0f13b}},
+    {127, {0xf9e21e65a60fca92, 0xfa62a546724b887b, 0xf2ebe5efed0f2571, 0x76a9fe6b541cd370}},
+    {128, {0x11c523aa43b91f47, 0xc8d952168d2ff7f6, 0x315080ad92a3cf80, 0xe52b6ae503775420}},
+    {135, {0x0f3ce8cf4838056a, 0x946b4fd81da8c8c8, 0x5ddd5cd23c19636c, 0x899e01e88bf045ad}},
+    {136, {0x4edf45392055c5ff, 0xfd254c6e315fd781, 0x464f2f41964ebcc0, 0x7d1a006f71eb4993}},
+    {137, {0x3ad62963e05bd481, 0x696745d499858a2d, 0x7986c58f67a1be33, 0x58d1d438b8cb4e5b}},
+    {200, {0x489b699f1cda0119, 0x3af7cb656e63b2f6, 0x5c7ff61e44d099bf, 0x6fec1d05f7420a54}},
+    {271, {0xe629111a7c044492, 0xda7e2148282d0b88, 0x76291b947ec16011, 0xe2a227688d36c201}},
+    {272, {0x1fa0e4699c443e20, 0x6313e4928bd42c65, 0x2216eee0e4978821, 0x36df6e1ac723b43a}},
+    {273, {0xa649d46c8c5e4973, 0xc8f372497bb50ed7, 0x60412b9f0bd17fa4, 0x19ac8a0924a4bca8}},
+    {300, {0x8108b19ed5b5f943, 0x03622c5cf6c67671, 0xa1b728bce82a2fa2, 0x42508c674759e4dd}},
+    {1000, {0x207a1f334b294c4e, 0x9f9f4bc3be79a399, 0x98d965b46ac43dc0, 0x6d7e4853da83d6f4}},
+};
+
+inline constexpr KnownDigest blake3_digests[] = {
+    {0, {0xa6a1f9f5b94913af, 0x49c9dc36ea4d40a0, 0xb712c1adc925cb9b, 0x62321fe4ca939acc}},
+    {1, {0xf1611bf1dfde3a2d, 0x7336a0af356e884c, 0xc1b5274da787cd6d, 0x13e292f5d0250251}},
+    {3, {0x0a56b58a7a4dbee1, 0xba499833ea9e19a4, 0x00810aca553d298e, 0x7f649e5184d12667}},
+    {4, {0x9047e08fb25a0ff3, 0xa1fea46d7bf73740, 0x8d6332d1c54172e2, 0x324f49409dceed8b}},
+    {7, {0x08adfa87f370873f, 0x9a449f4e41d8a9fa, 0x3f677f41f06f8ec6, 0xfe1914896a642a60}},
+    {8, {0xad16fc047d205123, 0x9c930086b0ca3ce4, 0xa7ac0a5c0aa71f7c, 0xebea28324cd06360}},
+    {9, {0x728b31d7e527fca0, 0xf7a4ebde7b630732, 0xb6e8c39e7f2fb2dc, 0x61f8fdd4dc8d58f3}},
+    {31, {0xbe38dbe27f0ca8bd, 0x72d70b875cb38763, 0xb0b95eccb6b7678d, 0xc254a71eb2dcc7e5}},
+    {32, {0xf47d039857e928e5, 0xec96e3319f3d5410, 0x01d657b1718d45dd, 0x656cb52fe3ba9843}},
+    {55, {0xf5dae7f5f6c54ed0, 0x2591be1f67a1d7ce, 0x2e6abfc87665a580, 0x139c8f54350eb8d4}},
+    {56, {0x6936296f1138f260, 0x9df78d3da0cd888a, 0xee48b07393243174, 0x42976efe4938067a}},
+    {63, {0x83adda94a537bce9, 0x98377b7fdf7094be, 0xa80be84c833d7c29, 0x7bdbb72776206e5d}},
+    {64, {0xd45c4aea4171ed4e, 0xe2463fd26b6088b7, 0x7ddcacebac9caf12, 0x981b51f2c76d4c1f}},
+    {65, {0x6ddf70bea05f1ede, 0xaace990efdffe82b, 0xd8f2633ac9e8b68e, 0xee3d266bcb0ec3d1}},
+    {119, {0xf2855c00a88a8782, 0x9158824bda47e8b3, 0xe8af0a95d2009a40, 0x7710faf807bf397d}},
+    {120, {0xcf13d14a83225f1c, 0x70328428dbcfa3bc, 0xa3b24a9273c8db61, 0x4b074f5970e48e5c}},
+    {127, {0x08f063a8fd9312d8, 0xf5812a38fc929ec0, 0x3416ba1c25a1b4a0, 0x0d64bda6860f6a01}},
+    {128, {0x7865b26405577ef1, 0x39f54346f4b73bc3, 0x1fc8761adf054b62, 0xef454bc448d5ac30}},
+    {135, {0xa27d2e2da30d9769, 0x984632e8d4f1eb51, 0x1eea9940ee0b3da4, 0x821ca4c166696b6c}},
+    {136, {0x033fd1bf1bc6f70a, 0x8e07605991da9253, 0x156a264c77e49032, 0x6d580d4fcefa3fe6}},
+    {137, {0xf34f114778691b09, 0xadd7f5b71e6be419, 0xaa9bbb5c7caa6d12, 0x9eab1f7940fc4d40}},
+    {200, {0xab18e81ca991c9f9, 0xa293f9ce22bff300, 0xefb9f20602abd9f8, 0x66690419bb63f0ce}},
+    {271, {0x00c60e19e4c8d92b, 0x9478b1c901f7f111, 0x2d712b77036510f7, 0x21aab9fbca1d55ae}},
+    {272, {0xe69b559ea1841c9f, 0xde77016bdb824c6f, 0xfe11a3ffdfc931f8, 0xfa8c551b2684ddab}},
+    {273, {0xa26669c0a1903776, 0x594a5da7c77f6604, 0xe5d2efa500ea18fe, 0x5dd22bd259c54326}},
+    {300, {0x11f5da9e4cd40913, 0x2284f8385f4a8447, 0xe34d5b7a5d36cb5a, 0xf56a5c1b6728f34e}},
+    {1000, {0x4af21a2da57036b4, 0xf49fd13e2c5dacbd, 0xad23e818a6602be6, 0xff1cb9b0b1885855}},
+    {1024, {0x06a495f039472142, 0x4a7489b8de83fcf3, 0x55aa0dc131f80dc0, 0xf75a851c125d9b18}},
+};
+
+/// The hashes of nodes over leaves whose byte i is i modulo 251, 16 leaves one after the other.
+struct KnownRoot {
+    uint64_t lanes[4];
+};
+inline constexpr KnownRoot keccak256_root = {
+    {0x06caea46c0fa4198, 0x881c0b19e8fbfdb0, 0x16d2493528561bb0, 0xcdbb8def1a39290b}};
+inline constexpr KnownRoot sha256_root = {
+    {0xdac18a9477f7d706, 0xe18d993ba7355f78, 0x9ac85ac18d898012, 0x5f0cb96f90bc3ce8}};
+inline constexpr KnownRoot blake3_root = {
+    {0x5c541f7ea8e265fe, 0x694387ec77f050f4, 0x486b7a7efc00486f, 0x1a78b87c36e1d322}};
+
+}  // namespace millrace::gpu_check
