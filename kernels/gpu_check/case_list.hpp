@@ -12,5 +12,10 @@ Case& blake3_case();
 Case& tree_case();
 Case& sparse_tree_case();
 Case& recover_case();
+/// Encoding: zigzag delta and packing.
+Case& pack_case();
+/// Decoding: unpacking and the sums of zigzag deltas.
+Case& unpack_case();
+Case& witness_case();
 
 }  // namespace millrace::gpu_check

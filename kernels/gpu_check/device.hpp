@@ -34,6 +34,9 @@ std::string measure_pipes(const DeviceInfo& device,
 std::string prepare_hash_kernel(kernels::NodeHash hash, uint32_t batch, KernelRun& run);
 std::string prepare_tree_kernel(unsigned height, KernelRun& run);
 std::string prepare_recover_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_pack_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_unpack_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_witness_kernel(uint32_t batch, KernelRun& run);
 
 /// Makes a fault of the drill happen. The text is empty when the device reported it; then
 /// `context_lost` says whether this process can still use the device.

@@ -21,7 +21,8 @@ namespace millrace::gpu_check {
 
 std::span<Case* const> cases() {
     static Case* const list[] = {&keccak_case(), &sha256_case(),      &blake3_case(),
-                                 &tree_case(),   &sparse_tree_case(), &recover_case()};
+                                 &tree_case(),   &sparse_tree_case(), &recover_case(),
+                                 &pack_case(),   &unpack_case(),      &witness_case()};
     return list;
 }
 

@@ -27,6 +27,9 @@ std::string prepare_hash_kernel(kernels::NodeHash /*hash*/, uint32_t /*batch*/,
 }
 std::string prepare_tree_kernel(unsigned /*height*/, KernelRun& /*run*/) { return absent; }
 std::string prepare_recover_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_pack_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_unpack_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_witness_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
 
 std::string inject_fault(const std::string& /*kind*/, bool& /*context_lost*/) { return absent; }
 
