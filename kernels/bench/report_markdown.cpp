@@ -11,11 +11,14 @@ namespace millrace::kernel_bench {
 
 namespace {
 
-std::string cell(std::string text) {
-    for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) {
-        text.insert(at, "\\");
+/// On one line, with no bar that ends it.
+std::string cell(const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '|') { out += '\\'; }
+        out += c == '\n' || c == '\r' ? ' ' : c;
     }
-    return text;
+    return out;
 }
 
 std::string line(const std::vector<std::string>& cells) {

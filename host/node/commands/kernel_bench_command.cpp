@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `millrace bench kernels`: its options, its help and the signals that end it early.
 #include <atomic>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -30,6 +31,14 @@ int run_with_signals(const KernelBenchArguments& arguments) {
     return run_kernel_bench(arguments, kernel_bench::families(), stop_asked, stdout, stderr);
 }
 
+/// The library takes -1 and what is too large for 2^64 - 1.
+std::string check_seed(const std::string& text) {
+    uint64_t seed = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    const bool whole = error == std::errc{} && end == text.data() + text.size();
+    return whole ? "" : "'" + text + "' is not a whole number below 2^64";
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app, Run& run) {
@@ -48,7 +57,9 @@ void add_bench_command(CLI::App& app, Run& run) {
     kernels->add_option("--batch", a->batches,
                         "Batch sizes, e.g. 1,256,64K, or sweeps FIRST..LAST[:FACTOR]; at most 1M "
                         "[sweep: 1..1M:4]");
-    kernels->add_option("--sizes", a->sizes, "Message sizes of the hashes in bytes, at most 64K")
+    kernels
+        ->add_option("--sizes", a->sizes,
+                     "Message sizes of the hashes in bytes, at most 64K [64,136,1024]")
         ->capture_default_str();
     std::string backends = "Only these:";
     for (const std::string& name : kernel_bench::backend_names(kernel_bench::families())) {
@@ -61,12 +72,16 @@ void add_bench_command(CLI::App& app, Run& run) {
     kernels->add_option("--seconds", a->seconds,
                         "Samples of each row, 0.001 to 60; a batch whose single call would take "
                         "ten times as long is skipped [0.2]");
-    kernels->add_option("--seed", a->seed, "Seed of the inputs")->capture_default_str();
+    kernels->add_option("--seed", a->seed, "Seed of the inputs")
+        ->check(check_seed)
+        ->capture_default_str();
     kernels->add_flag("--quick", a->quick,
                       "A look in seconds: batches 1,64,4K, messages of 64 bytes and 0.01 s a row "
                       "unless given");
-    kernels->add_option("--context", a->context,
-                        "KEY=VALUE to record with the environment; may be repeated");
+    kernels
+        ->add_option("--context", a->context,
+                     "KEY=VALUE to record with the environment; may be repeated")
+        ->allow_extra_args(false);
     kernels->add_option("--json", a->json, "Also write the result to this file as JSON");
     kernels->add_option("--csv", a->csv, "Also write the result to this file as CSV");
     kernels->add_option("--markdown", a->markdown, "Also write what is printed to this file");
