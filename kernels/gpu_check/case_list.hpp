@@ -8,5 +8,10 @@ namespace millrace::gpu_check {
 
 Case& keccak_case();
 Case& recover_case();
+/// Encoding: zigzag delta and packing.
+Case& pack_case();
+/// Decoding: unpacking and the sums of zigzag deltas.
+Case& unpack_case();
+Case& witness_case();
 
 }  // namespace millrace::gpu_check

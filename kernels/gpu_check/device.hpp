@@ -32,5 +32,8 @@ std::string measure_pipes(const DeviceInfo& device,
 /// The kernels of the cases over a batch that lies in device memory.
 std::string prepare_keccak_kernel(uint32_t batch, KernelRun& run);
 std::string prepare_recover_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_pack_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_unpack_kernel(uint32_t batch, KernelRun& run);
+std::string prepare_witness_kernel(uint32_t batch, KernelRun& run);
 
 }  // namespace millrace::gpu_check

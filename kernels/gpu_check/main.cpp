@@ -18,7 +18,8 @@
 namespace millrace::gpu_check {
 
 std::span<Case* const> cases() {
-    static Case* const list[] = {&keccak_case(), &recover_case()};
+    static Case* const list[] = {&keccak_case(), &recover_case(), &pack_case(), &unpack_case(),
+                                 &witness_case()};
     return list;
 }
 

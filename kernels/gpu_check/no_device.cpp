@@ -23,5 +23,8 @@ std::string measure_pipes(const DeviceInfo& /*device*/,
 
 std::string prepare_keccak_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
 std::string prepare_recover_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_pack_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_unpack_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
+std::string prepare_witness_kernel(uint32_t /*batch*/, KernelRun& /*run*/) { return absent; }
 
 }  // namespace millrace::gpu_check

@@ -12,10 +12,11 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/base/types.hpp"
-#include "kernels/batch/detail/cuda_probe.hpp"
+#include "kernels/batch/detail/cuda_call.cuh"
 #include "kernels/batch/detail/packed.hpp"
 
 namespace millrace::kernels::detail {
@@ -24,19 +25,6 @@ namespace millrace::kernels::detail {
 inline constexpr size_t cuda_chunk_words_max = size_t{4} << 20;  // 32 MiB
 inline constexpr size_t cuda_chunk_messages_max = size_t{1} << 18;
 inline constexpr unsigned cuda_block_threads = 128;
-
-inline std::string describe_cuda(const char* call, cudaError_t error) {
-    return std::string(call) + " failed with CUDA error " +
-           std::to_string(static_cast<int>(error)) + " (" + cudaGetErrorString(error) + ")";
-}
-
-// Returns the description of a failed call from the enclosing function.
-#define MILLRACE_CUDA_CHECK(call)                                       \
-    do {                                                                \
-        if (const cudaError_t error_ = (call); error_ != cudaSuccess) { \
-            return describe_cuda(#call, error_);                        \
-        }                                                               \
-    } while (false)
 
 /// Staging for one launch and the messages that it carries.
 struct CudaSlot {
@@ -232,29 +220,10 @@ private:
 /// Asks the driver for a device and checks the digest of the empty message on it.
 template <CudaHashKernel Kernel>
 CudaProbe probe_cuda(CudaHasher<Kernel>& hasher) {
-    CudaProbe probe;
-    int count = 0;
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaErrorInsufficientDriver) {
-        probe.reason = "no device: the NVIDIA driver is absent or too old (CUDA error 35)";
-        return probe;
-    }
-    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-        probe.reason = "no device: the driver lists none";
-        return probe;
-    }
-    if (error != cudaSuccess) {
-        probe.reason = describe_cuda("cudaGetDeviceCount", error);
-        return probe;
-    }
-    cudaDeviceProp properties{};
-    if (const cudaError_t e = cudaGetDeviceProperties(&properties, 0); e != cudaSuccess) {
-        probe.reason = describe_cuda("cudaGetDeviceProperties", e);
-        return probe;
-    }
-    const std::string name = std::string(properties.name) + " (sm_" +
-                             std::to_string(properties.major) + std::to_string(properties.minor) +
-                             ")";
+    CudaProbe probe = find_cuda_device();
+    if (!probe.reason.empty()) { return probe; }
+    const std::string name = std::move(probe.target);
+    probe.target.clear();
     cudaFuncAttributes attributes{};
     if (const cudaError_t e = cudaFuncGetAttributes(&attributes, Kernel::function());
         e != cudaSuccess) {
