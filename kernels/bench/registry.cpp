@@ -8,7 +8,7 @@ namespace millrace::kernel_bench {
 
 const std::vector<Family>& families() {
     static const std::vector<Family> list = {hash_family(), recover_family(), tree_family(),
-                                             copy_family()};
+                                             pack_family(), copy_family()};
     return list;
 }
 

@@ -12,6 +12,7 @@ namespace millrace::kernel_bench {
 Family hash_family();
 Family recover_family();
 Family tree_family();
+Family pack_family();
 Family copy_family();
 
 /// All families, in the order in which they run.

@@ -116,6 +116,29 @@ private:
     static int64_t wall_ns_now() { return kernel_bench::wall_ns(); }
 };
 
+/// The least times of the two largest batches so far, and what they say of a larger one.
+struct Past {
+    double batch[2] = {};
+    double ns[2] = {};
+    size_t points = 0;
+
+    void add(double at, double least_ns) {
+        batch[0] = batch[1];
+        ns[0] = ns[1];
+        batch[1] = at;
+        ns[1] = least_ns;
+        ++points;
+    }
+
+    /// On the line through the two; of one, in proportion, which takes waiting for work.
+    double at(double larger) const {
+        if (points == 0) { return 0; }
+        if (points == 1) { return ns[1] * larger / batch[1]; }
+        const double each = std::max(0.0, (ns[1] - ns[0]) / (batch[1] - batch[0]));
+        return ns[1] + each * (larger - batch[1]);
+    }
+};
+
 class Runner {
 public:
     explicit Runner(const RunOptions& options) : options_(options) {
@@ -207,7 +230,7 @@ private:
             row.reason = k.reason;
             finish(std::move(row));
         }
-        predicted_ns_per_item_.clear();
+        past_.clear();
         for (const size_t batch : options_.batches) {
             std::vector<Entry> entries;
             for (size_t i = 0; i < c.contenders.size(); ++i) {
@@ -233,16 +256,28 @@ private:
         }
     }
 
+    /// How long a call will take, as far as smaller batches tell; 0 when they do not.
+    double predict_ns(const Entry& entry) const {
+        const auto past_of = [&](size_t threads) {
+            const auto found = past_.find({entry.contender, threads});
+            return found == past_.end() ? Past{} : found->second;
+        };
+        const auto batch = static_cast<double>(entry.row.batch);
+        const Past own = past_of(entry.row.threads);
+        if (entry.row.threads == 1 && !entry.row.on_device) { return own.at(batch); }
+        // One batch is mostly the wait for a device or for threads.
+        const double alone = entry.row.on_device ? 0 : past_of(1).at(batch);
+        if (own.points < 2) { return alone; }
+        return alone == 0 ? own.at(batch) : std::min(alone, own.at(batch));
+    }
+
     /// The entries that may run, after those that may not were told why.
     std::vector<Entry*> admit(const KernelCase& c, size_t batch, std::vector<Entry>& entries) {
         std::vector<Entry*> admitted;
         const size_t memory = c.memory_bytes(batch);
         const double call_seconds_max = call_seconds_factor * options_.seconds;
         for (Entry& entry : entries) {
-            const auto known = predicted_ns_per_item_.find({entry.contender, entry.row.threads});
-            const double seconds = known == predicted_ns_per_item_.end()
-                                       ? 0
-                                       : known->second * static_cast<double>(batch) * 1e-9;
+            const double seconds = predict_ns(entry) * 1e-9;
             if (stopped()) {
                 entry.give_up(RowState::skipped, "interrupted");
             } else if (memory > options_.memory_bytes_max) {
@@ -299,8 +334,8 @@ private:
         double ns = 0;
         if (!entry.went_well() || !entry.verify(workload, ns)) { return; }
         entry.conclude();
-        predicted_ns_per_item_[{entry.contender, entry.row.threads}] =
-            entry.row.end_to_end_ns.min / static_cast<double>(entry.row.batch);
+        past_[{entry.contender, entry.row.threads}].add(static_cast<double>(entry.row.batch),
+                                                        entry.row.end_to_end_ns.min);
         const Contender& k = c.contenders[entry.contender];
         if (k.on_device && k.no_kernel_time.empty()) { time_kernel(workload, entry); }
     }
@@ -350,9 +385,8 @@ private:
 
     const RunOptions& options_;
     Report report_;
-    std::map<size_t, std::unique_ptr<Crew>> crews_;  ///< by size
-    /// Of the last batch of the case, by contender and threads.
-    std::map<std::pair<size_t, size_t>, double> predicted_ns_per_item_;
+    std::map<size_t, std::unique_ptr<Crew>> crews_;   ///< by size
+    std::map<std::pair<size_t, size_t>, Past> past_;  ///< of the case, by contender and threads
     size_t done_ = 0;
     size_t total_ = 0;
 };

@@ -45,8 +45,9 @@ void add_bench_command(CLI::App& app, Run& run) {
     CLI::App* bench = app.add_subcommand("bench", "Time parts of the node on this machine");
     bench->require_subcommand(1);
     CLI::App* kernels = bench->add_subcommand(
-        "kernels", "Time hashing, recovery, trees and copies on each back end of the CPU and on "
-                   "CUDA; every answer is checked first");
+        "kernels",
+        "Time hashing, recovery, trees, packing and copies on each back end of the CPU and on "
+        "CUDA; every answer is checked first");
     auto a = std::make_shared<KernelBenchArguments>();
     std::string what = "Which:";
     for (const kernel_bench::Family& family : kernel_bench::families()) {

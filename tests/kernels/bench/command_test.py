@@ -52,7 +52,7 @@ class QuickRun(unittest.TestCase):
     def test_json_rows_are_measured_or_say_why_not(self):
         rows = self.json["benchmarks"]
         families = {row["family"] for row in rows}
-        self.assertLessEqual({"hash", "recover", "tree", "copy"}, families)
+        self.assertLessEqual({"hash", "recover", "tree", "pack", "copy"}, families)
         for row in rows:
             if row["state"] == "measured":
                 for key in CPU_TIMES:
@@ -68,7 +68,7 @@ class QuickRun(unittest.TestCase):
         self.assertEqual(len({row["name"] for row in rows}), len(rows), "names are unique")
 
     def test_a_device_is_measured_or_absent_in_every_family(self):
-        for family in ("hash", "recover", "tree", "copy"):
+        for family in ("hash", "recover", "tree", "pack", "copy"):
             rows = [row for row in self.json["benchmarks"] if row["family"] == family and row["backend"] == "cuda"]
             self.assertTrue(rows, family)
         self.assertTrue(self.json["crossovers"])
@@ -123,7 +123,7 @@ class Options(unittest.TestCase):
     def test_help_names_families_back_ends_and_exit_codes(self):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
-        for word in ("hash", "recover", "tree", "copy", "scalar", "simd", "cuda", "libsecp256k1", "--batch", "--sizes", "--backends",
+        for word in ("hash", "recover", "tree", "pack", "copy", "scalar", "simd", "cuda", "libsecp256k1", "--batch", "--sizes", "--backends",
                      "--seconds", "--threads", "--seed", "--json", "--csv", "--markdown", "--svg", "--quick", "130"):
             self.assertIn(word, done.stdout)
 

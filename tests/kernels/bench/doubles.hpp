@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/bench/workload.hpp"
@@ -19,6 +21,8 @@ enum class Behaviour : uint8_t {
     wrong_later,          ///< right until it has been called four times
     fails,                ///< gives an error
     does_nothing,         ///< leaves the answer as it was
+    slow_items,           ///< right, 500 us for each item
+    slow_start,           ///< right, on a "device" that takes 2 ms for any batch
     absent,               ///< does not answer
     device,               ///< right, on a "device" that takes 5 us of its own
     device_wrong_kernel,  ///< right end to end, wrong when its kernel is timed
@@ -46,6 +50,12 @@ public:
             return fail(ErrorCode::internal, "the double fails as asked");
         }
         if (behaviour == Behaviour::does_nothing) { return {}; }
+        if (behaviour == Behaviour::slow_items) {
+            std::this_thread::sleep_for(std::chrono::microseconds(500 * answers_.size()));
+        }
+        if (behaviour == Behaviour::slow_start) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
         const Slice slice = slice_of(answers_.size(), part, parts);
         std::iota(answers_.begin() + static_cast<ptrdiff_t>(slice.first),
                   answers_.begin() + static_cast<ptrdiff_t>(slice.end), slice.first + 1);
@@ -96,7 +106,8 @@ inline Family double_family(std::vector<Behaviour> behaviours, Calls& calls) {
             k.backend = "b" + std::to_string(i);
             k.target = "test";
             k.on_device = behaviours[i] == Behaviour::device ||
-                          behaviours[i] == Behaviour::device_wrong_kernel;
+                          behaviours[i] == Behaviour::device_wrong_kernel ||
+                          behaviours[i] == Behaviour::slow_start;
             if (behaviours[i] == Behaviour::absent) {
                 k.available = false;
                 k.reason = "the double is not here";

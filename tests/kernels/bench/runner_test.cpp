@@ -162,6 +162,21 @@ TEST(Runner, ABatchThatNeedsTooMuchMemoryIsSkippedWithTheFigure) {
     EXPECT_THAT(report.rows[1].reason, HasSubstr("8 MiB"));
 }
 
+TEST(Runner, ABatchThatWouldTakeTooLongIsSkippedAndLatencyIsNotTakenForWork) {
+    Calls calls;
+    const Family family =
+        test::double_family({Behaviour::slow_items, Behaviour::slow_start}, calls);
+    RunOptions options = short_run(family);
+    options.batches = {4, 64, 256};
+    const Report report = run(family, options);
+    for (const Row& row : report.rows) {
+        const bool too_long = row.backend == "b0" && row.batch > 4;
+        EXPECT_EQ(row.state, too_long ? RowState::skipped : RowState::measured)
+            << row.name() << row.reason;
+        if (too_long) { EXPECT_THAT(row.reason, HasSubstr("one call would take more than")); }
+    }
+}
+
 TEST(Runner, StopsInOrderAndListsWhatWasNotRun) {
     Calls calls;
     const Family family = test::double_family({Behaviour::right}, calls);
