@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
     app.footer("Exit codes: 0 clean end or SIGTERM, 1 unexpected, 2 usage, 3 configuration or "
                "genesis mismatch,\n"
                "4 database newer, older or damaged, 5 disk guard, 6 GPU demanded but absent, 7 "
-               "port in use.");
+               "port in use.\n"
+               "130 `bench kernels` was interrupted.");
     Run run;
     add_node_command(app, run);
     add_evm_command(app, run);

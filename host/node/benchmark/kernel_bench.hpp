@@ -33,13 +33,10 @@ struct KernelBenchArguments {
     std::string svg;
 };
 
-/// Exit code of a run that a signal ended; what was measured until then is written.
-inline constexpr int exit_interrupted = 130;
-
 /// Measures some of the families and writes the report as Markdown to `out` and to the files that
-/// were asked for; progress goes to `progress`. `stop` ends it in order. Gives the exit code: 0,
+/// were asked for; progress goes to `progress`. Gives the exit code: 0,
 /// exit_usage for options that do not hold, exit_unexpected when an answer was wrong or a file
-/// could not be written, exit_interrupted.
+/// could not be written, exit_interrupted when `stop` ended it.
 int run_kernel_bench(const KernelBenchArguments& arguments,
                      const std::vector<kernel_bench::Family>& families,
                      const std::atomic<bool>& stop, std::FILE* out, std::FILE* progress);

@@ -20,6 +20,7 @@ enum ExitCode : int {
     exit_disk = 5,
     exit_gpu = 6,
     exit_port = 7,
+    exit_interrupted = 130,  ///< a measurement, whose results so far were written
 };
 
 /// Each registers its options with `app` and sets `run` when the user chose it.
