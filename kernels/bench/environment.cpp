@@ -13,6 +13,7 @@
 
 #include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "kernels/bench/peaks.hpp"
 #include "kernels/gpu_check/device.hpp"
@@ -115,7 +116,7 @@ Environment read_environment() {
     e.cpu_flags = known_flags(value_in("/proc/cpuinfo", "flags"));
     e.nominal_mhz = std::atof(value_in("/proc/cpuinfo", "cpu MHz").c_str());
     e.core_ghz = measure_core_hz() * 1e-9;
-    e.cores = std::max(1u, std::thread::hardware_concurrency());
+    e.cores = static_cast<size_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
     e.cores_allowed = allowed_cores();
     e.memory_mib =
         static_cast<size_t>(std::atoll(value_in("/proc/meminfo", "MemTotal").c_str())) >> 10;
