@@ -9,6 +9,7 @@
 #include "kernels/blake3/blake3.hpp"
 #include "kernels/blake3/blake3_batch.hpp"
 #include "kernels/blake3/detail/backends.hpp"
+#include "kernels/blake3/detail/compress.hpp"
 #include "kernels/keccak/detail/backends.hpp"
 #include "kernels/keccak/detail/one_message.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -140,6 +141,10 @@ KernelCase hash_case(const Algorithm& algorithm, size_t bytes) {
     for (const Backend backend : backends) {
         Contender contender = contender_of(algorithm.status(backend));
         contender.ceilings = hash_ceilings(algorithm.kind, bytes, contender);
+        if (contender.on_device && algorithm.kind == HashKind::blake3 &&
+            bytes > kernels::detail::blake3_chunk_bytes) {
+            contender.no_kernel_time = "BLAKE3 of more than one chunk is hashed on the host";
+        }
         for (Ceiling& bus : bus_ceilings(bytes, contender)) {
             contender.ceilings.push_back(std::move(bus));
         }
