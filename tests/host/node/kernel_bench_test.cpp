@@ -88,14 +88,23 @@ TEST_F(KernelBenchCommand, AStoppedRunWritesWhatItHas) {
     std::filesystem::remove(path);
 }
 
-TEST_F(KernelBenchCommand, AFileThatCannotBeWrittenEndsWithOneAndTheOthersAreWritten) {
+TEST_F(KernelBenchCommand, AFileThatCannotBeOpenedEndsWithOneBeforeAnythingRuns) {
+    arguments.svg = testing::TempDir() + "no/such/folder/kernels.svg";
+    const Ended ended = run({Behaviour::right});
+    EXPECT_EQ(ended.code, exit_unexpected);
+    EXPECT_THAT(ended.progress, HasSubstr("cannot write " + arguments.svg));
+    EXPECT_EQ(ended.out, "");
+}
+
+TEST_F(KernelBenchCommand, AFullDiskEndsWithOneAndTheOtherFilesAreWritten) {
+    if (!std::filesystem::exists("/dev/full")) { GTEST_SKIP() << "no /dev/full here"; }
     const std::string path = testing::TempDir() + "kernel_bench_written.csv";
-    arguments.json = testing::TempDir() + "no/such/folder/kernels.json";
+    arguments.json = "/dev/full";
     arguments.csv = path;
     const Ended ended = run({Behaviour::right});
     EXPECT_EQ(ended.code, exit_unexpected);
-    EXPECT_THAT(ended.progress, HasSubstr("cannot write " + arguments.json));
-    EXPECT_TRUE(std::filesystem::exists(path));
+    EXPECT_THAT(ended.progress, HasSubstr("cannot write /dev/full"));
+    EXPECT_GT(std::filesystem::file_size(path), 100u);
     std::filesystem::remove(path);
 }
 
