@@ -25,7 +25,9 @@ constexpr double sha256_vector_padding = (64 * sha256_vector_round + 8) / 16;
 /// sha256rnds2 does two of the 64 rounds.
 constexpr double sha_rounds_per_block = 32;
 
-// Items a second of one block on an H200: shared notes on kernels, "Anchors and limits".
+// Items a second on an H200: 132 multiprocessors of 64 ALU operations a clock at 1.98 GHz are
+// 16.7 T/s. A Keccak block takes at least 4,307 of them, a SHA-256 block of a message 1,020, and 64
+// bytes with their block of padding 1,650.
 constexpr double h200_keccak_blocks = 3.9e9;
 constexpr double h200_sha256_blocks = 16.4e9;
 constexpr double h200_sha256_of_64 = 10.1e9;

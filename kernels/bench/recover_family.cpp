@@ -34,7 +34,8 @@ constexpr size_t job_bytes = 97;
 /// vpmadd52 instructions for one signature with eight in a vector: counted by running the code with
 /// a counter in the place of each; 111,325 for the eight of a vector in batches of 256 and more.
 constexpr double madd52_per_signature = 13'915.6;
-/// IMAD.WIDE for one signature, and the rate of them that the limit assumes (half rate).
+/// 114,300 IMAD.WIDE for one signature, at half the rate of other operations (32 a clock and
+/// multiprocessor, 132 of these, 1.98 GHz).
 constexpr double h200_signatures = 73e6;
 
 struct Jobs {
