@@ -14,12 +14,14 @@ int main(int argc, char** argv) {
     app.footer("Exit codes: 0 clean end or SIGTERM, 1 unexpected, 2 usage, 3 configuration or "
                "genesis mismatch,\n"
                "4 database newer, older or damaged, 5 disk guard, 6 GPU demanded but absent, 7 "
-               "port in use.");
+               "port in use.\n"
+               "130 `bench kernels` was interrupted.");
     Run run;
     add_node_command(app, run);
     add_evm_command(app, run);
     add_evm_bench_command(*app.get_subcommand("evm"), run);
     add_evm_run_command(*app.get_subcommand("evm"), run);
+    add_bench_command(app, run);
     add_config_command(app, run);
     add_completions_command(app, run);
     // CLI11 would only say that a subcommand is missing.

@@ -55,4 +55,9 @@ std::string blake3_cuda(std::span<const ByteView> messages, std::span<Hash256> d
     return hasher().hash(messages, digests);
 }
 
+std::string blake3_cuda_timed(std::span<const ByteView> messages, std::span<Hash256> digests,
+                              double& kernel_us) {
+    return hasher().hash_timed(messages, digests, kernel_us);
+}
+
 }  // namespace millrace::kernels::detail

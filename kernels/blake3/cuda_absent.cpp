@@ -13,4 +13,9 @@ std::string blake3_cuda(std::span<const ByteView> /*messages*/, std::span<Hash25
     return blake3_cuda_probe().reason;
 }
 
+std::string blake3_cuda_timed(std::span<const ByteView> /*messages*/,
+                              std::span<Hash256> /*digests*/, double& /*kernel_us*/) {
+    return blake3_cuda_probe().reason;
+}
+
 }  // namespace millrace::kernels::detail

@@ -13,4 +13,9 @@ std::string keccak256_cuda(std::span<const ByteView> /*messages*/, std::span<Has
     return keccak256_cuda_probe().reason;
 }
 
+std::string keccak256_cuda_timed(std::span<const ByteView> /*messages*/,
+                                 std::span<Hash256> /*digests*/, double& /*kernel_us*/) {
+    return keccak256_cuda_probe().reason;
+}
+
 }  // namespace millrace::kernels::detail

@@ -61,4 +61,9 @@ std::string keccak256_cuda(std::span<const ByteView> messages, std::span<Hash256
     return hasher().hash(messages, digests);
 }
 
+std::string keccak256_cuda_timed(std::span<const ByteView> messages, std::span<Hash256> digests,
+                                 double& kernel_us) {
+    return hasher().hash_timed(messages, digests, kernel_us);
+}
+
 }  // namespace millrace::kernels::detail

@@ -13,4 +13,9 @@ std::string sha256_cuda(std::span<const ByteView> /*messages*/, std::span<Hash25
     return sha256_cuda_probe().reason;
 }
 
+std::string sha256_cuda_timed(std::span<const ByteView> /*messages*/,
+                              std::span<Hash256> /*digests*/, double& /*kernel_us*/) {
+    return sha256_cuda_probe().reason;
+}
+
 }  // namespace millrace::kernels::detail

@@ -20,6 +20,7 @@ enum ExitCode : int {
     exit_disk = 5,
     exit_gpu = 6,
     exit_port = 7,
+    exit_interrupted = 130,  ///< a measurement, whose results so far were written
 };
 
 /// Each registers its options with `app` and sets `run` when the user chose it.
@@ -29,6 +30,7 @@ void add_evm_command(CLI::App& app, Run& run);
 /// Below `millrace evm`.
 void add_evm_bench_command(CLI::App& evm, Run& run);
 void add_evm_run_command(CLI::App& evm, Run& run);
+void add_bench_command(CLI::App& app, Run& run);
 void add_config_command(CLI::App& app, Run& run);
 void add_completions_command(CLI::App& app, Run& run);
 

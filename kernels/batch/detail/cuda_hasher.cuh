@@ -82,6 +82,16 @@ public:
         return fault_;
     }
 
+    /// As hash(), with one launch after the other; `kernel_us` is the sum of the times of the
+    /// kernels alone, by the device's clock.
+    std::string hash_timed(std::span<const ByteView> messages, std::span<Hash256> digests,
+                           double& kernel_us) {
+        const std::lock_guard lock(mutex_);
+        if (!fault_.empty()) { return fault_; }
+        fault_ = hash_timed_locked(messages, digests, kernel_us);
+        return fault_;
+    }
+
 private:
     std::string open() {
         MILLRACE_CUDA_CHECK(cudaSetDevice(0));
@@ -97,12 +107,7 @@ private:
     /// Two slots take turns, so that packing one chunk overlaps the other's copies and kernel.
     std::string hash_locked(std::span<const ByteView> messages, std::span<Hash256> digests) {
         if (std::string fault = open(); !fault.empty()) { return fault; }
-        order_.resize(messages.size());
-        std::iota(order_.begin(), order_.end(), 0u);
-        // A warp runs as long as its longest message.
-        std::stable_sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
-            return Kernel::work(messages[a].size()) < Kernel::work(messages[b].size());
-        });
+        order_by_work(messages);
         size_t turn = 0;
         for (size_t taken = 0; taken < order_.size(); turn ^= 1) {
             if (std::string fault = collect(slots_[turn], digests); !fault.empty()) {
@@ -115,6 +120,34 @@ private:
             if (std::string fault = collect(slot, digests); !fault.empty()) { return fault; }
         }
         return {};
+    }
+
+    std::string hash_timed_locked(std::span<const ByteView> messages, std::span<Hash256> digests,
+                                  double& kernel_us) {
+        if (std::string fault = open(); !fault.empty()) { return fault; }
+        if (begin_ == nullptr) { MILLRACE_CUDA_CHECK(cudaEventCreate(&begin_)); }
+        if (end_ == nullptr) { MILLRACE_CUDA_CHECK(cudaEventCreate(&end_)); }
+        order_by_work(messages);
+        kernel_us = 0;
+        for (size_t taken = 0; taken < order_.size();) {
+            taken = pack(slots_[0], messages, digests, taken);
+            if (slots_[0].carried.empty()) { continue; }
+            if (std::string fault = launch(slots_[0], true); !fault.empty()) { return fault; }
+            if (std::string fault = collect(slots_[0], digests); !fault.empty()) { return fault; }
+            float milliseconds = 0;
+            MILLRACE_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, begin_, end_));
+            kernel_us += 1000.0 * milliseconds;
+        }
+        return {};
+    }
+
+    void order_by_work(std::span<const ByteView> messages) {
+        order_.resize(messages.size());
+        std::iota(order_.begin(), order_.end(), 0u);
+        // A warp runs as long as its longest message.
+        std::stable_sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
+            return Kernel::work(messages[a].size()) < Kernel::work(messages[b].size());
+        });
     }
 
     /// Fills the slot from order_[taken ..]; gives where it stopped, always further on.
@@ -140,7 +173,8 @@ private:
         return taken;
     }
 
-    std::string launch(CudaSlot& slot) {
+    /// `timed` records the events around the kernel.
+    std::string launch(CudaSlot& slot, bool timed = false) {
         const size_t count = slot.carried.size();
         if (count == 0) { return {}; }
         if (packed_words_ != 0) {
@@ -152,9 +186,11 @@ private:
                                             slot.stream));
         const unsigned blocks =
             static_cast<unsigned>((count + cuda_block_threads - 1) / cuda_block_threads);
+        if (timed) { MILLRACE_CUDA_CHECK(cudaEventRecord(begin_, slot.stream)); }
         Kernel::launch(blocks, cuda_block_threads, slot.stream, slot.words, slot.extents,
                        static_cast<uint32_t>(count), slot.digests);
         MILLRACE_CUDA_CHECK(cudaGetLastError());
+        if (timed) { MILLRACE_CUDA_CHECK(cudaEventRecord(end_, slot.stream)); }
         MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slot.host_digests, slot.digests,
                                             count * sizeof(Hash256), cudaMemcpyDeviceToHost,
                                             slot.stream));
@@ -173,6 +209,8 @@ private:
 
     std::mutex mutex_;  ///< guards everything below
     CudaSlot slots_[2];
+    cudaEvent_t begin_ = nullptr;  ///< made by the first timed call
+    cudaEvent_t end_ = nullptr;
     std::vector<uint32_t> order_;
     size_t packed_words_ = 0;
     bool open_ = false;

@@ -22,5 +22,9 @@ const CudaProbe& keccak256_cuda_probe();
 /// As keccak256_batch; the counts are equal and the probe has found a device. Gives an empty text,
 /// or what failed. After a failure the device is not used again by this process.
 std::string keccak256_cuda(std::span<const ByteView> messages, std::span<Hash256> digests);
+/// As above, with the time that the device spent in its kernels, copies apart, by its own clock:
+/// the launches run one after another. For benchmarks.
+std::string keccak256_cuda_timed(std::span<const ByteView> messages, std::span<Hash256> digests,
+                                 double& kernel_us);
 
 }  // namespace millrace::kernels::detail

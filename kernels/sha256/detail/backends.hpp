@@ -32,5 +32,9 @@ const CudaProbe& sha256_cuda_probe();
 /// As sha256_batch; the counts are equal and the probe has found a device. Gives an empty text,
 /// or what failed. After a failure the device is not used again by this process.
 std::string sha256_cuda(std::span<const ByteView> messages, std::span<Hash256> digests);
+/// As above, with the time that the device spent in its kernels, copies apart, by its own clock:
+/// the launches run one after another. For benchmarks.
+std::string sha256_cuda_timed(std::span<const ByteView> messages, std::span<Hash256> digests,
+                              double& kernel_us);
 
 }  // namespace millrace::kernels::detail
