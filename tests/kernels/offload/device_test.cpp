@@ -150,7 +150,8 @@ std::string_view reason_for(Trick trick) {
         case Trick::lost:
         case Trick::reports_fault: return "device_error";
         case Trick::hangs: return "timeout";
-        case Trick::all_wrong: return "canary";
+        case Trick::all_wrong:
+        case Trick::last_wrong: return "canary";
         case Trick::flips_bit:
         case Trick::false_invalid:
         case Trick::false_valid: return "wrong_result";
@@ -200,11 +201,11 @@ TEST_P(EveryTrick, NeverReachesAResult) {
 
 INSTANTIATE_TEST_SUITE_P(OffloadDevice, EveryTrick,
                          testing::Values(Trick::refuses, Trick::lost, Trick::reports_fault,
-                                         Trick::hangs, Trick::all_wrong, Trick::flips_bit,
-                                         Trick::false_invalid, Trick::false_valid, Trick::exchanges,
-                                         Trick::stale_results, Trick::too_few, Trick::too_many,
-                                         Trick::twice, Trick::wrong_epoch, Trick::wrong_slot,
-                                         Trick::no_such_slot));
+                                         Trick::hangs, Trick::all_wrong, Trick::last_wrong,
+                                         Trick::flips_bit, Trick::false_invalid, Trick::false_valid,
+                                         Trick::exchanges, Trick::stale_results, Trick::too_few,
+                                         Trick::too_many, Trick::twice, Trick::wrong_epoch,
+                                         Trick::wrong_slot, Trick::no_such_slot));
 
 TEST(OffloadDevice, EveryRefusalIsComputedAgainHoweverSmallTheSample) {
     OffloadOptions options = device_options();

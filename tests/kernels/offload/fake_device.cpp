@@ -52,6 +52,7 @@ void tamper(Trick trick, std::vector<gpu::RecoverOutput>& outputs) {
         case Trick::all_wrong:
             for (gpu::RecoverOutput& output : outputs) { output.address[0] ^= 1; }
             break;
+        case Trick::last_wrong: outputs.back().address[0] ^= 1; break;
         case Trick::flips_bit: outputs[middle(outputs.size())].address[4] ^= 0x10000; break;
         case Trick::false_invalid:
             if (const auto o = find(gpu::verdict_valid); o != outputs.end() - 2) {
@@ -75,6 +76,7 @@ void tamper(Trick trick, std::vector<Hash256>& digests) {
         case Trick::all_wrong:
             for (Hash256& digest : digests) { digest.data()[0] ^= 1; }
             break;
+        case Trick::last_wrong: digests.back().data()[0] ^= 1; break;
         case Trick::flips_bit:
         case Trick::false_invalid:
         case Trick::false_valid: digests[middle(digests.size())].data()[31] ^= 0x80; break;
@@ -84,10 +86,6 @@ void tamper(Trick trick, std::vector<Hash256>& digests) {
 }
 
 }  // namespace
-
-bool is_always_seen(Trick trick) noexcept {
-    return trick != Trick::none && trick != Trick::flips_bit && trick != Trick::false_valid;
-}
 
 FakeDevice::FakeDevice(std::function<FakePlan(uint64_t)> plan, uint32_t slots,
                        size_t batch_jobs_max)
@@ -179,7 +177,7 @@ detail::Completion FakeDevice::end(uint32_t index) {
         case Trick::wrong_epoch: ++completion.epoch; break;
         case Trick::wrong_slot: completion.slot = (index + 1) % slot_count(); break;
         case Trick::no_such_slot: completion.slot = slot_count(); break;
-        case Trick::twice: slot.again = true; break;
+        case Trick::twice: slot.again = slot.epoch; break;
         default: break;
     }
     return completion;
@@ -190,9 +188,9 @@ std::string FakeDevice::poll(std::vector<detail::Completion>& completions) {
     if (paused.load()) { return {}; }
     for (uint32_t i = 0; i < slot_count(); ++i) {
         Slot& slot = slots_[i];
-        if (slot.again) {
-            slot.again = false;
-            completions.push_back({i, slot.epoch, slot.count, {}});
+        if (slot.again != 0) {
+            completions.push_back({i, slot.again, slot.count, {}});
+            slot.again = 0;
         }
         if (!slot.busy || slot.plan.trick == Trick::hangs) { continue; }
         if (slot.plan.trick == Trick::lost) { return "the fake device is lost"; }

@@ -19,6 +19,7 @@ enum class Trick : uint8_t {
     reports_fault,  ///< ends it with a fault
     hangs,          ///< never ends it
     all_wrong,
+    last_wrong,     ///< one bit of the last result: a known answer
     flips_bit,      ///< one bit of one result
     false_invalid,  ///< says of a valid signature that it is not (of a hash: one bit)
     false_valid,    ///< invents a sender for an invalid one (of a hash: one bit)
@@ -31,10 +32,7 @@ enum class Trick : uint8_t {
     wrong_slot,
     no_such_slot,
 };
-inline constexpr size_t trick_count = 17;
-
-/// Whether results that were tampered with are seen without recomputing them all.
-bool is_always_seen(Trick trick) noexcept;
+inline constexpr size_t trick_count = 18;
 
 struct FakePlan {
     Trick trick = Trick::none;
@@ -82,7 +80,7 @@ private:
         uint64_t epoch = 0;
         size_t count = 0;
         bool busy = false;
-        bool again = false;
+        uint64_t again = 0;  ///< epoch to report once more; 0: none
     };
     std::string start(uint32_t slot, uint64_t epoch, size_t count);
     detail::Completion end(uint32_t index);
