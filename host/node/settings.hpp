@@ -41,6 +41,8 @@ struct Settings {
     uint64_t pool_bytes_max = uint64_t{512} << 20;
     std::string cuda = "auto";
     unsigned offload_workers = 0;
+    uint64_t offload_recheck = 256;
+    std::string offload_cost_file;
 
     std::string log_level = "info";
     std::string log_format = "terminal";

@@ -166,6 +166,8 @@ int run_node(const Settings& s) {
     offload_options.cuda = s.cuda == "on"    ? kernels::CudaPolicy::on
                            : s.cuda == "off" ? kernels::CudaPolicy::off
                                              : kernels::CudaPolicy::automatic;
+    offload_options.recheck_one_in = s.offload_recheck;
+    offload_options.cost_file = s.offload_cost_file;
     offload_options.metrics = &registry;
     auto offload = kernels::OffloadEngine::create(offload_options);
     if (!offload) {
