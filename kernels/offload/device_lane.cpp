@@ -95,9 +95,10 @@ void DeviceLane::take_completions() {
             return;
         }
         batch->result_count = completion.result_count;
+        const Call* const call = batch->parts.front().call;
         // Release: the worker that checks it sees the batch.
         batch->state.store(State::ended, std::memory_order_release);
-        dispatch_.add_check(completion.slot);
+        dispatch_.add_check(completion.slot, call);
     }
 }
 

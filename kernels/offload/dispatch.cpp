@@ -32,7 +32,7 @@ void Dispatch::next(Task& task, int64_t now_us) {
     task.kind = Task::Kind::none;
     task.parts.clear();
     drain(now_us);
-    if (take_check(task)) { return; }
+    if (take_check(task, nullptr)) { return; }
     if (!returned_.empty()) {
         Part& part = returned_.front();
         const size_t n = std::min(part.size(), limits_.batch_jobs_max);
@@ -51,12 +51,23 @@ void Dispatch::next(Task& task, int64_t now_us) {
     }
 }
 
-bool Dispatch::take_check(Task& task) {
-    if (checks_.empty()) { return false; }
+bool Dispatch::has_check_of(const Call& call) const noexcept {
+    return std::ranges::any_of(checks_, [&](const Check& check) { return check.call == &call; });
+}
+
+bool Dispatch::take_check(Task& task, const Call* only) {
+    const auto check = std::ranges::find_if(
+        checks_, [&](const Check& c) { return only == nullptr || c.call == only; });
+    if (check == checks_.end()) { return false; }
     task.kind = Task::Kind::check;
-    task.slot = checks_.front();
-    checks_.pop_front();
+    task.slot = check->slot;
+    checks_.erase(check);
     return true;
+}
+
+void Dispatch::set_share(size_t jobs) noexcept {
+    device_share_jobs_ = jobs;
+    device_share_seen_.store(jobs, std::memory_order_relaxed);
 }
 
 void Dispatch::drain(int64_t now_us) {
@@ -141,8 +152,8 @@ bool Dispatch::take_queued(std::vector<Part>& parts, bool late) {
     if (limits_.lanes == 1) { room = std::min(room, laneless_batch_jobs); }
     room = std::min(room, available);
     from_tail ? take_tail(*queue, room, parts) : take_front(*queue, room, parts);
-    // One submission wakes one worker; what that one leaves wakes the next.
-    if (available > room) { work.notify(); }
+    // One submission wakes one worker; what that one leaves wakes the next, if it fills a vector.
+    if (available - room >= limits_.lanes) { work.notify(); }
     return true;
 }
 
@@ -212,7 +223,8 @@ void Dispatch::wait_step(Call& call, Task& task) {
     call.changed.wait(lock,
                       [&] { return call.done() || worker_may_take(call) || !checks_.empty(); });
     task.kind = Task::Kind::none;
-    if (call.done() || take_check(task)) { return; }
+    // Not of submissions: their callbacks are for workers, and the caller may hold what they need.
+    if (call.done() || take_check(task, &call)) { return; }
     task.kind = Task::Kind::call_step;
     task.call = &call;
     task.range = step_of(call);
@@ -242,7 +254,7 @@ void Dispatch::set_device_share(size_t jobs) {
     {
         const std::lock_guard lock(mutex_);
         less = jobs < device_share_jobs_ && latency_.jobs > jobs;
-        device_share_jobs_ = jobs;
+        set_share(jobs);
     }
     if (less) { work.notify(); }
 }
@@ -308,11 +320,13 @@ void Dispatch::give_back(std::vector<Part>& parts) {
     work.notify(static_cast<uint32_t>(limits_.workers));
 }
 
-void Dispatch::add_check(uint32_t slot) {
+void Dispatch::add_check(uint32_t slot, const Call* call) {
     {
         const std::lock_guard lock(mutex_);
-        checks_.push_back(slot);
-        for (Call* const call : calls_) { call->changed.notify_all(); }
+        checks_.push_back({slot, call});
+        for (Call* const listed : calls_) {
+            if (listed == call) { listed->changed.notify_all(); }
+        }
     }
     work.notify();
 }
@@ -322,7 +336,7 @@ void Dispatch::device_down() {
         const std::lock_guard lock(mutex_);
         device_up_ = false;
         device_up_seen_.store(false, std::memory_order_relaxed);
-        device_share_jobs_ = 0;
+        set_share(0);
         for (Call* const call : calls_) { call->changed.notify_all(); }
     }
     work.notify(static_cast<uint32_t>(limits_.workers));

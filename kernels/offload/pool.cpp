@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "host/base/thread.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
@@ -36,9 +37,10 @@ void Pool::join() {
 void Pool::notify_submitted(size_t waiting) noexcept {
     figures_.depth.set(static_cast<int64_t>(waiting));
     // A worker that is awake takes what comes in the meantime, and so fills its vectors. Others
-    // are woken when there is more than the next batches of those that are awake.
+    // are woken when there is more than the next batches of those that are awake, and of a device.
     const size_t awake = awake_.load(std::memory_order_seq_cst);
-    dispatch_.work.notify(waiting > awake * dispatch_.limits().lanes ? 1 : 0);
+    const size_t served = awake * dispatch_.limits().lanes + dispatch_.device_share();
+    dispatch_.work.notify(waiting > served ? 1 : 0);
 }
 
 void Pool::work(size_t index) {
@@ -47,28 +49,42 @@ void Pool::work(size_t index) {
     // The first worker does it, so that neither the start nor the first job waits.
     if (index == 0) { prepare_recovery(cpu_.recover_backend()); }
     WorkerState state;
+    bool watched = false;
     awake_.fetch_add(1, std::memory_order_seq_cst);
     for (;;) {
-        if (run_one(state)) { continue; }
+        if (take(state)) {
+            // Somebody else has to look up while this one works.
+            if (std::exchange(watched, false)) { dispatch_.work.notify(); }
+            run_task(state);
+            continue;
+        }
         const size_t others = awake_.fetch_sub(1, std::memory_order_seq_cst) - 1;
         const uint32_t key = dispatch_.work.prepare();
-        if (run_one(state)) {
+        if (take(state)) {
             dispatch_.work.cancel();
-        } else if (dispatch_.finished()) {
+            awake_.fetch_add(1, std::memory_order_seq_cst);
+            run_task(state);
+            continue;
+        }
+        if (dispatch_.finished()) {
             dispatch_.work.cancel();
             return;
-        } else {
-            // Jobs may be left to those who are awake, or to a device: see that they do them.
-            const bool left = others != 0 || dispatch_.has_device();
-            dispatch_.work.wait(key, left ? dispatch_.limits().deadline_us / 2 : asleep_us);
         }
+        const bool left = others != 0 || dispatch_.depth() != 0;
+        watched = left && !watched_.exchange(true, std::memory_order_relaxed);
+        dispatch_.work.wait(key, watched ? dispatch_.limits().deadline_us : asleep_us);
+        if (watched) { watched_.store(false, std::memory_order_relaxed); }
         awake_.fetch_add(1, std::memory_order_seq_cst);
     }
 }
 
-bool Pool::run_one(WorkerState& state) {
+bool Pool::take(WorkerState& state) {
     dispatch_.next(state.task, clock_.steady_us());
-    if (state.task.kind == Task::Kind::none) { return false; }
+    return state.task.kind != Task::Kind::none;
+}
+
+bool Pool::run_one(WorkerState& state) {
+    if (!take(state)) { return false; }
     run_task(state);
     return true;
 }

@@ -54,7 +54,7 @@ public:
     /// Lists a call; the caller then runs what wait_step() gives until that is Kind::none, and
     /// takes the call off the list by end().
     void begin(Call& call);
-    /// Waits for the caller's next task: a step of the call, or a batch of the device to check (all
+    /// Waits for the caller's next task: a step of the call, or a batch of the call's to check (all
     /// workers may be waiting in calls of their callbacks). Kind::none when the call is done.
     void wait_step(Call& call, Task& task);
     void end(Call& call);
@@ -74,8 +74,8 @@ public:
     void shorten(Part& part, size_t first);
     /// Parts whose batch failed: workers do them next.
     void give_back(std::vector<Part>& parts);
-    /// A batch ended and has to be checked.
-    void add_check(uint32_t slot);
+    /// A batch ended and has to be checked: one of `call`, or of submissions when that is null.
+    void add_check(uint32_t slot, const Call* call);
 
     /// Leaves everything to the CPU from now on. Any thread.
     void device_down();
@@ -92,6 +92,10 @@ public:
 
     /// Submitted jobs that nobody took. Any thread.
     size_t depth() const noexcept { return intake_.depth(); }
+    /// Queued jobs that workers leave for the device. Any thread; a hint.
+    size_t device_share() const noexcept {
+        return device_share_seen_.load(std::memory_order_relaxed);
+    }
     bool has_device() const noexcept { return device_up_seen_.load(std::memory_order_relaxed); }
     const DispatchLimits& limits() const noexcept { return limits_; }
     /// `jobs`, or one where that is zero, rounded up to full vectors (an empty lane takes as long
@@ -99,6 +103,10 @@ public:
     size_t in_full_vectors(size_t jobs) const noexcept;
 
 private:
+    struct Check {
+        uint32_t slot = 0;
+        const Call* call = nullptr;
+    };
     struct Queue {
         std::deque<std::shared_ptr<Submission>> submissions;
         size_t jobs = 0;  ///< weights that nobody took
@@ -107,7 +115,7 @@ private:
     // With the mutex held.
     void drain(int64_t now_us);
     bool front_is_late(int64_t now_us) const noexcept;
-    bool take_check(Task& task);
+    bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
     void take_front(Queue& queue, size_t jobs, std::vector<Part>& parts);
@@ -116,16 +124,18 @@ private:
     bool worker_may_take(const Call& call) const noexcept;
     Range step_of(Call& call) noexcept;
     bool is_idle() const noexcept;
+    bool has_check_of(const Call& call) const noexcept;
+    void set_share(size_t jobs) noexcept;
 
     Intake& intake_;
     const DispatchLimits limits_;
 
-    std::mutex mutex_;  ///< guards everything below, but the last
+    std::mutex mutex_;  ///< guards everything below, but the last two
     Queue latency_;
     Queue throughput_;
     std::vector<Call*> calls_;   ///< blocking calls in progress; the callers own them
     std::deque<Part> returned_;  ///< parts of submissions that a device failed on
-    std::deque<uint32_t> checks_;
+    std::vector<Check> checks_;
     size_t device_share_jobs_ = 0;
     bool device_up_ = false;
     bool stopping_ = false;
@@ -135,7 +145,9 @@ private:
     size_t window_jobs_ = 0;
     double arrivals_per_us_ = 0;
 
-    std::atomic<bool> device_up_seen_;  ///< device_up_ for others; relaxed, a hint
+    // device_up_ and device_share_jobs_ for others; relaxed, hints.
+    std::atomic<bool> device_up_seen_;
+    std::atomic<size_t> device_share_seen_{0};
 };
 
 }  // namespace millrace::kernels::detail

@@ -45,6 +45,7 @@ public:
 
 private:
     void work(size_t index);
+    bool take(WorkerState& state);
     void run_task(WorkerState& state);
     void run_parts(WorkerState& state);
     void run_items(const Call& call, Range range);
@@ -57,6 +58,10 @@ private:
     /// Workers that are not about to sleep. Sequentially consistent together with EventCount: a
     /// producer that counts on an awake worker is seen by that worker's last look.
     std::atomic<size_t> awake_{0};
+    /// One of those that sleep looks up at times: a worker that is awake may be held up, by a
+    /// callback or by the system, and so may a device. Relaxed: several or none for a moment do no
+    /// harm.
+    std::atomic<bool> watched_{false};
 
     std::mutex join_mutex_;  ///< guards workers_
     std::vector<std::thread> workers_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "kernels/offload/engine.hpp"
@@ -372,6 +373,57 @@ TEST(OffloadDevice, ShutdownEndsWhatADeviceHas) {
         // Calls go on without it.
         c.expect_senders(100, 6);
     }
+}
+
+TEST(OffloadDevice, NothingOfADeviceIsUsedAfterItsFirstFault) {
+    OffloadOptions options = device_options();
+    options.worker_count = 1;
+    DeviceCase c(
+        [](uint64_t batch) { return FakePlan{batch == 0 ? Trick::all_wrong : Trick::none, 0}; },
+        options);
+    c.device->paused = true;
+    const RecoverCase r = recover_case(252, 4);
+    std::atomic<size_t> answers{0};
+    {
+        HeldWorker held(*c.engine);
+        for (int i = 0; i < 3; ++i) {
+            const auto check = [&](auto senders) {
+                EXPECT_EQ(r.senders, senders);
+                answers.fetch_add(1);
+            };
+            ASSERT_TRUE(c.engine->submit_recover(r.jobs, check, Urgency::throughput).has_value());
+        }
+        while (c.device->batches.load() < 3) { std::this_thread::yield(); }
+        c.device->paused = false;
+        // All three have ended, and are checked one after the other, the bad one first.
+        while (c.device->ended.load() < 3) { std::this_thread::yield(); }
+    }
+    c.engine->shutdown();
+    EXPECT_EQ(3u, answers.load());
+    EXPECT_EQ(3u, c.fall_backs("secp256k1", "canary"));
+    EXPECT_EQ(0u, c.jobs("secp256k1", Backend::cuda));
+}
+
+TEST(OffloadDevice, ACallerOfABlockIsNotGivenCallbacks) {
+    // The caller holds what a callback waits for.
+    OffloadOptions options = device_options();
+    options.worker_count = 1;
+    DeviceCase c([](uint64_t) { return FakePlan{Trick::none, 2}; }, options);
+    std::mutex held;
+    const RecoverCase r = recover_case(100, 4);
+    std::atomic<size_t> answers{0};
+    const auto check = [&](auto senders) {
+        const std::lock_guard lock(held);
+        EXPECT_EQ(r.senders, senders);
+        answers.fetch_add(1);
+    };
+    for (uint64_t i = 0; i < 10; ++i) {
+        const std::lock_guard lock(held);
+        ASSERT_TRUE(c.engine->submit_recover(r.jobs, check, Urgency::throughput).has_value());
+        c.expect_senders(300, i);
+    }
+    c.engine->shutdown();
+    EXPECT_EQ(10u, answers.load());
 }
 
 TEST(OffloadDevice, ACallbackOfTheOnlyWorkerMayWaitForTheDevice) {

@@ -199,6 +199,7 @@ std::string FakeDevice::poll(std::vector<detail::Completion>& completions) {
             continue;
         }
         completions.push_back(end(i));
+        ended.fetch_add(1);
     }
     return {};
 }

@@ -65,6 +65,7 @@ public:
     bool has_pinned_memory = true;
     std::atomic<bool> gone{false};     ///< everything fails from now on
     std::atomic<bool> paused{false};   ///< nothing ends
+    std::atomic<uint64_t> ended{0};    ///< batches that it reported
     std::atomic<uint64_t> batches{0};  ///< that were started
     std::atomic<uint64_t> items{0};    ///< in them, known answers included
     std::atomic<size_t> most_runs{0};  ///< most runs of one batch
