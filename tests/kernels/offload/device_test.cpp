@@ -494,6 +494,24 @@ TEST(OffloadDevice, ADeviceThatFailsWhileItIsMeasuredIsNotUsed) {
     }
 }
 
+TEST(OffloadDevice, EveryBatchIsCheckedWhileItIsMeasured) {
+    // Signatures are measured first, by six batches or more; then hashes, by as many.
+    const auto fails_one = [](uint64_t batch) {
+        return FakePlan{batch == 2 ? Trick::all_wrong : Trick::none, 0};
+    };
+    const auto fails_late = [](uint64_t batch) {
+        return FakePlan{batch >= 9 ? Trick::all_wrong : Trick::none, 0};
+    };
+    OffloadOptions options = device_options();
+    options.measure_costs = true;
+    for (const std::function<FakePlan(uint64_t)>& plan :
+         {std::function<FakePlan(uint64_t)>(fails_one), {fails_late}}) {
+        DeviceCase c(plan, options);
+        EXPECT_THAT(c.engine->backends()[recover_cuda].reason, HasSubstr("when it was measured"));
+        EXPECT_EQ(1, c.quarantined());
+    }
+}
+
 TEST(OffloadDevice, MeasuringTakesLessThan300Ms) {
     OffloadOptions options = device_options();
     options.measure_costs = true;
