@@ -47,8 +47,9 @@ QueueDecision decide(const QueueLimits& limits, const QueueLoad& load) noexcept 
     const auto run_us = static_cast<int64_t>(limits.device.at(batch));
     const int64_t slack_us = limits.deadline_us - load.oldest_age_us - run_us;
     const auto launch = [&] {
+        // Without a free slot it can go after about one run more, if that is soon enough.
         out.launch_jobs = load.slots_free != 0 ? batch : 0;
-        out.device_share_jobs = batch;
+        out.device_share_jobs = load.slots_free != 0 || slack_us >= run_us ? batch : 0;
         return out;
     };
     if (batch >= limits.saturation_jobs) { return launch(); }

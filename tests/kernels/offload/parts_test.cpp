@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "host/base/clock.hpp"
 #include "host/base/log.hpp"
 #include "kernels/offload/detail/calibration.hpp"
 #include "kernels/offload/detail/canary.hpp"
@@ -89,11 +90,11 @@ TEST(OffloadPolicy, UnderLoadJobsWaitForTheDeviceUntilTheDeadlineLessItsRun) {
     load.oldest_age_us = 170;
     d = decide(limits(), load);
     EXPECT_EQ(20u, d.launch_jobs);
-    // Without a free slot they stay the device's, to go with the next one.
+    // Without a free slot they would be late.
     load.slots_free = 0;
     d = decide(limits(), load);
     EXPECT_EQ(0u, d.launch_jobs);
-    EXPECT_EQ(20u, d.device_share_jobs);
+    EXPECT_EQ(0u, d.device_share_jobs);
 }
 
 TEST(OffloadPolicy, ADeadlineThatTheDeviceMissesIsForTheCpu) {
@@ -114,6 +115,18 @@ TEST(OffloadPolicy, AnIdleDeviceTakesWhatItDoesFasterAndAFullBatchNeverWaits) {
     EXPECT_EQ(16'896u, decide(limits(), load).launch_jobs);
     load.jobs = 1'000'000;
     EXPECT_EQ(65'532u, decide(limits(), load).launch_jobs);
+}
+
+TEST(OffloadPolicy, ABusyDeviceKeepsWhatCanWaitForItsNextSlot) {
+    QueueLoad load{.jobs = 16'896, .oldest_age_us = 0, .batches_in_flight = 3, .slots_free = 0};
+    QueueLimits patient = limits();
+    patient.deadline_us = 5'000;  // a run takes 1,144 us
+    EXPECT_EQ(0u, decide(patient, load).launch_jobs);
+    EXPECT_EQ(16'896u, decide(patient, load).device_share_jobs);
+    load.oldest_age_us = 3'000;
+    EXPECT_EQ(0u, decide(patient, load).device_share_jobs);
+    load.slots_free = 1;
+    EXPECT_EQ(16'896u, decide(patient, load).launch_jobs);
 }
 
 TEST(OffloadPolicy, WhatTheDeviceCannotDoInTimeIsForTheCpu) {
@@ -328,27 +341,35 @@ TEST(OffloadIntake, ARingThatIsHeldUpByAnOldJobRefuses) {
 TEST(OffloadEventCount, NoWakeUpIsLost) {
     EventCount event;
     std::atomic<int> published{0};
+    std::atomic<int> seen{0};
+    std::atomic<bool> lost{false};
     constexpr int rounds = 20'000;
     std::jthread consumer([&] {
-        for (int seen = 0; seen < rounds;) {
-            if (published.load(std::memory_order_acquire) > seen) {
-                ++seen;
-                continue;
+        while (seen.load() < rounds && !lost.load()) {
+            const auto there = [&] { return published.load() > seen.load(); };
+            if (!there()) {
+                const uint32_t key = event.prepare();
+                if (there()) {
+                    event.cancel();
+                } else {
+                    constexpr int64_t lost_us = 5'000'000;
+                    const SystemClock clock;
+                    const int64_t start_us = clock.steady_us();
+                    event.wait(key, lost_us);
+                    lost = clock.steady_us() - start_us >= lost_us;
+                    continue;
+                }
             }
-            const uint32_t key = event.prepare();
-            if (published.load(std::memory_order_acquire) > seen) {
-                event.cancel();
-                continue;
-            }
-            // A lost wake-up would make the test run out of its time.
-            event.wait(key, int64_t{3600} * 1'000'000);
+            seen.fetch_add(1);
         }
     });
-    for (int i = 0; i < rounds; ++i) {
-        published.fetch_add(1, std::memory_order_release);
+    // Each is published when the one before has been seen: nothing else would wake the consumer.
+    for (int i = 0; i < rounds && !lost.load(); ++i) {
+        published.fetch_add(1);
         event.notify();
-        if (i % 7 == 0) { std::this_thread::yield(); }
+        while (seen.load() <= i && !lost.load()) { std::this_thread::yield(); }
     }
+    EXPECT_FALSE(lost.load());
 }
 
 TEST(OffloadCanary, EveryBatchHasValidAndInvalidOnesAtBothEnds) {
