@@ -68,8 +68,8 @@ public:
     virtual std::span<gpu::RecoverSlot> recover_staging(uint32_t slot) = 0;
     virtual KeccakStaging keccak_staging(uint32_t slot) = 0;
 
-    /// Starts a batch of the runs' inputs, in order. The runs lie in pinned memory and stay
-    /// unchanged until the batch has ended; there are at most runs_max.
+    /// Starts a batch of the runs' inputs, in order. The runs stay unchanged until the batch
+    /// has ended, and lie in pinned memory unless there was none; there are at most runs_max.
     virtual std::string submit_recover(uint32_t slot, uint64_t epoch,
                                        std::span<const std::span<const gpu::RecoverSlot>> runs) = 0;
     /// Starts a batch of the first messages that were packed into the slot's staging.
