@@ -365,9 +365,13 @@ TEST(OffloadEventCount, NoWakeUpIsLost) {
     });
     // Each is published when the one before has been seen: nothing else would wake the consumer.
     for (int i = 0; i < rounds && !lost.load(); ++i) {
+        // At another moment of the consumer's way to sleep in each round.
+        for (int pause = 0; pause < i % 200; ++pause) { published.load(); }
         published.fetch_add(1);
         event.notify();
-        while (seen.load() <= i && !lost.load()) { std::this_thread::yield(); }
+        for (int look = 0; seen.load() <= i && !lost.load(); ++look) {
+            if (look > 2000) { std::this_thread::yield(); }
+        }
     }
     EXPECT_FALSE(lost.load());
 }
