@@ -157,6 +157,14 @@ SettingTable::SettingTable(Settings& s) {
         number<unsigned>("offload.workers",
                          "Threads for batched hashing and recovery; 0: one per CPU",
                          s.offload_workers, 0, 4096),
+        number<uint64_t>("offload.recheck",
+                         "One of this many results of a CUDA device is computed again on the CPU; "
+                         "1: all",
+                         s.offload_recheck, 1, 1'000'000),
+        text("offload.cost-file",
+             "File that keeps the measured costs of CPU and CUDA device; none: measured at each "
+             "start, in less than 300 ms",
+             s.offload_cost_file),
         choice("log.level", "Least severe lines shown: trace, debug, info, warn, error, off",
                s.log_level, {"trace", "debug", "info", "warn", "error", "off"}),
         choice("log.format", "terminal, logfmt or json", s.log_format,

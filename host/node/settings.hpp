@@ -42,6 +42,8 @@ struct Settings {
     unsigned execution_workers = 0;
     std::string cuda = "auto";
     unsigned offload_workers = 0;
+    uint64_t offload_recheck = 256;
+    std::string offload_cost_file;
 
     std::string log_level = "info";
     std::string log_format = "terminal";

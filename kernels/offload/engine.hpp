@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/base/clock.hpp"
@@ -20,7 +22,7 @@
 namespace millrace::kernels {
 
 namespace detail {
-class KeccakDevice;
+class Device;
 }
 
 /// off never touches the driver; automatic uses a device that answers; on refuses to start without.
@@ -41,10 +43,23 @@ struct OffloadOptions {
     CudaPolicy cuda = CudaPolicy::automatic;
     /// The back end of recovery; none means the fastest one here.
     std::optional<Backend> recover_backend;
-    /// Smallest batch of messages worth a trip to the device.
-    size_t device_keccak_jobs_min = 8192;
-    /// One of this many device results is recomputed on the CPU; 1 recomputes all. At least the
-    /// first and the last of each batch are.
+    /// Smallest batches worth a trip to the device; none means the sizes at which it overtakes the
+    /// CPU, as measured at the start.
+    std::optional<size_t> device_recover_jobs_min;
+    std::optional<size_t> device_keccak_jobs_min;
+    /// Whether the start measures the CPU and the device, in less than 300 ms; otherwise typical
+    /// costs are assumed. Without a device nothing is measured.
+    bool measure_costs = true;
+    /// Keeps what was measured until device, driver, CPU or program change; empty keeps nothing.
+    std::string cost_file;
+    /// Whether the CPU takes from the tail of blocking calls and throughput submissions while the
+    /// device works on their front; otherwise it leaves them to the device.
+    bool steal = true;
+    /// Least time that a batch of the device is given before it is redone on the CPU.
+    uint32_t device_timeout_us = 50'000;
+    /// One of this many device results is recomputed on the CPU; 1 recomputes all, since a sample
+    /// misses single wrong results. At least the first and the last of each batch are, and every
+    /// verdict that a signature is invalid.
     size_t recheck_one_in = 256;
     /// Outlives the engine; null keeps the figures private.
     metrics::Registry* metrics = nullptr;
@@ -52,9 +67,23 @@ struct OffloadOptions {
     const Clock* clock = nullptr;
 };
 
+/// How soon a submission is needed.
+enum class Urgency : uint8_t {
+    latency,     ///< within the deadline: a transaction at admission
+    throughput,  ///< when the rest is done, in the largest batches: blocks of a replay or catch-up
+};
+
+/// CPU time that one back end took for one item so far, on the host.
+struct BackendCost {
+    std::string_view kernel;  ///< as in BackendStatus
+    Backend backend = Backend::scalar;
+    double cpu_us_per_item = 0;  ///< 0 before the first item
+};
+
 /// Runs kernels in batches. All functions may be called from any number of threads, callbacks
 /// included. Results do not depend on worker count, batch size, back end or device faults: a device
-/// that fails or gives one wrong digest is quarantined, and its batch is redone on the CPU.
+/// that fails, hangs or gives one wrong result is quarantined, and its batches are redone on the
+/// CPU.
 class OffloadEngine {
 public:
     /// Starts the workers. Fails with `config` on a zero limit, and with `unavailable` when
@@ -62,7 +91,7 @@ public:
     static Result<std::unique_ptr<OffloadEngine>> create(const OffloadOptions& options);
     /// As create, with a device of the caller's instead of the CUDA one (tests).
     static Result<std::unique_ptr<OffloadEngine>>
-    create_with_device(const OffloadOptions& options, std::unique_ptr<detail::KeccakDevice> device);
+    create_with_device(const OffloadOptions& options, std::unique_ptr<detail::Device> device);
 
     /// Shuts down. No call may be in progress on another thread.
     ~OffloadEngine();
@@ -80,11 +109,15 @@ public:
     using RecoverDone = std::function<void(std::vector<std::optional<Address>>)>;
     /// Queues jobs; `done` gets the senders in order, once, on a worker, and must not throw.
     /// Submissions may finish out of order. Fails at once, without calling `done`, with `limit`
-    /// when the queue cannot take all jobs and `unavailable` after shutdown began.
-    Result<void> submit_recover(std::vector<RecoverJob> jobs, RecoverDone done);
+    /// when the queue cannot take all jobs and `unavailable` after shutdown began. Never waits for
+    /// another thread. On a machine with several memory nodes each has its share of the queue,
+    /// which bounds a single submission.
+    Result<void> submit_recover(std::vector<RecoverJob> jobs, RecoverDone done,
+                                Urgency urgency = Urgency::latency);
 
-    /// Stops intake, runs every queued job and its callback, joins the workers. Idempotent, any
-    /// thread but a worker's. Blocking calls still work afterwards, on the calling thread alone.
+    /// Stops intake, ends or gives up what a device has, runs every queued job and its callback,
+    /// joins the workers. Idempotent, any thread but a worker's. Blocking calls still work
+    /// afterwards, on the calling thread alone.
     void shutdown();
 
     /// Jobs that wait for a worker now.
@@ -93,6 +126,8 @@ public:
     size_t worker_count() const noexcept;
     /// Every back end of every kernel, for the start-up line; quarantine shows here.
     std::vector<BackendStatus> backends() const;
+    /// CPU time by kernel and back end, of those that this engine uses.
+    std::vector<BackendCost> costs() const;
 
 private:
     struct Impl;

@@ -166,6 +166,8 @@ int run_node(const Settings& s) {
     offload_options.cuda = s.cuda == "on"    ? kernels::CudaPolicy::on
                            : s.cuda == "off" ? kernels::CudaPolicy::off
                                              : kernels::CudaPolicy::automatic;
+    offload_options.recheck_one_in = s.offload_recheck;
+    offload_options.cost_file = s.offload_cost_file;
     offload_options.metrics = &registry;
     auto offload = kernels::OffloadEngine::create(offload_options);
     if (!offload) {
@@ -253,6 +255,12 @@ int run_node(const Settings& s) {
     sequencer.begin_stop();  // first, so that no request keeps the server waiting
     rpc.stop();
     (*offload)->shutdown();
+    for (const kernels::BackendCost& cost : (*offload)->costs()) {
+        if (cost.cpu_us_per_item == 0) { continue; }
+        log::info("CPU time of a kernel", {{"kernel", cost.kernel},
+                                           {"backend", kernels::to_string(cost.backend)},
+                                           {"us_per_item", cost.cpu_us_per_item}});
+    }
     sequencer.stop();
     log::info("stopped", {{"head", (*ledger)->view().head()->header.number}});
     return failed_code.load(std::memory_order_acquire);

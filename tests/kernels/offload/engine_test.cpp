@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the tests of the offload engine: agreement, limits, shutdown, and devices that fail.
+// Owns the tests of the offload engine: agreement, limits, shutdown; without a device.
 #include "kernels/offload/engine.hpp"
 
 #include <gmock/gmock.h>
@@ -11,62 +11,13 @@
 #include <random>
 #include <thread>
 
-#include "kernels/keccak/keccak.hpp"
-#include "kernels/offload/detail/device.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
+#include "tests/kernels/offload/cases.hpp"
 
 namespace millrace::kernels {
 namespace {
 
 using testing::HasSubstr;
-
-Hash256 random_hash(std::mt19937_64& random) {
-    return to_hash(U256{random(), random(), random(), random()});
-}
-
-/// Jobs of which one in four cannot be recovered, with their senders.
-struct RecoverCase {
-    std::vector<RecoverJob> jobs;
-    std::vector<std::optional<Address>> senders;
-};
-
-RecoverCase recover_case(size_t count, uint64_t seed) {
-    std::mt19937_64 random(seed);
-    RecoverCase out;
-    for (size_t i = 0; i < count; ++i) {
-        const Hash256 key = random_hash(random);
-        const Hash256 digest = random_hash(random);
-        const RecoverableSignature signature = sign(digest, key).value();
-        RecoverJob job{digest, signature.r, signature.s, signature.y_parity};
-        if (i % 4 == 3) {
-            job.s = 0;
-            out.senders.emplace_back();
-        } else {
-            out.senders.push_back(address_of_secret_key(key));
-        }
-        out.jobs.push_back(job);
-    }
-    return out;
-}
-
-struct KeccakCase {
-    std::vector<Bytes> messages;
-    std::vector<ByteView> views;
-    std::vector<Hash256> digests;
-};
-
-KeccakCase keccak_case(size_t count, uint64_t seed) {
-    std::mt19937_64 random(seed);
-    KeccakCase out;
-    for (size_t i = 0; i < count; ++i) {
-        Bytes message(random() % 200);
-        for (uint8_t& byte : message) { byte = static_cast<uint8_t>(random()); }
-        out.digests.push_back(keccak256(message));
-        out.messages.push_back(std::move(message));
-    }
-    out.views.assign(out.messages.begin(), out.messages.end());
-    return out;
-}
 
 OffloadOptions cpu_options(uint32_t workers) {
     OffloadOptions options;
@@ -418,6 +369,8 @@ TEST(OffloadEngine, RefusesZeroLimits) {
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.queue_jobs_max = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.batch_jobs_max = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_keccak_jobs_min = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_recover_jobs_min = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_timeout_us = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.recheck_one_in = 0; }));
     EXPECT_FALSE(refuses([](OffloadOptions&) {}));
 }
@@ -431,8 +384,10 @@ TEST(OffloadEngine, NamesEveryBackEndAndWhyOneIsAbsent) {
         EXPECT_FALSE(status.available ? status.target.empty() : status.reason.empty()) << names;
         absent += status.available ? 0 : 1;
     }
-    EXPECT_EQ("keccak/scalar keccak/simd keccak/cuda secp256k1/scalar secp256k1/simd ", names);
-    EXPECT_EQ(recover_backend_status(Backend::simd).available ? 1u : 2u, absent);
+    EXPECT_EQ(
+        "keccak/scalar keccak/simd keccak/cuda secp256k1/scalar secp256k1/simd secp256k1/cuda ",
+        names);
+    EXPECT_EQ(recover_backend_status(Backend::simd).available ? 2u : 3u, absent);
 }
 
 TEST(OffloadEngine, PolicyOnStartsOnlyWithADevice) {
@@ -448,193 +403,6 @@ TEST(OffloadEngine, PolicyOnStartsOnlyWithADevice) {
         EXPECT_EQ(ErrorCode::unavailable, engine.error().code);
         EXPECT_THAT(engine.error().message, HasSubstr(any->backends()[2].reason));
     }
-}
-
-enum class Behaviour : uint8_t {
-    good,
-    lost,
-    too_few,
-    too_many,
-    one_wrong,
-    all_wrong,
-    absent,
-    slow
-};
-
-/// A device that hashes on the CPU and then does what the test asks for.
-class FakeDevice final : public detail::KeccakDevice {
-public:
-    explicit FakeDevice(Behaviour behaviour) : behaviour_(behaviour) {}
-
-    BackendStatus status() const override {
-        const bool there = behaviour_ != Behaviour::absent;
-        return {.kernel = "keccak",
-                .backend = Backend::cuda,
-                .available = there,
-                .target = there ? "fake" : "",
-                .reason = there ? "" : "unplugged"};
-    }
-
-    Result<void> keccak256(std::span<const ByteView> messages,
-                           std::vector<Hash256>& digests) override {
-        ++calls;
-        EXPECT_TRUE(digests.empty());
-        for (const ByteView message : messages) { digests.push_back(kernels::keccak256(message)); }
-        switch (behaviour_) {
-            case Behaviour::good: break;
-            case Behaviour::lost: return fail(ErrorCode::internal, "the device fell off the bus");
-            case Behaviour::too_few: digests.pop_back(); break;
-            case Behaviour::too_many: digests.push_back(digests.back()); break;
-            case Behaviour::one_wrong: digests[messages.size() / 3 + 1][31] ^= 1; break;
-            case Behaviour::all_wrong:
-                for (Hash256& digest : digests) { digest[0] ^= 0x80; }
-                break;
-            case Behaviour::absent: ADD_FAILURE() << "an absent device was used"; break;
-            case Behaviour::slow:
-                entered.count_down();
-                leave.wait();
-                break;
-        }
-        return {};
-    }
-
-    std::atomic<size_t> calls{0};
-    std::latch entered{1};
-    std::latch leave{1};
-
-private:
-    Behaviour behaviour_;
-};
-
-struct DeviceCase {
-    metrics::Registry registry;
-    FakeDevice* device = nullptr;
-    std::unique_ptr<OffloadEngine> engine;
-
-    DeviceCase(Behaviour behaviour, size_t recheck_one_in) {
-        OffloadOptions options;
-        options.worker_count = 2;
-        options.cuda = CudaPolicy::automatic;
-        options.device_keccak_jobs_min = 16;
-        options.recheck_one_in = recheck_one_in;
-        options.metrics = &registry;
-        auto owned = std::make_unique<FakeDevice>(behaviour);
-        device = owned.get();
-        engine = OffloadEngine::create_with_device(options, std::move(owned)).value();
-    }
-
-    void expect_right(size_t count, uint64_t seed) const {
-        const KeccakCase c = keccak_case(count, seed);
-        std::vector<Hash256> digests(count);
-        engine->keccak256(c.views, digests);
-        EXPECT_EQ(c.digests, digests);
-    }
-    uint64_t fall_backs(std::string_view reason) {
-        return registry
-            .counter("millrace_offload_fall_backs_total", "",
-                     "kernel=\"keccak\",reason=\"" + std::string(reason) + "\"")
-            .value();
-    }
-    uint64_t jobs(std::string_view backend) {
-        return registry
-            .counter("millrace_offload_jobs_total", "",
-                     "kernel=\"keccak\",backend=\"" + std::string(backend) + "\"")
-            .value();
-    }
-};
-
-TEST(OffloadDevice, AGoodDeviceDoesLargeBatchesOnly) {
-    DeviceCase c(Behaviour::good, 256);
-    c.expect_right(15, 1);
-    EXPECT_EQ(0u, c.device->calls.load());
-    c.expect_right(16, 2);
-    c.expect_right(5000, 3);
-    EXPECT_EQ(2u, c.device->calls.load());
-    EXPECT_EQ(5016u, c.jobs("cuda"));
-    EXPECT_EQ(15u, c.jobs("simd"));
-    EXPECT_TRUE(c.engine->backends()[2].available);
-}
-
-void expect_fault(Behaviour behaviour, size_t recheck_one_in, std::string_view reason) {
-    DeviceCase c(behaviour, recheck_one_in);
-    c.expect_right(600, 1);
-    EXPECT_EQ(1u, c.device->calls.load());
-    EXPECT_EQ(1u, c.fall_backs(reason));
-    EXPECT_EQ(1, c.registry.gauge("millrace_offload_device_quarantined", "").value());
-    const BackendStatus status = c.engine->backends()[2];
-    EXPECT_FALSE(status.available);
-    EXPECT_THAT(status.reason, HasSubstr("quarantined"));
-    // It is not asked again, and its failure counts once.
-    c.expect_right(600, 2);
-    EXPECT_EQ(1u, c.device->calls.load());
-    EXPECT_EQ(1u, c.fall_backs(reason));
-    EXPECT_EQ(0u, c.jobs("cuda"));
-    EXPECT_EQ(1200u, c.jobs("simd"));
-}
-
-TEST(OffloadDevice, ALostDeviceIsQuarantinedAndItsBatchRedone) {
-    expect_fault(Behaviour::lost, 256, "device_error");
-}
-TEST(OffloadDevice, TooFewDigestsAreCaught) {
-    expect_fault(Behaviour::too_few, 256, "wrong_count");
-}
-TEST(OffloadDevice, TooManyDigestsAreCaught) {
-    expect_fault(Behaviour::too_many, 256, "wrong_count");
-}
-TEST(OffloadDevice, WrongDigestsAreCaughtBySampling) {
-    expect_fault(Behaviour::all_wrong, 1'000'000, "wrong_digest");
-}
-TEST(OffloadDevice, OneFlippedBitIsCaughtByAFullRecheck) {
-    expect_fault(Behaviour::one_wrong, 1, "wrong_digest");
-}
-
-TEST(OffloadDevice, SamplingReachesEveryPlaceInTime) {
-    // One wrong digest in 600 with one check in 100: a miss is expected at first, and the moving
-    // sample must find it within a few hundred batches. A miss shows as a wrong digest, so this
-    // test looks at the counter only.
-    DeviceCase c(Behaviour::one_wrong, 100);
-    const KeccakCase k = keccak_case(600, 9);
-    std::vector<Hash256> digests(600);
-    size_t batches = 0;
-    while (c.fall_backs("wrong_digest") == 0 && batches < 2000) {
-        c.engine->keccak256(k.views, digests);
-        ++batches;
-    }
-    EXPECT_LT(batches, 2000u);
-    EXPECT_EQ(k.digests, digests);
-}
-
-TEST(OffloadDevice, AnAbsentDeviceIsNeverCalled) {
-    DeviceCase c(Behaviour::absent, 1);
-    c.expect_right(600, 1);
-    EXPECT_EQ(0u, c.device->calls.load());
-    EXPECT_EQ("unplugged", c.engine->backends()[2].reason);
-}
-
-TEST(OffloadDevice, ABusyDeviceDoesNotHoldUpOtherCallers) {
-    DeviceCase c(Behaviour::slow, 256);
-    std::jthread first([&] { c.expect_right(600, 1); });
-    c.device->entered.wait();
-    c.expect_right(700, 2);  // returns while the device is still at the first batch
-    EXPECT_EQ(700u, c.registry.counter("millrace_offload_device_busy_jobs_total", "").value());
-    EXPECT_EQ(0u, c.fall_backs("device_error"));
-    c.device->leave.count_down();
-    first.join();
-    EXPECT_EQ(600u, c.jobs("cuda"));
-    EXPECT_EQ(700u, c.jobs("simd"));
-}
-
-TEST(OffloadDevice, ManyThreadsSurviveAFault) {
-    DeviceCase c(Behaviour::lost, 256);
-    std::vector<std::jthread> threads;
-    for (uint64_t t = 0; t < 6; ++t) {
-        threads.emplace_back([&c, t] {
-            for (uint64_t i = 0; i < 10; ++i) { c.expect_right(100 + i * 150, t * 10 + i); }
-        });
-    }
-    threads.clear();
-    EXPECT_EQ(1u, c.device->calls.load());
-    EXPECT_EQ(1u, c.fall_backs("device_error"));
 }
 
 }  // namespace
