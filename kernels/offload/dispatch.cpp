@@ -27,7 +27,30 @@ size_t Dispatch::in_full_vectors(size_t jobs) const noexcept {
     return std::min(vectors * limits_.lanes, limits_.batch_jobs_max);
 }
 
-void Dispatch::next(Task& task, int64_t now_us) {
+bool Dispatch::young_and_few(int64_t now_us) const noexcept {
+    constexpr int64_t parts_of_deadline = 4;
+    return latency_.jobs < limits_.lanes && !latency_.submissions.empty() &&
+           now_us - latency_.submissions.front()->queued_us <
+               limits_.deadline_us / parts_of_deadline;
+}
+
+int64_t Dispatch::fill_us(int64_t now_us) {
+    const std::lock_guard lock(mutex_);
+    drain(now_us);
+    if (latency_.jobs == 0 || latency_.jobs >= limits_.lanes || latency_.submissions.empty() ||
+        !returned_.empty() || !checks_.empty() || !calls_.empty() || stopping_) {
+        return 0;
+    }
+    // A vector takes as long with one job as with all; a fifth of the deadline buys the rest.
+    constexpr int64_t parts_of_deadline = 5;
+    const int64_t age_us = now_us - latency_.submissions.front()->queued_us;
+    const int64_t budget_us = limits_.deadline_us / parts_of_deadline - age_us;
+    const auto missing = static_cast<double>(limits_.lanes - latency_.jobs);
+    if (budget_us <= 0 || arrivals_per_us_ * static_cast<double>(budget_us) < missing) { return 0; }
+    return static_cast<int64_t>(missing / arrivals_per_us_) + 1;
+}
+
+void Dispatch::next(Task& task, int64_t now_us, bool others_awake) {
     const std::lock_guard lock(mutex_);
     task.kind = Task::Kind::none;
     task.parts.clear();
@@ -46,7 +69,7 @@ void Dispatch::next(Task& task, int64_t now_us) {
     const bool late = front_is_late(now_us);
     if (!late && take_call_step(task)) {
         task.kind = Task::Kind::call_step;
-    } else if (take_queued(task.parts, late)) {
+    } else if ((!others_awake || !young_and_few(now_us)) && take_queued(task.parts, late)) {
         task.kind = Task::Kind::parts;
     }
 }
@@ -152,8 +175,8 @@ bool Dispatch::take_queued(std::vector<Part>& parts, bool late) {
     if (limits_.lanes == 1) { room = std::min(room, laneless_batch_jobs); }
     room = std::min(room, available);
     from_tail ? take_tail(*queue, room, parts) : take_front(*queue, room, parts);
-    // One submission wakes one worker; what that one leaves wakes the next, if it fills a vector.
-    if (available - room >= limits_.lanes) { work.notify(); }
+    // One submission wakes one worker; what that one leaves wakes the next, if it is worth it.
+    if (available - room >= jobs_for_one_more()) { work.notify(); }
     return true;
 }
 

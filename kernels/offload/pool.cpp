@@ -2,6 +2,8 @@
 // Owns the life of a worker and how a task is run on the CPU.
 #include "kernels/offload/detail/pool.hpp"
 
+#include <sys/prctl.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -37,14 +39,16 @@ void Pool::join() {
 void Pool::notify_submitted(size_t waiting) noexcept {
     figures_.depth.set(static_cast<int64_t>(waiting));
     // A worker that is awake takes what comes in the meantime, and so fills its vectors. Others
-    // are woken when there is more than the next batches of those that are awake, and of a device.
+    // are woken when there is more than those that are awake, and a device, do soon.
     const size_t awake = awake_.load(std::memory_order_seq_cst);
-    const size_t served = awake * dispatch_.limits().lanes + dispatch_.device_share();
+    const size_t served = awake * dispatch_.jobs_for_one_more() + dispatch_.device_share();
     dispatch_.work.notify(waiting > served ? 1 : 0);
 }
 
 void Pool::work(size_t index) {
     set_thread_name("offload-" + std::to_string(index));
+    // Sleeps of microseconds: the system otherwise adds 50 of them.
+    prctl(PR_SET_TIMERSLACK, 1000UL);
     pool_here = this;
     // The first worker does it, so that neither the start nor the first job waits.
     if (index == 0) { prepare_recovery(cpu_.recover_backend()); }
@@ -52,7 +56,12 @@ void Pool::work(size_t index) {
     bool watched = false;
     awake_.fetch_add(1, std::memory_order_seq_cst);
     for (;;) {
-        if (take(state)) {
+        if (awake_.load(std::memory_order_seq_cst) == 1) {
+            if (const int64_t us = dispatch_.fill_us(clock_.steady_us()); us > 0) {
+                dispatch_.work.wait(dispatch_.work.prepare(), us);
+            }
+        }
+        if (take(state, awake_.load(std::memory_order_seq_cst) > 1)) {
             // Somebody else has to look up while this one works.
             if (std::exchange(watched, false)) { dispatch_.work.notify(); }
             run_task(state);
@@ -60,7 +69,8 @@ void Pool::work(size_t index) {
         }
         const size_t others = awake_.fetch_sub(1, std::memory_order_seq_cst) - 1;
         const uint32_t key = dispatch_.work.prepare();
-        if (take(state)) {
+        // Of several that go to sleep the last one sees no others, and takes what is left.
+        if (take(state, others != 0)) {
             dispatch_.work.cancel();
             awake_.fetch_add(1, std::memory_order_seq_cst);
             run_task(state);
@@ -78,13 +88,13 @@ void Pool::work(size_t index) {
     }
 }
 
-bool Pool::take(WorkerState& state) {
-    dispatch_.next(state.task, clock_.steady_us());
+bool Pool::take(WorkerState& state, bool others_awake) {
+    dispatch_.next(state.task, clock_.steady_us(), others_awake);
     return state.task.kind != Task::Kind::none;
 }
 
 bool Pool::run_one(WorkerState& state) {
-    if (!take(state)) { return false; }
+    if (!take(state, false)) { return false; }
     run_task(state);
     return true;
 }

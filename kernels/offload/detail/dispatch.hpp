@@ -44,8 +44,15 @@ public:
     Dispatch(Intake& intake, const DispatchLimits& limits, bool device_up);
 
     /// A worker's next task, or Kind::none. Order: batches of the device that ended, what a failed
-    /// device left, queued jobs over their deadline, steps of calls, queued jobs.
-    void next(Task& task, int64_t now_us);
+    /// device left, queued jobs over their deadline, steps of calls, queued jobs. With
+    /// `others_awake` a queue that does not fill a vector is left to them while it is young: a
+    /// second worker would only take the core from the first, or from whoever submits.
+    void next(Task& task, int64_t now_us, bool others_awake = false);
+    /// How long the only worker that is awake should wait for a vector to fill: 0 when nothing is
+    /// queued, when it is full, or when what arrives does not fill it soon.
+    int64_t fill_us(int64_t now_us);
+    /// Queued jobs beyond which another worker pays, for each that is awake.
+    size_t jobs_for_one_more() const noexcept { return wake_vectors * limits_.lanes; }
     /// Ends a step or a device's part of a call. The call may be gone afterwards.
     void finish_step(Call& call);
     /// Ends parts whose results are written: counts them and calls back.
@@ -103,6 +110,10 @@ public:
     size_t in_full_vectors(size_t jobs) const noexcept;
 
 private:
+    // A worker does four vectors of the slowest back end in the time that it takes to wake another
+    // one and to wait for its core, about 150 us.
+    static constexpr size_t wake_vectors = 4;
+
     struct Check {
         uint32_t slot = 0;
         const Call* call = nullptr;
@@ -118,6 +129,7 @@ private:
     bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
+    bool young_and_few(int64_t now_us) const noexcept;
     void take_front(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void take_tail(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void count_taken(Queue& queue, const Submission& submission, size_t jobs) noexcept;

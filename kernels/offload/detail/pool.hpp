@@ -45,7 +45,7 @@ public:
 
 private:
     void work(size_t index);
-    bool take(WorkerState& state);
+    bool take(WorkerState& state, bool others_awake);
     void run_task(WorkerState& state);
     void run_parts(WorkerState& state);
     void run_items(const Call& call, Range range);
