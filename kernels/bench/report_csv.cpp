@@ -32,9 +32,9 @@ std::string times_of(const Row& row) {
     const Summary& t = row.end_to_end_ns;
     std::string out = std::to_string(t.samples) + "," + std::to_string(row.calls_per_sample);
     const double kernel = row.on_device ? (row.kernel_ns ? row.kernel_ns->median : 0) : t.median;
-    for (const double value : {t.median, t.min, t.p99, t.max, 100 * t.spread, row.cpu_ns_per_batch,
-                               row.items_per_second(), row.bytes_per_second(), row.ns_per_item(),
-                               row.cpu_us_per_item()}) {
+    out += "," + number(t.median) + "," + number(t.min) + "," + (t.p99 ? number(*t.p99) : "");
+    for (const double value : {t.max, 100 * t.spread, row.cpu_ns_per_batch, row.items_per_second(),
+                               row.bytes_per_second(), row.ns_per_item(), row.cpu_us_per_item()}) {
         out += "," + number(value);
     }
     out += kernel > 0 ? "," + number(kernel) : ",";

@@ -80,6 +80,10 @@ std::string peaks_of(const Row& row) {
     return inline_array(peaks);
 }
 
+std::string optional_number(const std::optional<double>& value) {
+    return value ? number(*value) : "null";
+}
+
 void add_times(JsonObject& o, const Row& row) {
     const Summary& t = row.end_to_end_ns;
     o.add("run_type", json_string("aggregate")).add("aggregate_name", json_string("median"));
@@ -87,7 +91,7 @@ void add_times(JsonObject& o, const Row& row) {
     o.add("samples", std::to_string(t.samples));
     o.add("real_time", number(t.median)).add("cpu_time", number(row.cpu_ns_per_batch));
     o.add("time_unit", json_string("ns"));
-    o.add("real_time_min", number(t.min)).add("real_time_p99", number(t.p99));
+    o.add("real_time_min", number(t.min)).add("real_time_p99", optional_number(t.p99));
     o.add("real_time_max", number(t.max)).add("spread_percent", number(100 * t.spread));
     o.add("items_per_second", number(row.items_per_second()));
     o.add("bytes_per_second", number(row.bytes_per_second()));
@@ -99,7 +103,7 @@ void add_times(JsonObject& o, const Row& row) {
         o.add("kernel_only", JsonObject()
                                  .add("real_time", number(row.kernel_ns->median))
                                  .add("real_time_min", number(row.kernel_ns->min))
-                                 .add("real_time_p99", number(row.kernel_ns->p99))
+                                 .add("real_time_p99", optional_number(row.kernel_ns->p99))
                                  .add("samples", std::to_string(row.kernel_ns->samples))
                                  .text());
     } else {

@@ -144,8 +144,9 @@ void add_largest(const std::vector<CaseRows>& cases, std::string& out) {
             std::string bytes = with_prefix(row->bytes_per_second());
             bytes += bytes.find(' ') == std::string::npos ? " B/s" : "B/s";
             out += line({row->kernel, row->shape, name, row->target, batch_text(row->batch),
-                         time_text(t.median), time_text(t.min), time_text(t.p99), percent(t.spread),
-                         row->shown_rate_text(), bytes, each, cpu, kernel_only_text(*row),
+                         time_text(t.median), time_text(t.min), t.p99 ? time_text(*t.p99) : "-",
+                         percent(t.spread), row->shown_rate_text(), bytes, each, cpu,
+                         kernel_only_text(*row),
                          row->peaks.empty() ? "-"
                                             : percent(row->peaks.front().fraction) + " of " +
                                                   row->peaks.front().name});

@@ -13,6 +13,8 @@ double nearest_rank(const std::vector<double>& ascending, double fraction) {
     return ascending[std::min(index, ascending.size() - 1)];
 }
 
+constexpr size_t p99_samples_min = 100;
+
 Summary summarize(std::vector<double> samples) {
     Summary s;
     if (samples.empty()) { return s; }
@@ -20,7 +22,7 @@ Summary summarize(std::vector<double> samples) {
     s.samples = samples.size();
     s.min = samples.front();
     s.median = nearest_rank(samples, 0.5);
-    s.p99 = nearest_rank(samples, 0.99);
+    if (samples.size() >= p99_samples_min) { s.p99 = nearest_rank(samples, 0.99); }
     s.max = samples.back();
     if (s.median > 0) {
         s.spread = (nearest_rank(samples, 0.75) - nearest_rank(samples, 0.25)) / s.median;

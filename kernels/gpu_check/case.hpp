@@ -59,6 +59,8 @@ public:
     /// Operations of one item in the pipe that bounds it, at 64 for each clock and multiprocessor;
     /// 0 when unknown.
     virtual double bounding_operations() const { return 0; }
+    /// How many of them a multiprocessor does in a clock.
+    virtual double operations_per_clock() const { return 64; }
     /// Items per second that the kernel shall reach on an H200; 0 when there is no such target.
     virtual double target_per_second() const { return 0; }
 };

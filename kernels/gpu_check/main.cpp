@@ -216,8 +216,8 @@ std::string measure_point(Case& c, uint32_t batch, const DeviceInfo& device, con
     Yardstick yardstick;
     yardstick.target_per_s = c.target_per_second();
     if (c.bounding_operations() != 0) {
-        yardstick.limit_per_s =
-            64 * device.clock_hz * device.multiprocessors / c.bounding_operations();
+        yardstick.limit_per_s = c.operations_per_clock() * device.clock_hz *
+                                device.multiprocessors / c.bounding_operations();
     }
     const std::string name = c.name();
     if (workload.kernel) {
@@ -295,14 +295,20 @@ bool is_compared(const Options& options, const Case& c) {
     return c.compares() && (options.only.empty() || options.only == c.name());
 }
 
-void compare_on_device(const Options& options, Report& report) {
+/// Gives the cases that failed.
+std::vector<const Case*> compare_on_device(const Options& options, Report& report) {
+    std::vector<const Case*> failed;
     for (Case* const c : cases()) {
         if (!is_compared(options, *c)) { continue; }
-        add_check(report, std::string(c->name()) + "/device", c->check_on_device(options.effort));
+        const Outcome outcome = c->check_on_device(options.effort);
+        if (!outcome.fault.empty()) { failed.push_back(c); }
+        add_check(report, std::string(c->name()) + "/device", outcome);
     }
+    return failed;
 }
 
-void time_on_device(const Options& options, const DeviceInfo& device, Report& report) {
+void time_on_device(const Options& options, const DeviceInfo& device,
+                    const std::vector<const Case*>& failed, Report& report) {
     std::vector<std::pair<std::string, double>> rates;
     Outcome pipes;
     pipes.fault = measure_pipes(device, rates);
@@ -316,6 +322,8 @@ void time_on_device(const Options& options, const DeviceInfo& device, Report& re
     report.pipes = per_clock.text();
     for (Case* const c : cases()) {
         if (!options.only.empty() && options.only != c->name()) { continue; }
+        // The speed of a kernel that is wrong is of no interest.
+        if (std::ranges::find(failed, c) != failed.end()) { continue; }
         for (const uint32_t batch : c->batches()) {
             if (batch > options.batch_max) { break; }
             Outcome point;
@@ -382,8 +390,8 @@ int run(const Options& options) {
     if (device.available) {
         std::fprintf(stderr, "on %s (sm_%d, %d multiprocessors):\n", device.name.c_str(),
                      device.architecture, device.multiprocessors);
-        compare_on_device(options, report);
-        if (!options.check_only) { time_on_device(options, device, report); }
+        const std::vector<const Case*> failed = compare_on_device(options, report);
+        if (!options.check_only) { time_on_device(options, device, failed, report); }
         strain_device(options, report);
     } else {
         report.skipped = device.reason;

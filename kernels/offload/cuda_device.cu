@@ -65,23 +65,21 @@ struct Mapped {
     T* device = nullptr;
 
     std::string open(size_t count) {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaHostAlloc(reinterpret_cast<void**>(&host),
-                                                  count * sizeof(T),
-                                                  cudaHostAllocMapped | cudaHostAllocPortable));
+        MILLRACE_CUDA_CHECK(cudaHostAlloc(reinterpret_cast<void**>(&host), count * sizeof(T),
+                                          cudaHostAllocMapped | cudaHostAllocPortable));
         std::memset(static_cast<void*>(host), 0, count * sizeof(T));
-        MILLRACE_RECOVER_CUDA_CHECK(
-            cudaHostGetDevicePointer(reinterpret_cast<void**>(&device), host, 0));
+        MILLRACE_CUDA_CHECK(cudaHostGetDevicePointer(reinterpret_cast<void**>(&device), host, 0));
         return {};
     }
     std::string close() {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFreeHost(host));
+        MILLRACE_CUDA_CHECK(cudaFreeHost(host));
         return {};
     }
 };
 
 template <class T>
 std::string allocate(T*& memory, size_t count) {
-    MILLRACE_RECOVER_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&memory), count * sizeof(T)));
+    MILLRACE_CUDA_CHECK(cudaMalloc(reinterpret_cast<void**>(&memory), count * sizeof(T)));
     return {};
 }
 
@@ -115,7 +113,7 @@ struct Slot {
     bool busy = false;
 
     std::string open(const gpu::Affine* table) {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        MILLRACE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
         MILLRACE_OFFLOAD_STEP(sent.open(1));
         MILLRACE_OFFLOAD_STEP(done.open(1));
         MILLRACE_OFFLOAD_STEP(recover_header.open(1));
@@ -129,37 +127,36 @@ struct Slot {
         MILLRACE_OFFLOAD_STEP(allocate(device_count, 1));
         MILLRACE_OFFLOAD_STEP(allocate(device_words, keccak_words_max));
         MILLRACE_OFFLOAD_STEP(allocate(device_extents, bucket_items_max));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemset(device_count, 0, sizeof *device_count));
+        MILLRACE_CUDA_CHECK(cudaMemset(device_count, 0, sizeof *device_count));
         // The stream does not wait for the one that the line above used.
-        MILLRACE_RECOVER_CUDA_CHECK(cudaDeviceSynchronize());
+        MILLRACE_CUDA_CHECK(cudaDeviceSynchronize());
         // A run without jobs: kernels are loaded when first launched, which a capture may forbid.
         MILLRACE_OFFLOAD_STEP(enqueue_recover(0, table));
         MILLRACE_OFFLOAD_STEP(enqueue_keccak(0));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamSynchronize(stream));
+        MILLRACE_CUDA_CHECK(cudaStreamSynchronize(stream));
         for (size_t bucket = 0; bucket < bucket_count; ++bucket) {
             MILLRACE_OFFLOAD_STEP(
                 capture(recover_graphs[bucket], [&] { return enqueue_recover(bucket, table); }));
             MILLRACE_OFFLOAD_STEP(
                 capture(keccak_graphs[bucket], [&] { return enqueue_keccak(bucket); }));
         }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamSynchronize(stream));
+        MILLRACE_CUDA_CHECK(cudaStreamSynchronize(stream));
         return {};
     }
 
     template <class Enqueue>
     std::string capture(cudaGraphExec_t& graph_exec, Enqueue enqueue) {
         // Other threads may use the device meanwhile, hence the mode.
-        MILLRACE_RECOVER_CUDA_CHECK(
-            cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        MILLRACE_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
         const std::string failed = enqueue();
         cudaGraph_t graph = nullptr;
         // A capture must end even if it failed; the first failure is the one to tell.
         const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
         if (!failed.empty()) { return failed; }
         if (ended != cudaSuccess) { return describe_cuda("cudaStreamEndCapture", ended); }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphInstantiate(&graph_exec, graph, 0));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphDestroy(graph));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphUpload(graph_exec, stream));
+        MILLRACE_CUDA_CHECK(cudaGraphInstantiate(&graph_exec, graph, 0));
+        MILLRACE_CUDA_CHECK(cudaGraphDestroy(graph));
+        MILLRACE_CUDA_CHECK(cudaGraphUpload(graph_exec, stream));
         return {};
     }
 
@@ -167,7 +164,7 @@ struct Slot {
         // The last stage writes its results where the host reads them.
         RecoverMemory memory = recover_memory;
         memory.outputs = recover_outputs.device;
-        MILLRACE_RECOVER_CUDA_CHECK(launch_recovery(memory, table, bucket_items(bucket), stream));
+        MILLRACE_CUDA_CHECK(launch_recovery(memory, table, bucket_items(bucket), stream));
         return enqueue_mark(&memory.input->count);
     }
 
@@ -176,31 +173,31 @@ struct Slot {
         offload_keccak<<<blocks, block_threads, 0, stream>>>(
             device_words, device_extents, device_count,
             reinterpret_cast<uint64_t*>(keccak_digests.device));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGetLastError());
+        MILLRACE_CUDA_CHECK(cudaGetLastError());
         return enqueue_mark(device_count);
     }
 
     std::string enqueue_mark(const uint32_t* count) {
         offload_mark<<<1, 1, 0, stream>>>(count, sent.device, done.device);
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGetLastError());
+        MILLRACE_CUDA_CHECK(cudaGetLastError());
         return {};
     }
 
     std::string submit_recover(uint64_t epoch,
                                std::span<const std::span<const gpu::RecoverSlot>> runs) {
+        busy = true;  // also when only a copy was queued: a lost device would never end it
         size_t count = 0;
         // One header of a slot's size, then the slots.
         auto* const slots = reinterpret_cast<gpu::RecoverSlot*>(recover_memory.input + 1);
         for (const auto& run : runs) {
             if (run.size() > bucket_items_max - count) { return "was given too large a batch"; }
-            MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(slots + count, run.data(), run.size_bytes(),
-                                                        cudaMemcpyHostToDevice, stream));
+            MILLRACE_CUDA_CHECK(cudaMemcpyAsync(slots + count, run.data(), run.size_bytes(),
+                                                cudaMemcpyHostToDevice, stream));
             count += run.size();
         }
         recover_header.host->count = static_cast<uint32_t>(count);
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(recover_memory.input, recover_header.host,
-                                                    sizeof(RecoverInput), cudaMemcpyHostToDevice,
-                                                    stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(recover_memory.input, recover_header.host,
+                                            sizeof(RecoverInput), cudaMemcpyHostToDevice, stream));
         return launch(recover_graphs[bucket_for(count)], epoch);
     }
 
@@ -208,35 +205,34 @@ struct Slot {
         if (messages > bucket_items_max || words > keccak_words_max) {
             return "was given too large a batch";
         }
+        busy = true;
         *keccak_count_sent.host = static_cast<uint32_t>(messages);
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(device_count, keccak_count_sent.host,
-                                                    sizeof *device_count, cudaMemcpyHostToDevice,
-                                                    stream));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(device_words, keccak_words.host, words * 8,
-                                                    cudaMemcpyHostToDevice, stream));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(device_extents, keccak_extents.host,
-                                                    messages * sizeof(PackedExtent),
-                                                    cudaMemcpyHostToDevice, stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(device_count, keccak_count_sent.host,
+                                            sizeof *device_count, cudaMemcpyHostToDevice, stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(device_words, keccak_words.host, words * 8,
+                                            cudaMemcpyHostToDevice, stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(device_extents, keccak_extents.host,
+                                            messages * sizeof(PackedExtent), cudaMemcpyHostToDevice,
+                                            stream));
         return launch(keccak_graphs[bucket_for(messages)], epoch);
     }
 
     std::string launch(cudaGraphExec_t graph, uint64_t epoch) {
         sent.host->epoch = epoch;
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphLaunch(graph, stream));
-        busy = true;
+        MILLRACE_CUDA_CHECK(cudaGraphLaunch(graph, stream));
         return {};
     }
 
     std::string close() {
         for (size_t bucket = 0; bucket < bucket_count; ++bucket) {
-            MILLRACE_RECOVER_CUDA_CHECK(cudaGraphExecDestroy(recover_graphs[bucket]));
-            MILLRACE_RECOVER_CUDA_CHECK(cudaGraphExecDestroy(keccak_graphs[bucket]));
+            MILLRACE_CUDA_CHECK(cudaGraphExecDestroy(recover_graphs[bucket]));
+            MILLRACE_CUDA_CHECK(cudaGraphExecDestroy(keccak_graphs[bucket]));
         }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamDestroy(stream));
+        MILLRACE_CUDA_CHECK(cudaStreamDestroy(stream));
         MILLRACE_OFFLOAD_STEP(recover_memory.close());
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFree(device_count));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFree(device_words));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFree(device_extents));
+        MILLRACE_CUDA_CHECK(cudaFree(device_count));
+        MILLRACE_CUDA_CHECK(cudaFree(device_words));
+        MILLRACE_CUDA_CHECK(cudaFree(device_extents));
         MILLRACE_OFFLOAD_STEP(sent.close());
         MILLRACE_OFFLOAD_STEP(done.close());
         MILLRACE_OFFLOAD_STEP(recover_header.close());
@@ -266,8 +262,8 @@ public:
     /// An empty text, or why the device cannot be used.
     std::string open() {
         MILLRACE_OFFLOAD_STEP(find());
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyToSymbol(
-            device_round_constants, keccak_round_constants, sizeof keccak_round_constants));
+        MILLRACE_CUDA_CHECK(cudaMemcpyToSymbol(device_round_constants, keccak_round_constants,
+                                               sizeof keccak_round_constants));
         MILLRACE_OFFLOAD_STEP(make_device_table(table_));
         for (Slot& slot : slots_) { MILLRACE_OFFLOAD_STEP(slot.open(table_)); }
         open_ = true;
@@ -345,9 +341,9 @@ private:
             return "no device: the driver lists none";
         }
         if (error != cudaSuccess) { return describe_cuda("cudaGetDeviceCount", error); }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaSetDevice(0));
+        MILLRACE_CUDA_CHECK(cudaSetDevice(0));
         cudaDeviceProp properties{};
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+        MILLRACE_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
         name_ = std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
                 std::to_string(properties.minor) + ")";
         for (const char byte : properties.uuid.bytes) {
@@ -356,7 +352,7 @@ private:
             identity_.uuid += digits[static_cast<uint8_t>(byte) & 15];
         }
         int driver = 0;
-        MILLRACE_RECOVER_CUDA_CHECK(cudaDriverGetVersion(&driver));
+        MILLRACE_CUDA_CHECK(cudaDriverGetVersion(&driver));
         identity_.driver = std::to_string(driver);
         return {};
     }
@@ -364,7 +360,7 @@ private:
     std::string close() {
         for (Slot& slot : slots_) { MILLRACE_OFFLOAD_STEP(slot.close()); }
         for (Mapped<std::byte>& memory : pinned_) { MILLRACE_OFFLOAD_STEP(memory.close()); }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFree(const_cast<gpu::Affine*>(table_)));
+        MILLRACE_CUDA_CHECK(cudaFree(const_cast<gpu::Affine*>(table_)));
         return {};
     }
 

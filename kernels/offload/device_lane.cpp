@@ -114,6 +114,7 @@ void DeviceLane::give_up_overdue(int64_t now_us) {
 }
 
 void DeviceLane::abandon_all() {
+    look_again_us_ = -1;
     Fault fault{};
     {
         const std::lock_guard lock(reason_mutex_);

@@ -27,13 +27,6 @@ size_t Dispatch::in_full_vectors(size_t jobs) const noexcept {
     return std::min(vectors * limits_.lanes, limits_.batch_jobs_max);
 }
 
-bool Dispatch::young_and_few(int64_t now_us) const noexcept {
-    constexpr int64_t parts_of_deadline = 4;
-    return latency_.jobs < limits_.lanes && !latency_.submissions.empty() &&
-           now_us - latency_.submissions.front()->queued_us <
-               limits_.deadline_us / parts_of_deadline;
-}
-
 int64_t Dispatch::fill_us(int64_t now_us) {
     const std::lock_guard lock(mutex_);
     drain(now_us);
@@ -66,10 +59,15 @@ void Dispatch::next(Task& task, int64_t now_us, bool others_awake) {
         task.kind = Task::Kind::parts;
         return;
     }
-    const bool late = front_is_late(now_us);
-    if (!late && take_call_step(task)) {
+    const int64_t age_us = front_age_us(now_us);
+    const bool late = age_us > limits_.deadline_us;
+    const bool mine = stopping_ || !others_awake || age_us >= soon_us() || latency_.jobs == 0 ||
+                      latency_.jobs >= limits_.lanes;
+    if (age_us >= soon_us() && take_queued(task.parts, late)) {
+        task.kind = Task::Kind::parts;
+    } else if (take_call_step(task)) {
         task.kind = Task::Kind::call_step;
-    } else if ((!others_awake || !young_and_few(now_us)) && take_queued(task.parts, late)) {
+    } else if (mine && take_queued(task.parts, late)) {
         task.kind = Task::Kind::parts;
     }
 }
@@ -110,9 +108,8 @@ void Dispatch::drain(int64_t now_us) {
     }
 }
 
-bool Dispatch::front_is_late(int64_t now_us) const noexcept {
-    return !latency_.submissions.empty() &&
-           now_us - latency_.submissions.front()->queued_us > limits_.deadline_us;
+int64_t Dispatch::front_age_us(int64_t now_us) const noexcept {
+    return latency_.submissions.empty() ? -1 : now_us - latency_.submissions.front()->queued_us;
 }
 
 bool Dispatch::worker_may_take(const Call& call) const noexcept {
@@ -243,8 +240,12 @@ void Dispatch::begin(Call& call) {
 
 void Dispatch::wait_step(Call& call, Task& task) {
     std::unique_lock lock(mutex_);
-    call.changed.wait(lock,
-                      [&] { return call.done() || worker_may_take(call) || !checks_.empty(); });
+    // With steal off it leaves its items to the device, but not while batches of others wait for a
+    // check: they may hold all slots, and those who could check them may wait for this caller.
+    const auto must_help = [&] { return !checks_.empty() && call.untaken() != 0; };
+    call.changed.wait(lock, [&] {
+        return call.done() || worker_may_take(call) || has_check_of(call) || must_help();
+    });
     task.kind = Task::Kind::none;
     // Not of submissions: their callbacks are for workers, and the caller may hold what they need.
     if (call.done() || take_check(task, &call)) { return; }
@@ -276,6 +277,7 @@ void Dispatch::set_device_share(size_t jobs) {
     bool less = false;
     {
         const std::lock_guard lock(mutex_);
+        if (!device_up_) { jobs = 0; }  // decided before it went down
         less = jobs < device_share_jobs_ && latency_.jobs > jobs;
         set_share(jobs);
     }
@@ -315,8 +317,10 @@ bool Dispatch::take_block(const std::array<size_t, kernel_count>& items_max,
 void Dispatch::shorten(Part& part, size_t first) {
     const std::lock_guard lock(mutex_);
     Call& call = *part.call;
-    MILLRACE_ASSERT(call.begin == part.end, "one thread takes from the front of a call");
-    if (first == part.begin) {
+    if (call.begin != part.end) {
+        // The device went down meanwhile, and workers took from the front.
+        call.returned.push_back({first, part.end});
+    } else if (first == part.begin) {
         call.begin = part.begin + 1;
         call.returned.push_back({part.begin, part.begin + 1});
     } else {
@@ -347,9 +351,7 @@ void Dispatch::add_check(uint32_t slot, const Call* call) {
     {
         const std::lock_guard lock(mutex_);
         checks_.push_back({slot, call});
-        for (Call* const listed : calls_) {
-            if (listed == call) { listed->changed.notify_all(); }
-        }
+        for (Call* const listed : calls_) { listed->changed.notify_all(); }
     }
     work.notify();
 }

@@ -42,6 +42,7 @@ Result<void> check(const OffloadOptions& options) {
     };
     MILLRACE_CHECK(positive("queue_jobs_max", options.queue_jobs_max));
     MILLRACE_CHECK(positive("batch_jobs_max", options.batch_jobs_max));
+    MILLRACE_CHECK(positive("deadline_us", options.deadline_us));
     MILLRACE_CHECK(
         positive("device_recover_jobs_min", options.device_recover_jobs_min.value_or(1)));
     MILLRACE_CHECK(positive("device_keccak_jobs_min", options.device_keccak_jobs_min.value_or(1)));

@@ -36,9 +36,9 @@ struct OffloadOptions {
     size_t queue_jobs_max = 65536;
     /// Most jobs that a worker takes from the queue, or from a blocking call, in one step.
     size_t batch_jobs_max = 64;
-    /// Longest a submitted job should wait for a worker. Until then the work of blocking calls goes
-    /// first; an older job goes before it, and is counted as late. No job waits on purpose: on an
-    /// idle CPU it starts at once, and on a busy one the queue fills the batches.
+    /// Longest a submitted job should wait for a worker; one that waits longer is counted as late.
+    /// For a quarter of it the work of blocking calls goes first. On an idle CPU a job starts at
+    /// once; where many arrive it waits up to a fifth of this for the others of its vector.
     uint32_t deadline_us = 500;
     CudaPolicy cuda = CudaPolicy::automatic;
     /// The back end of recovery; none means the fastest one here.

@@ -40,9 +40,16 @@ void Pool::notify_submitted(size_t waiting) noexcept {
     figures_.depth.set(static_cast<int64_t>(waiting));
     // A worker that is awake takes what comes in the meantime, and so fills its vectors. Others
     // are woken when there is more than those that are awake, and a device, do soon.
+    // Of "I publish, then look who is awake" and "I go to sleep, then look for work" one side sees
+    // the other.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     const size_t awake = awake_.load(std::memory_order_seq_cst);
     const size_t served = awake * dispatch_.jobs_for_one_more() + dispatch_.device_share();
-    dispatch_.work.notify(waiting > served ? 1 : 0);
+    // Those that are awake may be held up, by a callback or by the system: somebody else looks up
+    // from time to time until they sleep.
+    const bool unwatched = awake != 0 && !watched_.load(std::memory_order_relaxed) &&
+                           !watch_asked_.exchange(true, std::memory_order_relaxed);
+    dispatch_.work.notify(waiting > served || unwatched ? 1 : 0);
 }
 
 void Pool::work(size_t index) {
@@ -73,17 +80,21 @@ void Pool::work(size_t index) {
         if (take(state, others != 0)) {
             dispatch_.work.cancel();
             awake_.fetch_add(1, std::memory_order_seq_cst);
+            if (std::exchange(watched, false)) { dispatch_.work.notify(); }
             run_task(state);
             continue;
         }
         if (dispatch_.finished()) {
             dispatch_.work.cancel();
+            // Others may have left the last jobs to this one, and sleep.
+            dispatch_.work.notify(static_cast<uint32_t>(dispatch_.limits().workers));
             return;
         }
         const bool left = others != 0 || dispatch_.depth() != 0;
         watched = left && !watched_.exchange(true, std::memory_order_relaxed);
         dispatch_.work.wait(key, watched ? dispatch_.limits().deadline_us : asleep_us);
         if (watched) { watched_.store(false, std::memory_order_relaxed); }
+        watch_asked_.store(false, std::memory_order_relaxed);
         awake_.fetch_add(1, std::memory_order_seq_cst);
     }
 }

@@ -39,17 +39,17 @@ struct Batch {
     uint32_t first_tag = 0;
 
     std::string open(const gpu::Affine* table) {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_input),
-                                                   RecoverInput::bytes_for(bucket_jobs_max)));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_outputs),
-                                                   bucket_jobs_max * sizeof(gpu::RecoverOutput)));
+        MILLRACE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_input),
+                                           RecoverInput::bytes_for(bucket_jobs_max)));
+        MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&host_outputs),
+                                           bucket_jobs_max * sizeof(gpu::RecoverOutput)));
         // The graphs copy whole buckets; slots beyond the count are copied but never read.
         std::memset(static_cast<void*>(host_input), 0, RecoverInput::bytes_for(bucket_jobs_max));
         if (std::string fault = memory.open(bucket_jobs_max); !fault.empty()) { return fault; }
         // A run without jobs: kernels are loaded when first launched, which a capture may forbid.
-        MILLRACE_RECOVER_CUDA_CHECK(launch_recovery(memory, table, bucket_jobs_min, stream));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamSynchronize(stream));
+        MILLRACE_CUDA_CHECK(launch_recovery(memory, table, bucket_jobs_min, stream));
+        MILLRACE_CUDA_CHECK(cudaStreamSynchronize(stream));
         for (size_t bucket = 0; bucket < bucket_count; ++bucket) {
             if (std::string fault = capture(bucket, table); !fault.empty()) { return fault; }
         }
@@ -58,29 +58,27 @@ struct Batch {
 
     std::string capture(size_t bucket, const gpu::Affine* table) {
         // Other threads may use the device meanwhile, hence the mode.
-        MILLRACE_RECOVER_CUDA_CHECK(
-            cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        MILLRACE_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
         const std::string fault = enqueue(bucket, table);
         cudaGraph_t graph = nullptr;
         // A capture must end even if it failed; the first failure is the one to tell.
         const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
         if (!fault.empty()) { return fault; }
         if (ended != cudaSuccess) { return describe_cuda("cudaStreamEndCapture", ended); }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphInstantiate(&graphs[bucket], graph, 0));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphDestroy(graph));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphUpload(graphs[bucket], stream));
+        MILLRACE_CUDA_CHECK(cudaGraphInstantiate(&graphs[bucket], graph, 0));
+        MILLRACE_CUDA_CHECK(cudaGraphDestroy(graph));
+        MILLRACE_CUDA_CHECK(cudaGraphUpload(graphs[bucket], stream));
         return {};
     }
 
     std::string enqueue(size_t bucket, const gpu::Affine* table) {
         const uint32_t jobs = bucket_jobs(bucket);
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(memory.input, host_input,
-                                                    RecoverInput::bytes_for(jobs),
-                                                    cudaMemcpyHostToDevice, stream));
-        MILLRACE_RECOVER_CUDA_CHECK(launch_recovery(memory, table, jobs, stream));
-        MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyAsync(host_outputs, memory.outputs,
-                                                    jobs * sizeof(gpu::RecoverOutput),
-                                                    cudaMemcpyDeviceToHost, stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(memory.input, host_input, RecoverInput::bytes_for(jobs),
+                                            cudaMemcpyHostToDevice, stream));
+        MILLRACE_CUDA_CHECK(launch_recovery(memory, table, jobs, stream));
+        MILLRACE_CUDA_CHECK(cudaMemcpyAsync(host_outputs, memory.outputs,
+                                            jobs * sizeof(gpu::RecoverOutput),
+                                            cudaMemcpyDeviceToHost, stream));
         return {};
     }
 
@@ -92,13 +90,13 @@ struct Batch {
         for (uint32_t i = 0; i < count; ++i) {
             gpu::write_slot(jobs[from + i], tag + i, host_input->slots()[i]);
         }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaGraphLaunch(graphs[bucket_for(count)], stream));
+        MILLRACE_CUDA_CHECK(cudaGraphLaunch(graphs[bucket_for(count)], stream));
         return {};
     }
 
     std::string collect(std::span<gpu::RecoverOutput> outputs) {
         if (count == 0) { return {}; }
-        MILLRACE_RECOVER_CUDA_CHECK(cudaStreamSynchronize(stream));
+        MILLRACE_CUDA_CHECK(cudaStreamSynchronize(stream));
         for (uint32_t i = 0; i < count; ++i) {
             const gpu::RecoverOutput& output = host_outputs[i];
             if (output.tag != first_tag + i || output.verdict < gpu::verdict_valid ||
@@ -128,7 +126,7 @@ public:
 
 private:
     std::string open() {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaSetDevice(0));
+        MILLRACE_CUDA_CHECK(cudaSetDevice(0));
         if (open_) { return {}; }
         if (std::string fault = make_device_table(table_); !fault.empty()) { return fault; }
         for (Batch& batch : batches_) {

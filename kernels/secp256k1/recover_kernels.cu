@@ -80,31 +80,25 @@ cudaError_t allocate(T*& memory, size_t count) {
 
 }  // namespace
 
-std::string describe_cuda(const char* call, cudaError_t error) {
-    return std::string(call) + " failed with CUDA error " +
-           std::to_string(static_cast<int>(error)) + " (" + cudaGetErrorString(error) + ")";
-}
-
 std::string RecoverMemory::open(uint32_t job_capacity) {
     const size_t jobs = job_capacity;
     workspace.capacity = job_capacity;
-    MILLRACE_RECOVER_CUDA_CHECK(
+    MILLRACE_CUDA_CHECK(
         cudaMalloc(reinterpret_cast<void**>(&input), RecoverInput::bytes_for(jobs)));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(outputs, jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.x, 8 * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.y, 8 * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.z, 8 * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.prefix, 8 * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.point_digits, 2 * gpu::point_windows * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(
-        allocate(workspace.generator_digits, gpu::generator_windows * jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.verdict, jobs));
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(workspace.tables, jobs));
+    MILLRACE_CUDA_CHECK(allocate(outputs, jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.x, 8 * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.y, 8 * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.z, 8 * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.prefix, 8 * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.point_digits, 2 * gpu::point_windows * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.generator_digits, gpu::generator_windows * jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.verdict, jobs));
+    MILLRACE_CUDA_CHECK(allocate(workspace.tables, jobs));
     // A count of no jobs, and outputs that do not look like verdicts before a kernel wrote them.
-    MILLRACE_RECOVER_CUDA_CHECK(cudaMemset(input, 0, sizeof *input));
-    MILLRACE_RECOVER_CUDA_CHECK(cudaMemset(outputs, 0, jobs * sizeof *outputs));
+    MILLRACE_CUDA_CHECK(cudaMemset(input, 0, sizeof *input));
+    MILLRACE_CUDA_CHECK(cudaMemset(outputs, 0, jobs * sizeof *outputs));
     // The streams of the batches do not wait for the one that the lines above used.
-    MILLRACE_RECOVER_CUDA_CHECK(cudaDeviceSynchronize());
+    MILLRACE_CUDA_CHECK(cudaDeviceSynchronize());
     capacity = job_capacity;
     return {};
 }
@@ -116,24 +110,24 @@ std::string RecoverMemory::close() {
           static_cast<void*>(workspace.prefix), static_cast<void*>(workspace.point_digits),
           static_cast<void*>(workspace.generator_digits), static_cast<void*>(workspace.verdict),
           static_cast<void*>(workspace.tables)}) {
-        MILLRACE_RECOVER_CUDA_CHECK(cudaFree(memory));
+        MILLRACE_CUDA_CHECK(cudaFree(memory));
     }
     *this = {};
     return {};
 }
 
 std::string make_device_table(const Affine*& table) {
-    MILLRACE_RECOVER_CUDA_CHECK(cudaMemcpyToSymbol(device_round_constants, keccak_round_constants,
-                                                   sizeof keccak_round_constants));
+    MILLRACE_CUDA_CHECK(cudaMemcpyToSymbol(device_round_constants, keccak_round_constants,
+                                           sizeof keccak_round_constants));
     Affine* made = nullptr;
-    MILLRACE_RECOVER_CUDA_CHECK(allocate(made, gpu::generator_table_entries));
+    MILLRACE_CUDA_CHECK(allocate(made, gpu::generator_table_entries));
     Rows rows;
     const auto bases = gpu::generator_rows();
     std::copy(bases.begin(), bases.end(), rows.bases);
     recover_make_table<<<gpu::generator_table_entries / block_threads, block_threads>>>(rows, made);
-    MILLRACE_RECOVER_CUDA_CHECK(cudaGetLastError());
+    MILLRACE_CUDA_CHECK(cudaGetLastError());
     std::vector<Affine> copy(gpu::generator_table_entries);
-    MILLRACE_RECOVER_CUDA_CHECK(
+    MILLRACE_CUDA_CHECK(
         cudaMemcpy(copy.data(), made, gpu::generator_table_bytes, cudaMemcpyDeviceToHost));
     if (gpu::digest_of_table(copy.data()) != gpu::generator_table_digest) {
         return "the device made a wrong table of the generator's multiples";

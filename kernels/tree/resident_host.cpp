@@ -9,6 +9,15 @@
 
 namespace millrace::kernels::detail {
 
+namespace {
+
+/// Leaves that load() marks at a time at least.
+size_t load_leaves(const ResidentShape& shape) {
+    return std::min<size_t>(size_t{1} << shape.height, 4096);
+}
+
+}  // namespace
+
 ResidentHost::ResidentHost(Backend backend, const ResidentShape& shape)
     : backend_(backend),
       shape_(shape),
@@ -17,7 +26,8 @@ ResidentHost::ResidentHost(Backend backend, const ResidentShape& shape)
       leaves_(shape.writes_max),
       values_(shape.writes_max) {
     order_.reserve(shape.writes_max);
-    dirty_.reserve(shape.writes_max);
+    dirty_.reserve(std::max<size_t>(shape.writes_max, load_leaves(shape)));
+    hasher_.reserve(dirty_.capacity());
     if (shape.report_changes) {
         const size_t changes_max = resident_changes_max(shape.height, shape.writes_max);
         changed_nodes_.reserve(changes_max);
@@ -36,8 +46,7 @@ std::string ResidentHost::load(std::span<const Hash256> leaves) {
     // border between two pieces are hashed twice.
     for (size_t done = 0; done < leaves.size();) {
         dirty_.clear();
-        const size_t end =
-            std::min(leaves.size(), done + std::max<size_t>(shape_.writes_max, 4096));
+        const size_t end = std::min(leaves.size(), done + dirty_.capacity());
         for (; done < end; ++done) { dirty_.push_back({0, static_cast<uint32_t>(done)}); }
         if (std::string fault = rehash(); !fault.empty()) { return fault; }
     }

@@ -95,12 +95,25 @@ Result<TreeChanges> ResidentTree::update(std::span<const uint32_t> leaves,
                                                   " leaves has " + std::to_string(values.size()) +
                                                   " values; the counts must be equal");
     }
+    MILLRACE_CHECK(check_usable());
+    MILLRACE_CHECK(check_writes(leaves));
     if (leaves.size() <= options_.writes_max) {
         const TreeStaging memory = staging();
         std::copy(leaves.begin(), leaves.end(), memory.leaves.begin());
         std::copy(values.begin(), values.end(), memory.values.begin());
     }
     return update_staged(leaves.size());
+}
+
+Result<void> ResidentTree::check_writes(std::span<const uint32_t> leaves) const {
+    for (size_t i = 0; i < leaves.size(); ++i) {
+        if (leaves[i] >> options_.height != 0) {
+            return fail(ErrorCode::invalid_input, "write " + std::to_string(i) + " is to leaf " +
+                                                      std::to_string(leaves[i]) + " of 2^" +
+                                                      std::to_string(options_.height));
+        }
+    }
+    return {};
 }
 
 Result<TreeChanges> ResidentTree::update_staged(size_t writes) {
@@ -112,15 +125,8 @@ Result<TreeChanges> ResidentTree::update_staged(size_t writes) {
     }
     if (writes == 0) { return TreeChanges{.root = root_, .nodes = {}, .hashes = {}}; }
     const std::span<const uint32_t> leaves = staging().leaves.first(writes);
-    bool sorted = true;
-    for (size_t i = 0; i < writes; ++i) {
-        if (leaves[i] >> options_.height != 0) {
-            return fail(ErrorCode::invalid_input, "write " + std::to_string(i) + " is to leaf " +
-                                                      std::to_string(leaves[i]) + " of 2^" +
-                                                      std::to_string(options_.height));
-        }
-        sorted = sorted && (i == 0 || leaves[i - 1] <= leaves[i]);
-    }
+    MILLRACE_CHECK(check_writes(leaves));
+    const bool sorted = std::ranges::is_sorted(leaves);
     detail::ResidentReport report;
     MILLRACE_CHECK(settle_fault(store_->update(static_cast<uint32_t>(writes), sorted, report)));
     root_ = report.root;

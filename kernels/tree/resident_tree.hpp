@@ -56,8 +56,9 @@ struct TreeChanges {
 /// higher: the roots of the forest are among the changes.
 ///
 /// All memory is taken by open: 2^(height + 1) nodes of 32 bytes and, for each write of writes_max,
-/// at most 50 bytes and the changes, 4 + 32 bytes for each of at most min(writes_max, 2^d) nodes at
-/// depth d. With CUDA staging and changes are held twice, on the device and pinned on the host.
+/// at most 64 bytes and the changes, 4 + 32 bytes for each of at most min(writes_max, 2^d) nodes at
+/// depth d; on the host 16 bytes for each of min(4096, 2^height) leaves that load() marks. With CUDA
+/// staging and changes are held twice, on the device and pinned on the host.
 ///
 /// Failures. `invalid_input` changes nothing. Any other failure (a lost device, a failed call)
 /// leaves the tree poisoned: its nodes are unknown, every later call fails with `unavailable` and
@@ -104,6 +105,8 @@ private:
     ResidentTree(Backend backend, const ResidentTreeOptions& options,
                  std::unique_ptr<detail::ResidentStore> store);
     Result<void> check_usable() const;
+    /// Whether every written leaf exists.
+    Result<void> check_writes(std::span<const uint32_t> leaves) const;
     /// Poisons the tree when the text is not empty.
     Result<void> settle_fault(std::string fault);
     Result<void> read_root();

@@ -37,6 +37,9 @@ public:
     Result<void> rehash(Backend backend, std::span<Hash256* const> trees,
                         std::span<const DirtyLeaf> dirty);
 
+    /// Takes the scratch memory of a call with so many dirty leaves (but for CUDA's) now.
+    void reserve(size_t dirty_leaves) { places_.reserve(dirty_leaves); }
+
     NodeHash hash() const noexcept { return hash_; }
     unsigned height() const noexcept { return height_; }
 

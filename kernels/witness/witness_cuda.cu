@@ -72,6 +72,8 @@ private:
         MILLRACE_CUDA_CHECK(cudaSetDevice(0));
         if (open_) { return {}; }
         MILLRACE_WITNESS_STEP(upload_witness_constants());
+        // They go by the default stream, for which this one's does not wait.
+        MILLRACE_CUDA_CHECK(cudaDeviceSynchronize());
         MILLRACE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&staging_), launch_bytes_max));
         MILLRACE_CUDA_CHECK(cudaMallocHost(reinterpret_cast<void**>(&leads_), launch_paths_max));
@@ -164,6 +166,8 @@ private:
                                         .stride = static_cast<uint32_t>(stride),
                                         .sets = static_cast<uint32_t>(sets)};
             MILLRACE_CUDA_CHECK(launch_level(hash, on_device, stream_));
+            // The next level's steps take the place of these, which may not have been copied yet.
+            MILLRACE_CUDA_CHECK(cudaStreamSynchronize(stream_));
             siblings = siblings.subspan(used);
         }
         for (size_t s = 0; s < sets; ++s) {

@@ -15,11 +15,18 @@ inline std::string describe_cuda(const char* call, cudaError_t error) {
            std::to_string(static_cast<int>(error)) + " (" + cudaGetErrorString(error) + ")";
 }
 
+/// As describe_cuda, and takes back what the run time keeps for cudaGetLastError(): where one call
+/// failed for want of memory, the next launch of the thread is not to blame.
+inline std::string settle_cuda(const char* call, cudaError_t error) {
+    (void)cudaGetLastError();
+    return describe_cuda(call, error);
+}
+
 // Returns the description of a failed call from the enclosing function.
 #define MILLRACE_CUDA_CHECK(call)                                       \
     do {                                                                \
         if (const cudaError_t error_ = (call); error_ != cudaSuccess) { \
-            return describe_cuda(#call, error_);                        \
+            return settle_cuda(#call, error_);                          \
         }                                                               \
     } while (false)
 
@@ -29,6 +36,7 @@ inline CudaProbe find_cuda_device() {
     CudaProbe probe;
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
+    (void)cudaGetLastError();
     if (error == cudaErrorInsufficientDriver) {
         probe.reason = "no device: the NVIDIA driver is absent or too old (CUDA error 35)";
         return probe;

@@ -97,6 +97,8 @@ private:
         MILLRACE_CUDA_CHECK(cudaSetDevice(0));
         if (open_) { return {}; }
         if (std::string fault = Kernel::prepare(); !fault.empty()) { return fault; }
+        // The constants go by the default stream, for which those of the slots do not wait.
+        MILLRACE_CUDA_CHECK(cudaDeviceSynchronize());
         for (CudaSlot& slot : slots_) {
             if (std::string fault = slot.open(); !fault.empty()) { return fault; }
         }

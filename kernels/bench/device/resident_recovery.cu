@@ -68,8 +68,8 @@ std::string ResidentRecovery::run(double& microseconds) {
     const auto launch = [&](cudaStream_t stream) {
         cudaError_t error = cudaSuccess;
         for (size_t done = 0; done < s.jobs && error == cudaSuccess; done += s.launch_jobs) {
-            error = secp::launch_recovery(s.memory, s.table, static_cast<uint32_t>(s.launch_jobs),
-                                          stream);
+            const size_t count = std::min(s.launch_jobs, s.jobs - done);
+            error = secp::launch_recovery(s.memory, s.table, static_cast<uint32_t>(count), stream);
         }
         return error;
     };

@@ -109,7 +109,7 @@ private:
 
     std::vector<Batch> batches_;
     std::vector<Completion> completions_;
-    uint64_t next_epoch_ = 1;
+    uint64_t next_epoch_ = uint64_t{1} << 32;  ///< beyond those of the calibration
     uint32_t next_tag_ = 1;
     int64_t look_again_us_ = -1;
     int64_t last_work_us_ = 0;

@@ -44,7 +44,7 @@ public:
     Dispatch(Intake& intake, const DispatchLimits& limits, bool device_up);
 
     /// A worker's next task, or Kind::none. Order: batches of the device that ended, what a failed
-    /// device left, queued jobs over their deadline, steps of calls, queued jobs. With
+    /// device left, queued jobs of a quarter of the deadline, steps of calls, queued jobs. With
     /// `others_awake` a queue that does not fill a vector is left to them while it is young: a
     /// second worker would only take the core from the first, or from whoever submits.
     void next(Task& task, int64_t now_us, bool others_awake = false);
@@ -125,11 +125,14 @@ private:
 
     // With the mutex held.
     void drain(int64_t now_us);
-    bool front_is_late(int64_t now_us) const noexcept;
+    /// Of the oldest queued job; negative without one.
+    int64_t front_age_us(int64_t now_us) const noexcept;
+    /// From this age on a queued job goes before steps of calls, and nobody leaves it to others: a
+    /// step, the job's own batch and a wait for a core still fit before the deadline.
+    int64_t soon_us() const noexcept { return limits_.deadline_us / 4; }
     bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
-    bool young_and_few(int64_t now_us) const noexcept;
     void take_front(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void take_tail(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void count_taken(Queue& queue, const Submission& submission, size_t jobs) noexcept;

@@ -62,6 +62,7 @@ private:
     /// callback or by the system, and so may a device. Relaxed: several or none for a moment do no
     /// harm.
     std::atomic<bool> watched_{false};
+    std::atomic<bool> watch_asked_{false};  ///< somebody was woken to watch
 
     std::mutex join_mutex_;  ///< guards workers_
     std::vector<std::thread> workers_;

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "kernels/batch/detail/cuda_call.cuh"
 #include "kernels/secp256k1/detail/gpu/stages.hpp"
 
 // C++20 only: nvcc compiles this header too.
@@ -48,15 +49,4 @@ std::string make_device_table(const gpu::Affine*& table);
 cudaError_t launch_recovery(const RecoverMemory& memory, const gpu::Affine* table,
                             uint32_t count_max, cudaStream_t stream);
 
-/// "CALL failed with CUDA error N (TEXT)".
-std::string describe_cuda(const char* call, cudaError_t error);
-
 }  // namespace millrace::kernels::detail
-
-/// Returns the description of a failed call from the enclosing function.
-#define MILLRACE_RECOVER_CUDA_CHECK(call)                                     \
-    do {                                                                      \
-        if (const cudaError_t error_ = (call); error_ != cudaSuccess) {       \
-            return ::millrace::kernels::detail::describe_cuda(#call, error_); \
-        }                                                                     \
-    } while (false)

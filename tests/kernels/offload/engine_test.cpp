@@ -337,6 +337,52 @@ TEST(OffloadEngine, ACallbackMayUseTheEngine) {
     engine->shutdown();
 }
 
+TEST(OffloadEngine, JobDoesNotWaitForACallbackThatWaitsForIt) {
+    const auto engine = make_engine(cpu_options(4));
+    const RecoverCase c = recover_case(1, 1);
+    for (int round = 0; round < 5; ++round) {
+        // All workers sleep as deeply as they do.
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        std::latch started(1);
+        std::latch second(1);
+        std::latch first(1);
+        ASSERT_TRUE(engine
+                        ->submit_recover(c.jobs,
+                                         [&](auto) {
+                                             started.count_down();
+                                             second.wait();
+                                             first.count_down();
+                                         })
+                        .has_value());
+        started.wait();
+        ASSERT_TRUE(engine->submit_recover(c.jobs, [&](auto) { second.count_down(); }).has_value());
+        first.wait();
+    }
+}
+
+TEST(OffloadEngine, ShutdownWhileAJobIsLeftToABusyWorkerEnds) {
+    const RecoverCase c = recover_case(1, 1);
+    for (int round = 0; round < 40; ++round) {
+        const auto engine = make_engine(cpu_options(8));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::latch started(1);
+        std::atomic<int> done{0};
+        ASSERT_TRUE(engine
+                        ->submit_recover(c.jobs,
+                                         [&](auto) {
+                                             started.count_down();
+                                             std::this_thread::sleep_for(
+                                                 std::chrono::microseconds(500));
+                                             ++done;
+                                         })
+                        .has_value());
+        started.wait();
+        ASSERT_TRUE(engine->submit_recover(c.jobs, [&](auto) { ++done; }).has_value());
+        engine->shutdown();
+        EXPECT_EQ(2, done.load());
+    }
+}
+
 TEST(OffloadEngine, CountsJobsThatWaitedPastTheDeadline) {
     metrics::Registry registry;
     ManualClock clock(0);

@@ -14,6 +14,7 @@
 #include "host/base/log.hpp"
 #include "kernels/offload/detail/calibration.hpp"
 #include "kernels/offload/detail/canary.hpp"
+#include "kernels/offload/detail/dispatch.hpp"
 #include "kernels/offload/detail/event_count.hpp"
 #include "kernels/offload/detail/intake.hpp"
 #include "kernels/offload/detail/numa.hpp"
@@ -339,6 +340,48 @@ TEST(OffloadIntake, ARingThatIsHeldUpByAnOldJobRefuses) {
     EXPECT_EQ(slots.data() + 6, runs[0].data());
     EXPECT_EQ(2u, runs[1].size());
     EXPECT_EQ(slots.data(), runs[1].data());
+}
+
+TEST(OffloadDispatch, ADeviceThatGoesDownWhileItsPartIsPackedLosesNothing) {
+    for (const size_t fits : {0u, 50u}) {
+        Intake intake(NumaTopology{{{}}, {}}, 64, 64, nullptr);
+        DispatchLimits limits;
+        limits.device_items_min = {16, 16};
+        Dispatch dispatch(intake, limits, true);
+        std::vector<ByteView> messages(1000);
+        std::vector<Hash256> digests(1000);
+        Call call;
+        call.kernel = Kernel::keccak;
+        call.messages = messages;
+        call.digests = digests;
+        call.end = messages.size();
+        call.step = 10;
+        dispatch.begin(call);
+        std::vector<Part> parts;
+        Kernel kernel{};
+        ASSERT_TRUE(dispatch.take_block({100, 100}, parts, kernel));
+        dispatch.device_down();
+        dispatch.set_device_share(3000);
+        EXPECT_EQ(0u, dispatch.device_share()) << "it was decided before the device went down";
+        std::vector<int> taken(messages.size());
+        const auto take_step = [&] {
+            Task task;
+            dispatch.next(task, 0);
+            if (task.kind != Task::Kind::call_step) { return false; }
+            for (size_t i = task.range.begin; i < task.range.end; ++i) { ++taken[i]; }
+            dispatch.finish_step(call);
+            return true;
+        };
+        // A worker is quicker than the lane, of whose part only so many messages fit.
+        ASSERT_TRUE(take_step());
+        dispatch.shorten(parts[0], fits);
+        for (size_t i = parts[0].begin; i < parts[0].end; ++i) { ++taken[i]; }
+        dispatch.finish(parts);
+        while (take_step()) {}
+        EXPECT_EQ(std::vector<int>(messages.size(), 1), taken) << "with " << fits << " that fit";
+        EXPECT_TRUE(call.done());
+        dispatch.end(call);
+    }
 }
 
 TEST(OffloadEventCount, NoWakeUpIsLost) {

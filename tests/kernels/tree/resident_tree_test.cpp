@@ -233,7 +233,8 @@ TEST(ResidentTree, MemoryIsWhatItsOptionsSay) {
     EXPECT_EQ(2048u * 32, tree.tree_bytes());
     const size_t changes = detail::resident_changes_max(10, 100);
     EXPECT_GE(tree.staging_bytes(), 100 * 36 + changes * 36);
-    EXPECT_LE(tree.staging_bytes(), 100 * 52 + changes * 36);
+    // load() marks all leaves of so small a tree at a time.
+    EXPECT_LE(tree.staging_bytes(), 100 * 44 + 1024 * 8 + changes * 36);
 }
 
 TEST(ResidentTree, CudaOpensOrSaysWhyNot) {
