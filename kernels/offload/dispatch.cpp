@@ -61,9 +61,9 @@ void Dispatch::next(Task& task, int64_t now_us, bool others_awake) {
     }
     const int64_t age_us = front_age_us(now_us);
     const bool late = age_us > limits_.deadline_us;
-    const bool mine = stopping_ || !others_awake || age_us >= soon_us() || latency_.jobs == 0 ||
-                      latency_.jobs >= limits_.lanes;
-    if (age_us >= soon_us() && take_queued(task.parts, late)) {
+    const bool helps = age_us >= help_us() || latency_.jobs >= 2 * limits_.lanes;
+    const bool mine = stopping_ || !others_awake || helps || latency_.jobs == 0;
+    if (mine && age_us >= soon_us() && take_queued(task.parts, late)) {
         task.kind = Task::Kind::parts;
     } else if (take_call_step(task)) {
         task.kind = Task::Kind::call_step;

@@ -45,7 +45,7 @@ public:
 
     /// A worker's next task, or Kind::none. Order: batches of the device that ended, what a failed
     /// device left, queued jobs of a quarter of the deadline, steps of calls, queued jobs. With
-    /// `others_awake` a queue that does not fill a vector is left to them while it is young: a
+    /// `others_awake` a queue that does not fill two vectors is left to them while it is young: a
     /// second worker would only take the core from the first, or from whoever submits.
     void next(Task& task, int64_t now_us, bool others_awake = false);
     /// How long the only worker that is awake should wait for a vector to fill: 0 when nothing is
@@ -127,9 +127,11 @@ private:
     void drain(int64_t now_us);
     /// Of the oldest queued job; negative without one.
     int64_t front_age_us(int64_t now_us) const noexcept;
-    /// From this age on a queued job goes before steps of calls, and nobody leaves it to others: a
-    /// step, the job's own batch and a wait for a core still fit before the deadline.
+    /// From this age on a queued job goes before steps of calls: a step, the job's own batch and a
+    /// wait for a core still fit before the deadline.
     int64_t soon_us() const noexcept { return limits_.deadline_us / 4; }
+    /// From this age on nobody leaves a queued job to others that are awake: they are held up.
+    int64_t help_us() const noexcept { return limits_.deadline_us / 2; }
     bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
