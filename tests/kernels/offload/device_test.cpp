@@ -13,6 +13,7 @@
 #include "kernels/secp256k1/recover_batch.hpp"
 #include "tests/kernels/offload/cases.hpp"
 #include "tests/kernels/offload/fake_device.hpp"
+#include "tests/kernels/offload/held_worker.hpp"
 
 namespace millrace::kernels {
 namespace {
@@ -83,27 +84,6 @@ struct DeviceCase {
 };
 
 FakePlan good(uint64_t) { return {}; }
-
-/// Holds a worker inside a callback until it goes out of scope.
-class HeldWorker {
-public:
-    explicit HeldWorker(OffloadEngine& engine) {
-        const Result<void> submitted = engine.submit_recover({}, [latches = latches_](auto) {
-            latches->held.count_down();
-            latches->release.wait();
-        });
-        EXPECT_TRUE(submitted.has_value());
-        latches_->held.wait();
-    }
-    ~HeldWorker() { latches_->release.count_down(); }
-
-private:
-    struct Latches {
-        std::latch held{1};
-        std::latch release{1};
-    };
-    std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
-};
 
 TEST(OffloadDevice, AGoodDeviceDoesLargeBatchesOnly) {
     DeviceCase c(good);

@@ -13,6 +13,7 @@
 
 #include "kernels/secp256k1/recover_batch.hpp"
 #include "tests/kernels/offload/cases.hpp"
+#include "tests/kernels/offload/held_worker.hpp"
 
 namespace millrace::kernels {
 namespace {
@@ -31,28 +32,6 @@ std::unique_ptr<OffloadEngine> make_engine(const OffloadOptions& options) {
     EXPECT_TRUE(engine.has_value()) << engine.error().message;
     return std::move(engine).value();
 }
-
-/// Holds the only worker inside a callback until it goes out of scope. The worker shares the
-/// latches, since it may still be leaving the wait when the test has moved on.
-class HeldWorker {
-public:
-    explicit HeldWorker(OffloadEngine& engine) {
-        const Result<void> submitted = engine.submit_recover({}, [latches = latches_](auto) {
-            latches->held.count_down();
-            latches->release.wait();
-        });
-        EXPECT_TRUE(submitted.has_value());
-        latches_->held.wait();
-    }
-    ~HeldWorker() { latches_->release.count_down(); }
-
-private:
-    struct Latches {
-        std::latch held{1};
-        std::latch release{1};
-    };
-    std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
-};
 
 /// The back ends of recovery that this CPU has.
 std::vector<Backend> recover_backends() {
