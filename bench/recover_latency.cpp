@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "host/base/u256.hpp"
+#include "bench/recover_input.hpp"
 #include "kernels/offload/engine.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
 
@@ -33,7 +33,6 @@ constexpr const char* usage =
     "Transactions arrive one by one, evenly over the window, in rounds with a pause between.\n";
 
 constexpr size_t cores = 2;
-constexpr uint64_t seed = 20261120;
 
 struct Arguments {
     size_t transactions = 1000;
@@ -44,26 +43,6 @@ struct Arguments {
     std::string commit = "unknown";
     std::string json;
 };
-
-struct Input {
-    std::vector<RecoverJob> jobs;
-    std::vector<std::optional<Address>> senders;
-};
-
-Input make_input(size_t count) {
-    std::mt19937_64 random(seed);
-    const auto word = [&] { return to_hash(U256{random(), random(), random(), random()}); };
-    Input in;
-    while (in.jobs.size() < count) {
-        const Hash256 key = word();
-        const Hash256 digest = word();
-        const std::optional<RecoverableSignature> s = sign(digest, key);
-        if (!s) { continue; }
-        in.jobs.push_back({digest, s->r, s->s, s->y_parity});
-        in.senders.push_back(address_of_secret_key(key));
-    }
-    return in;
-}
 
 int64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) {
     timespec now{};
@@ -102,7 +81,7 @@ struct Outcome {
     size_t refused = 0;
 };
 
-Outcome measure(const Arguments& a, const Input& in, OffloadEngine& engine) {
+Outcome measure(const Arguments& a, const RecoverInput& in, OffloadEngine& engine) {
     const size_t n = a.transactions;
     std::vector<int64_t> called(n);
     std::vector<int64_t> due(n);
@@ -292,7 +271,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     const std::string load_before = load_average();
-    const Input in = make_input(a.transactions);
+    const RecoverInput in = make_recover_input(a.transactions);
     OffloadOptions options;
     options.worker_count = static_cast<uint32_t>(a.workers);
     options.cuda = CudaPolicy::off;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/recover_input.hpp"
 #include "host/base/u256.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
 
@@ -18,29 +19,9 @@ using namespace millrace;           // NOLINT: a program of its own
 using namespace millrace::kernels;  // NOLINT
 
 constexpr size_t job_count = 1024;
-constexpr uint64_t seed = 20261120;
 
-struct Input {
-    std::vector<RecoverJob> jobs;
-    std::vector<std::optional<Address>> senders;
-};
-
-/// Signatures of as many keys over as many digests.
-const Input& input() {
-    static const Input made = [] {
-        std::mt19937_64 random(seed);
-        const auto word = [&] { return to_hash(U256{random(), random(), random(), random()}); };
-        Input in;
-        while (in.jobs.size() < job_count) {
-            const Hash256 key = word();
-            const Hash256 digest = word();
-            const std::optional<RecoverableSignature> s = sign(digest, key);
-            if (!s) { continue; }
-            in.jobs.push_back({digest, s->r, s->s, s->y_parity});
-            in.senders.push_back(address_of_secret_key(key));
-        }
-        return in;
-    }();
+const RecoverInput& input() {
+    static const RecoverInput made = make_recover_input(job_count);
     return made;
 }
 
@@ -59,7 +40,7 @@ bool by_ifma(std::span<const RecoverJob> jobs, std::span<std::optional<Address>>
 }
 
 bool agrees(Recover recover, size_t batch) {
-    const Input& in = input();
+    const RecoverInput& in = input();
     std::vector<std::optional<Address>> senders(job_count);
     for (size_t i = 0; i < job_count; i += batch) {
         const size_t count = std::min(batch, job_count - i);
@@ -76,7 +57,7 @@ void measure(benchmark::State& state, Recover recover) {
         state.SkipWithError("a recovered sender differs from the key that signed");
         return;
     }
-    const Input& in = input();
+    const RecoverInput& in = input();
     std::vector<std::optional<Address>> senders(batch);
     size_t at = 0;
     for (auto _ : state) {
