@@ -92,9 +92,10 @@ void Pool::work(size_t index) {
         }
         const bool left = others != 0 || dispatch_.depth() != 0;
         watched = left && !watched_.exchange(true, std::memory_order_relaxed);
-        dispatch_.work.wait(key, watched ? dispatch_.limits().deadline_us : asleep_us);
+        dispatch_.work.wait(key, watched ? dispatch_.help_us() : asleep_us);
         if (watched) { watched_.store(false, std::memory_order_relaxed); }
-        watch_asked_.store(false, std::memory_order_relaxed);
+        // Who was asked to watch and finds work instead passes the watch on.
+        watched = watch_asked_.exchange(false, std::memory_order_relaxed) || watched;
         awake_.fetch_add(1, std::memory_order_seq_cst);
     }
 }

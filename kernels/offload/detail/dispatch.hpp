@@ -51,6 +51,8 @@ public:
     /// How long the only worker that is awake should wait for a vector to fill: 0 when nothing is
     /// queued, when it is full, or when what arrives does not fill it soon.
     int64_t fill_us(int64_t now_us);
+    /// From this age on nobody leaves a queued job to others that are awake: they are held up.
+    int64_t help_us() const noexcept { return limits_.deadline_us / 2 + 1; }
     /// Queued jobs beyond which another worker pays, for each that is awake.
     size_t jobs_for_one_more() const noexcept { return wake_vectors * limits_.lanes; }
     /// Ends a step or a device's part of a call. The call may be gone afterwards.
@@ -130,8 +132,6 @@ private:
     /// From this age on a queued job goes before steps of calls: a step, the job's own batch and a
     /// wait for a core still fit before the deadline.
     int64_t soon_us() const noexcept { return limits_.deadline_us / 4; }
-    /// From this age on nobody leaves a queued job to others that are awake: they are held up.
-    int64_t help_us() const noexcept { return limits_.deadline_us / 2; }
     bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
