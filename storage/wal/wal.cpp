@@ -584,12 +584,14 @@ Result<void> WalImpl::flush_pending(FlushMode mode) {
 Result<void>
 WalImpl::replay(uint64_t from_sequence,
                 const std::function<Result<void>(const RecordInfo&, ByteView)>& visit) const {
+    // In this order: a segment is listed before its first record counts as written, so the list
+    // holds every record up to `through` even when the writer goes on in a new segment meanwhile.
+    const uint64_t through = written_.load(std::memory_order_acquire);
     std::vector<Segment> segments;
     {
         const std::scoped_lock lock{segments_mutex_};
         segments = segments_;
     }
-    const uint64_t through = written_.load(std::memory_order_acquire);
     from_sequence = std::max<uint64_t>(from_sequence, 1);
     if (from_sequence > through) { return {}; }
     if (from_sequence < segments.front().first_sequence) {
@@ -623,9 +625,8 @@ WalImpl::replay(uint64_t from_sequence,
             ++sequence;
             pos += frame_bytes(frame->header.payload_bytes);
         }
-        const bool more =
-            i + 1 < segments.size() ? next < segments[i + 1].first_sequence : next <= through;
-        if (more) {
+        const bool here = i + 1 == segments.size() || next < segments[i + 1].first_sequence;
+        if (here && next <= through) {
             return damaged(segments[i].path, pos,
                            "record " + std::to_string(next) + " can no longer be read");
         }
