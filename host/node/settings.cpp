@@ -149,8 +149,8 @@ SettingTable::SettingTable(Settings& s) {
         number<uint64_t>("txpool.bytes", "Most bytes in the pool", s.pool_bytes_max, 1 << 20,
                          uint64_t{1} << 44),
         number<unsigned>("execution.workers",
-                         "Threads that execute transactions at the same time; 0: one after the "
-                         "other in the sequencer's own thread",
+                         "Threads that execute transactions at the same time, the sequencer's own "
+                         "among them; 0: as many as there are CPUs, up to 16",
                          s.execution_workers, 0, 256),
         choice("cuda", "CUDA device: auto, off, or on (start fails without one)", s.cuda,
                {"auto", "off", "on"}),

@@ -19,7 +19,7 @@ size_t memory_bytes(const SealedBlock& block) noexcept {
     size_t n = 1024;
     for (const ExecutedPtr& t : block.transactions) {
         n += 1024 + 2 * t->admitted->raw.size();
-        for (const evm::Log& l : t->receipt->logs) {
+        for (const evm::Log& l : t->receipt.logs) {
             n += 64 + 32 * l.topics.size() + l.data.size();
         }
     }
@@ -282,7 +282,7 @@ storage::StoredBlock to_stored(const SealedBlock& block) {
         s.transaction_hashes.push_back(t->admitted->hash);
         // [receipt, sender, gas used, created contract or empty]; the rest follows from the block.
         Bytes payload;
-        rlp::append_bytes(payload, evm::encode_receipt(*t->receipt));
+        rlp::append_bytes(payload, evm::encode_receipt(t->receipt));
         rlp::append_fixed(payload, t->admitted->sender);
         rlp::append_u64(payload, t->gas_used);
         rlp::append_bytes(payload, t->contract_address ? t->contract_address->view() : ByteView{});
@@ -317,7 +317,7 @@ Result<SealedPtr> from_stored(const storage::StoredBlock& stored) {
         t->index = i;
         t->first_log_index = log_index;
         log_index += receipt.logs.size();
-        t->receipt = std::make_shared<const evm::Receipt>(std::move(receipt));
+        t->receipt = std::move(receipt);
         t->admitted = std::move(admitted);
         b->transactions.push_back(std::move(t));
     }

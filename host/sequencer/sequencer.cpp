@@ -86,12 +86,11 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
 Sequencer::~Sequencer() { stop(); }
 
 void Sequencer::start() {
-    if (options_.execution_workers != 0) {
-        ExecutorOptions executor;
-        executor.worker_count = options_.execution_workers;
-        executor.completed = [this] { inbox_.wake(); };
-        executor_ = std::make_unique<Executor>(executor, precompiles_, cells_, &shared_code_);
-    }
+    ExecutorOptions executor;
+    executor.worker_count = options_.execution_workers;
+    executor.long_gas = options_.pool.long_gas;
+    executor.completed = [this] { inbox_.wake(); };
+    executor_ = std::make_unique<Executor>(executor, precompiles_, cells_, &shared_code_);
     running_.store(true, std::memory_order_relaxed);
     commit_thread_ = std::jthread([this] { run_committer(); });
     sequencer_thread_ = std::jthread([this] { run_sequencer(); });
@@ -129,10 +128,9 @@ void Sequencer::run_sequencer() {
     while (!stopping_.load(std::memory_order_acquire)) {
         int64_t deadline = block_deadline_us_;
         if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
-        // With all workers busy one of them gives a sign when it is done.
-        const bool room = executor_ == nullptr || executor_->under_way() < executor_->window();
-        const bool work_waits =
-            (executor_ != nullptr && executor_->ready()) || (room && next_ready() != nullptr);
+        // With nothing left for this thread a worker gives a sign when it is done.
+        const bool work_waits = executor_->ready() || executor_->has_work() ||
+                                (executor_->has_room() && next_ready() != nullptr);
         auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
         for (int n = 0; message; ++n) {
             handle(std::move(*message));
@@ -188,7 +186,7 @@ void Sequencer::handle(Message message) {
 AdmittedPtr Sequencer::next_ready() {
     return builder_.block_bytes() + set_aside_.bytes >= block_bytes_enough_
                ? nullptr
-               : pool_.next(builder_.gas_left(), set_aside_.gas);
+               : pool_.next(builder_.gas_left(), set_aside_.gas, executor_->has_room_for_long());
 }
 
 void Sequencer::drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason) {
@@ -206,27 +204,13 @@ bool Sequencer::mini_block_full() const noexcept {
 }
 
 void Sequencer::execute_ready(int64_t until_us) {
-    if (executor_ != nullptr) {
-        do {
-            dispatch_ready();
-        } while (collect(until_us) && !mini_block_full() && clock_.steady_us() < until_us);
-    } else {
-        while (const AdmittedPtr tx = next_ready()) {
-            execute_here(tx);
-            if (mini_block_full() || clock_.steady_us() >= until_us) { break; }
-        }
+    bool any = true;
+    while (any && !mini_block_full() && clock_.steady_us() < until_us) {
+        dispatch_ready();
+        any = executor_->execute_one();
+        any = collect(until_us) || any;
     }
     metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
-}
-
-void Sequencer::execute_here(const AdmittedPtr& tx) {
-    const int64_t start = clock_.steady_us();
-    const auto executed = builder_.execute(tx);
-    if (executed) {
-        note_executed(*executed, static_cast<uint64_t>(clock_.steady_us() - start));
-    } else {
-        note_rejected(tx, executed.error());
-    }
 }
 
 void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_us) {
@@ -239,9 +223,7 @@ void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_us) 
     pool_.executed(tx);
     // Not only the sender's moved, and the sender's perhaps further (EIP-7702).
     for (const auto& [address, nonce] : builder_.nonces_changed()) {
-        if (address != tx.sender || nonce != tx.transaction.nonce + 1) {
-            account_moved(address, nonce);
-        }
+        account_moved(address, nonce);
     }
     changed_since_seal_ = true;
     metrics_.transactions->add();
@@ -274,8 +256,6 @@ void Sequencer::execute_all_ready() {
     } while (!mini_block_full() && next_ready() != nullptr);
 }
 
-// --- Execution by workers ---
-
 Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
     // As in transaction_bytes_worst(): no log costs less than 8 gas for a byte of the receipt.
     constexpr uint64_t gas_per_log_byte = 8;
@@ -285,7 +265,7 @@ Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
 }
 
 void Sequencer::dispatch_ready() {
-    while (executor_->under_way() < executor_->window()) {
+    while (executor_->has_room()) {
         const AdmittedPtr tx = next_ready();
         if (tx == nullptr) { return; }
         const SetAside most = at_most(*tx);
@@ -320,17 +300,18 @@ bool Sequencer::collect(int64_t until_us) {
         any = true;
         settle(*c);
         if (mini_block_full() || clock_.steady_us() >= until_us) { break; }
-        dispatch_ready();
     }
     return any;
 }
 
 void Sequencer::drain() {
-    if (executor_ == nullptr || execution_paused_) { return; }
-    for (Backoff backoff; executor_->under_way() != 0; backoff.wait()) {
+    if (execution_paused_) { return; }
+    for (Backoff backoff; executor_->under_way() != 0;) {
+        const bool any = executor_->execute_one();
         while (Completion* c = executor_->take()) {
             if (c->kind != Completion::Kind::nothing) { settle_and_cut(*c); }
         }
+        if (!any) { backoff.wait(); }
     }
 }
 
@@ -344,7 +325,7 @@ void Sequencer::count_conflicts() {
 }
 
 void Sequencer::pause_execution() {
-    if (executor_ == nullptr || execution_paused_) { return; }
+    if (execution_paused_) { return; }
     executor_->close_block();
     for (Backoff backoff;; backoff.wait()) {
         Completion* c = executor_->take();
@@ -358,7 +339,6 @@ void Sequencer::pause_execution() {
 }
 
 void Sequencer::resume_execution() {
-    if (executor_ == nullptr) { return; }
     executor_->open_block(builder_.context());
     execution_paused_ = false;
 }
@@ -375,7 +355,7 @@ void Sequencer::cut() {
     c.done = [this, m, start](const Result<void>& r) {
         if (!r) { return; }
         metrics_.mini_block_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
-        for (const ExecutedPtr& t : m->transactions) { pool_index_.published(*t->admitted); }
+        pool_index_.published(m->transactions);
     };
     push_commit(std::move(c));
 }

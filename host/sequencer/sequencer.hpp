@@ -35,10 +35,10 @@ struct SequencerOptions {
     /// Transactions between their arrival and the pool; more are refused with a retry hint.
     size_t ingress_max = 65536;
     size_t cells_max = 8'000'000;
-    /// Threads that execute transactions at the same time; with 0 the sequencer's own thread
-    /// executes one after the other. Workers may put transactions into another order; whatever the
-    /// order, the results are those of executing them one after the other in it.
-    uint32_t execution_workers = 0;
+    /// Threads that execute transactions at the same time, the sequencer's own among them; at least
+    /// 1. Several may put transactions into another order; whatever the order, the results are
+    /// those of executing them one after the other in it.
+    uint32_t execution_workers = 1;
     PoolLimits pool;
     /// Accepts transactions without replay protection, as old deployment scripts send them.
     bool allow_unprotected = false;
@@ -81,7 +81,7 @@ public:
 };
 
 /// Threads: `mr-sequencer` owns pool, the merged state of the cells and the open block, and
-/// executes or gives out to `mr-exec-N`; `mr-commit` owns the ledger; recovery of senders runs on
+/// executes, with the help of `mr-exec-N`; `mr-commit` owns the ledger; recovery of senders runs on
 /// the offload engine.
 class Sequencer {
 public:
@@ -170,13 +170,12 @@ private:
     void handle(Message message);
     void admit(Admit a);
     void execute_ready(int64_t until_us);
-    void execute_here(const AdmittedPtr& tx);
     /// Has the workers execute everything that is ready.
     void execute_all_ready();
-    /// Gives ready transactions to the workers, as many as they take.
+    /// Gives ready transactions to the executor, as many as it takes.
     void dispatch_ready();
-    /// Takes what the workers have done, and gives them more, until there is nothing, the
-    /// mini-block is full, or the time has come. False when there was nothing.
+    /// Takes what was executed, until there is nothing, the mini-block is full, or the time has
+    /// come. False when there was nothing.
     bool collect(int64_t until_us);
     void settle(Completion& completion);
     /// As settle, and cuts when the mini-block is full.
@@ -245,7 +244,7 @@ private:
     std::vector<std::pair<uint64_t, uint64_t>> snapshots_;  ///< id, block number
     uint64_t next_snapshot_ = 1;
 
-    std::unique_ptr<Executor> executor_;  ///< null without workers
+    std::unique_ptr<Executor> executor_;  ///< from start() to the end of the thread
     bool execution_paused_ = true;
     SetAside set_aside_;  ///< of all that is under way
 

@@ -27,7 +27,7 @@ using AdmittedPtr = std::shared_ptr<const AdmittedTransaction>;
 /// A transaction and what became of it, at its place in a block. Immutable and shared.
 struct ExecutedTransaction {
     AdmittedPtr admitted;
-    std::shared_ptr<const evm::Receipt> receipt;
+    evm::Receipt receipt;
     uint64_t gas_used = 0;
     U256 effective_gas_price;
     std::optional<Address> contract_address;

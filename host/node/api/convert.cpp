@@ -57,7 +57,7 @@ net::TransactionData pending_to_net(const sequencer::AdmittedPtr& t) {
 
 net::ReceiptData receipt_to_net(const sequencer::LocatedTransaction& t) {
     net::ReceiptData r;
-    r.receipt = t.transaction->receipt;
+    r.receipt = {t.transaction, &t.transaction->receipt};  // lives as long as the transaction
     r.transaction_hash = t.transaction->admitted->hash;
     r.sender = t.transaction->admitted->sender;
     r.to = t.transaction->admitted->transaction.to;
@@ -72,7 +72,7 @@ net::ReceiptData receipt_to_net(const sequencer::LocatedTransaction& t) {
 std::vector<net::LogData> logs_to_net(const sequencer::LocatedTransaction& t, bool removed) {
     std::vector<net::LogData> out;
     uint64_t index = t.transaction->first_log_index;
-    for (const evm::Log& log : t.transaction->receipt->logs) {
+    for (const evm::Log& log : t.transaction->receipt.logs) {
         out.push_back({log, inclusion_of(t), t.transaction->admitted->hash, index++, removed});
     }
     return out;
@@ -112,7 +112,7 @@ net::BlockData to_net(const sequencer::OpenBlockView& open) {
     for (const sequencer::MiniBlockPtr& m : open.mini_blocks) {
         h.gas_used += m->gas_used;
         for (const sequencer::ExecutedPtr& t : m->transactions) {
-            evm::bloom_merge(h.logs_bloom, t->receipt->bloom);
+            evm::bloom_merge(h.logs_bloom, t->receipt.bloom);
             d.transactions.push_back(to_net(locate(open.open, t)));
             all.push_back(t);
         }

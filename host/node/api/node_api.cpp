@@ -141,7 +141,7 @@ ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& qu
     std::vector<net::LogData> out;
     // False when there are more than asked for; nothing more is collected then.
     auto take = [&](const sequencer::LocatedTransaction& t) {
-        if (!query.filter.may_match(t.transaction->receipt->bloom)) { return true; }
+        if (!query.filter.may_match(t.transaction->receipt.bloom)) { return true; }
         for (net::LogData& l : logs_to_net(t, false)) {
             if (!query.filter.matches(l.log)) { continue; }
             if (out.size() >= query.results_max) { return false; }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `millrace node`: wiring of all parts, start, signals, orderly end.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <random>
+#include <thread>
 
 #include <sys/random.h>
 #include <unistd.h>
@@ -207,7 +209,11 @@ int run_node(const Settings& s) {
 
     sequencer::SequencerOptions options;
     options.mini_block_us = s.mini_block_ms * 1000;
-    options.execution_workers = s.execution_workers;
+    constexpr unsigned execution_workers_default_max = 16;
+    options.execution_workers =
+        s.execution_workers != 0
+            ? s.execution_workers
+            : std::clamp(std::thread::hardware_concurrency(), 1u, execution_workers_default_max);
     options.block_us = s.block_ms * 1000;
     options.pool.transactions_max = s.pool_transactions_max;
     options.pool.bytes_max = s.pool_bytes_max;

@@ -103,13 +103,13 @@ ExecutedPtr BlockBuilder::keep(Execution e) {
     gas_used_ += executed.gas_used;
     uncut_gas_ += executed.gas_used;
     uncut_bytes_ += executed.admitted->raw.size();
-    block_bytes_ += stored_bytes(*executed.admitted, e.receipt->logs);
+    block_bytes_ += stored_bytes(*executed.admitted, executed.receipt.logs);
     tips_ += e.tip;
     base_fees_ += e.base_fee;
-    e.receipt->cumulative_gas_used = gas_used_;
+    executed.receipt.cumulative_gas_used = gas_used_;
     executed.index = transactions_.size();
     executed.first_log_index = log_count_;
-    log_count_ += e.receipt->logs.size();
+    log_count_ += executed.receipt.logs.size();
     nonces_changed_ = std::move(e.nonces_changed);
     transactions_.push_back(e.executed);
     uncut_.push_back(e.executed);
@@ -181,8 +181,8 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     evm::BlockHeader h;
     for (const ExecutedPtr& t : block.transactions) {
         raw.push_back(t->admitted->raw);
-        receipts.push_back(evm::encode_receipt(*t->receipt));
-        evm::bloom_merge(h.logs_bloom, t->receipt->bloom);
+        receipts.push_back(evm::encode_receipt(t->receipt));
+        evm::bloom_merge(h.logs_bloom, t->receipt.bloom);
     }
     h.parent_hash = block.open.parent_hash;
     h.ommers_hash = evm::empty_ommers_hash;
@@ -207,7 +207,7 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
 Hash256 receipt_digest(const std::vector<ExecutedPtr>& transactions) {
     Bytes all;
     for (const ExecutedPtr& t : transactions) {
-        rlp::append_bytes(all, evm::encode_receipt(*t->receipt));
+        rlp::append_bytes(all, evm::encode_receipt(t->receipt));
     }
     return kernels::keccak256(all);
 }

@@ -37,19 +37,20 @@ Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
     e.tip = result.tip;
     e.base_fee = result.base_fee;
     for (const evm::AccountChange& c : result.changes.accounts) {
-        if (c.nonce && !c.destroyed) { e.nonces_changed.emplace_back(c.address, *c.nonce); }
+        if (!c.nonce || c.destroyed) { continue; }
+        if (c.address == tx->sender && *c.nonce == tx->transaction.nonce + 1) { continue; }
+        e.nonces_changed.emplace_back(c.address, *c.nonce);
     }
-    e.receipt = std::make_shared<evm::Receipt>();
-    e.receipt->type = tx->transaction.type;
-    e.receipt->success = result.success();
-    e.receipt->bloom = blooms.bloom_of(result.logs);
-    e.receipt->logs = std::move(result.logs);
     e.executed = std::make_shared<ExecutedTransaction>();
-    e.executed->admitted = tx;
-    e.executed->gas_used = result.gas_used;
-    e.executed->effective_gas_price = result.effective_gas_price;
-    e.executed->contract_address = result.created;
-    e.executed->receipt = e.receipt;
+    ExecutedTransaction& executed = *e.executed;
+    executed.receipt.type = tx->transaction.type;
+    executed.receipt.success = result.success();
+    executed.receipt.bloom = blooms.bloom_of(result.logs);
+    executed.receipt.logs = std::move(result.logs);
+    executed.admitted = tx;
+    executed.gas_used = result.gas_used;
+    executed.effective_gas_price = result.effective_gas_price;
+    executed.contract_address = result.created;
     return e;
 }
 

@@ -30,11 +30,11 @@ using BlockContextPtr = std::shared_ptr<const BlockContext>;
 /// A transaction that was executed, but for its place in the block.
 struct Execution {
     std::shared_ptr<ExecutedTransaction> executed;
-    std::shared_ptr<evm::Receipt> receipt;  ///< also in `executed`
-    U256 tip;                               ///< paid in all
-    U256 base_fee;                          ///< paid in all
-    /// Accounts whose nonce changed, with the new nonce: the sender, signers of EIP-7702
-    /// authorizations, accounts whose code created contracts.
+    U256 tip;       ///< paid in all
+    U256 base_fee;  ///< paid in all
+    /// Accounts whose nonce changed, with the new nonce: signers of EIP-7702 authorizations,
+    /// accounts whose code created contracts; the sender only where its nonce is not the
+    /// transaction's plus one.
     std::vector<std::pair<Address, uint64_t>> nonces_changed;
 };
 

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the bounded queue from the dispatcher to all workers.
+// Owns the bounded queue from the dispatcher to the workers.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <memory>
-#include <optional>
+#include <span>
 
 #include "host/base/ring.hpp"
-#include "host/sequencer/executor/versioned_cell.hpp"
 #include "host/sequencer/types.hpp"
 
 namespace millrace::sequencer {
 
-/// From one producer thread to any number of consumers, in the order of arrival. The capacity is a
-/// power of two, at least 2. (Vyukov's bounded queue, with the single producer that we have.)
+/// From one producer thread to any number of consumers, in the order of arrival; nobody waits in
+/// it. The capacity is a power of two, at least 2. Consumers take several at once, so that what
+/// they fight for is touched once for all of them. (Vyukov's bounded queue, with the single
+/// producer that we have.)
 class TaskQueue {
 public:
     explicit TaskQueue(size_t capacity)
@@ -29,83 +31,50 @@ public:
     /// Producer thread. False when it is full, or a consumer has not quite left the place with the
     /// task of a round before: `task` is then untouched.
     [[nodiscard]] bool try_push(AdmittedPtr&& task) noexcept {
-        Slot& s = slots_[tail_ & mask_];
-        if (s.turn.load(std::memory_order_acquire) != tail_) { return false; }
+        const uint64_t tail = tail_.load(std::memory_order_relaxed);
+        Slot& s = slots_[tail & mask_];
+        if (s.turn.load(std::memory_order_acquire) != tail) { return false; }
         s.task = std::move(task);
-        s.turn.store(++tail_, std::memory_order_release);
-        // Pairs with the fence of wait_for_task(): one of both sees the other.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (sleepers_.load(std::memory_order_relaxed) != 0) {
-            signal_.fetch_add(1, std::memory_order_relaxed);
-            signal_.notify_one();
-        }
+        // Release: whoever sees the tail sees the tasks before it.
+        tail_.store(tail + 1, std::memory_order_release);
         return true;
     }
 
-    /// Any thread. Waits for a task; null after close().
-    AdmittedPtr pop() noexcept {
-        for (;;) {
-            for (int spin = 0; spin < spins_max; ++spin) {
-                if (AdmittedPtr task = try_pop()) { return task; }
-                if (closed_.load(std::memory_order_acquire)) { return nullptr; }
-                __builtin_ia32_pause();
-            }
-            sleepers_.fetch_add(1, std::memory_order_relaxed);
-            // Acquire: whoever sees the signal of close() sees that it is closed.
-            const uint32_t seen = signal_.load(std::memory_order_acquire);
-            std::atomic_thread_fence(std::memory_order_seq_cst);
-            AdmittedPtr task = try_pop();
-            if (task == nullptr && !closed_.load(std::memory_order_acquire)) {
-                signal_.wait(seen, std::memory_order_relaxed);
-            }
-            sleepers_.fetch_sub(1, std::memory_order_relaxed);
-            if (task != nullptr) { return task; }
+    /// Any thread. Takes the oldest tasks, one in `share` of what is there but at least one, into
+    /// the front of `out`; returns how many.
+    size_t try_pop(std::span<AdmittedPtr> out, size_t share = 1) noexcept {
+        uint64_t head = head_.load(std::memory_order_relaxed);
+        size_t n = 0;
+        do {
+            const uint64_t tail = tail_.load(std::memory_order_acquire);
+            if (tail <= head) { return 0; }
+            n = std::clamp<size_t>((tail - head) / share, 1, out.size());
+        } while (!head_.compare_exchange_weak(head, head + n, std::memory_order_relaxed));
+        for (size_t i = 0; i < n; ++i) {
+            Slot& s = slots_[(head + i) & mask_];
+            out[i] = std::move(s.task);
+            s.turn.store(head + i + mask_ + 1, std::memory_order_release);
         }
+        return n;
     }
 
-    /// Any thread. Tasks that are queued may be lost.
-    void close() noexcept {
-        closed_.store(true, std::memory_order_release);
-        signal_.fetch_add(1, std::memory_order_release);
-        signal_.notify_all();
+    /// Any thread; exact when nobody pushes or pops.
+    size_t size_approx() const noexcept {
+        const uint64_t head = head_.load(std::memory_order_relaxed);
+        const uint64_t tail = tail_.load(std::memory_order_relaxed);
+        return tail > head ? tail - head : 0;
     }
 
 private:
-    // About ten microseconds: shorter than the way through the kernel, and what a pipeline that is
-    // busy stays below.
-    static constexpr int spins_max = 256;
-
-    struct alignas(64) Slot {
-        std::atomic<uint64_t> turn{0};
+    struct Slot {
+        std::atomic<uint64_t> turn{0};  ///< the position that may fill it next
         AdmittedPtr task;
     };
 
-    AdmittedPtr try_pop() noexcept {
-        uint64_t head = head_.load(std::memory_order_relaxed);
-        for (;;) {
-            Slot& s = slots_[head & mask_];
-            const uint64_t turn = s.turn.load(std::memory_order_acquire);
-            if (turn == head + 1) {
-                if (head_.compare_exchange_weak(head, head + 1, std::memory_order_relaxed)) {
-                    AdmittedPtr task = std::move(s.task);
-                    s.turn.store(head + mask_ + 1, std::memory_order_release);
-                    return task;
-                }
-            } else if (turn < head + 1) {
-                return nullptr;
-            } else {
-                head = head_.load(std::memory_order_relaxed);
-            }
-        }
-    }
-
     const uint64_t mask_;
     std::unique_ptr<Slot[]> slots_;
-    alignas(cache_line_bytes) uint64_t tail_ = 0;  // producer only
+    alignas(cache_line_bytes) std::atomic<uint64_t> tail_{0};  // producer writes
     alignas(cache_line_bytes) std::atomic<uint64_t> head_{0};
-    alignas(cache_line_bytes) std::atomic<uint32_t> sleepers_{0};
-    std::atomic<uint32_t> signal_{0};
-    std::atomic<bool> closed_{false};
 };
 
 }  // namespace millrace::sequencer

@@ -46,9 +46,11 @@ size_t PoolIndex::size() const {
     return by_hash_.size();
 }
 
-void PoolIndex::add(const AdmittedPtr& tx) {
+void PoolIndex::add(const AdmittedPtr& tx, uint64_t next_nonce) {
     const std::unique_lock lock(mutex_);
-    if (by_hash_.try_emplace(tx->hash, tx).second) { ++senders_[tx->sender].count; }
+    Sender& s = senders_[tx->sender];
+    if (by_hash_.try_emplace(tx->hash, tx).second) { ++s.count; }
+    s.next_nonce = next_nonce;
 }
 
 void PoolIndex::set_next_nonce(const Address& sender, uint64_t nonce) {
@@ -71,9 +73,9 @@ void PoolIndex::remove(const Hash256& hash) {
     forget(hash);
 }
 
-void PoolIndex::published(const AdmittedTransaction& tx) {
+void PoolIndex::published(std::span<const ExecutedPtr> transactions) {
     const std::unique_lock lock(mutex_);
-    forget(tx.hash);
+    for (const ExecutedPtr& t : transactions) { forget(t->admitted->hash); }
 }
 
 void PoolIndex::clear() {
@@ -87,61 +89,134 @@ void PoolIndex::set_counts(size_t executable, size_t queued) noexcept {
     queued_.store(queued, std::memory_order_relaxed);
 }
 
-// --- Pool ---
+// --- Pool::Chain ---
 
-std::optional<Pool::ReadyKey> Pool::ready_key(const Address& sender, const Sender& s) const {
-    if (s.under_way) { return std::nullopt; }
-    const auto head = s.entries.find(s.account_nonce);
-    if (head == s.entries.end()) { return std::nullopt; }
-    const evm::Transaction& tx = head->second.tx->transaction;
-    if (tx.max_fee_per_gas < base_fee_) { return std::nullopt; }
-    return ReadyKey{evm::effective_gas_price(tx, base_fee_) - base_fee_, head->second.arrival,
-                    sender};
+size_t Pool::Chain::place_of(uint64_t nonce) const noexcept {
+    if (empty() || nonce <= front().nonce()) { return 0; }
+    // Most chains have no gap.
+    const uint64_t ahead = nonce - front().nonce();
+    if (ahead < size() && (*this)[ahead].nonce() == nonce) { return ahead; }
+    const auto it = std::lower_bound(begin(), end(), nonce,
+                                     [](const Entry& e, uint64_t n) { return e.nonce() < n; });
+    return static_cast<size_t>(it - begin());
 }
 
-void Pool::make_ready(const Address& sender, const Sender& s) {
-    if (const auto key = ready_key(sender, s)) { ready_.insert(*key); }
+const Pool::Entry* Pool::Chain::find(uint64_t nonce) const noexcept {
+    const size_t at = place_of(nonce);
+    return at < size() && (*this)[at].nonce() == nonce ? &(*this)[at] : nullptr;
 }
 
-void Pool::unready(const Address& sender, const Sender& s) {
-    if (const auto key = ready_key(sender, s)) { ready_.erase(*key); }
+void Pool::Chain::insert(Entry e) {
+    const size_t at = place_of(e.nonce());
+    entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(first_ + at), std::move(e));
 }
 
-Pool::TipKey Pool::tip_key(const Address& sender, EntryPlace it) {
-    return {it->second.tx->transaction.max_priority_fee_per_gas, it->second.arrival, sender,
-            it->first};
-}
-
-void Pool::insert(const Address& sender, Sender& s, const AdmittedPtr& tx) {
-    const uint64_t nonce = tx->transaction.nonce;
-    const EntryPlace it = s.entries.insert_or_assign(nonce, Entry{tx, next_arrival_++}).first;
-    by_tip_.insert(tip_key(sender, it));
-    ++count_;
-    bytes_ += cost_bytes(*tx);
-    if (nonce >= s.missing) {
-        gapped_.insert(tip_key(sender, it));
-        gapped_bytes_ += cost_bytes(*tx);
+void Pool::Chain::erase(uint64_t nonce) {
+    const size_t at = place_of(nonce);
+    if (at != 0) {
+        entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(first_ + at));
+        return;
+    }
+    entries_[first_++].tx.reset();
+    if (first_ * 2 > entries_.size()) {
+        entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(first_));
+        first_ = 0;
     }
 }
 
-void Pool::erase(const Address& sender, Sender& s, EntryPlace it) {
-    const size_t bytes = cost_bytes(*it->second.tx);
-    by_tip_.erase(tip_key(sender, it));
-    if (gapped_.erase(tip_key(sender, it)) != 0) { gapped_bytes_ -= bytes; }
-    --count_;
-    bytes_ -= bytes;
-    s.entries.erase(it);
+// --- Pool ---
+
+void Pool::make_ready(Sender& s) {
+    if (s.ready || s.under_way || s.entries.empty() ||
+        s.entries.front().nonce() != s.account_nonce) {
+        return;
+    }
+    const Entry& head = s.entries.front();
+    const evm::Transaction& tx = head.tx->transaction;
+    if (tx.max_fee_per_gas < base_fee_) { return; }
+    s.ready = true;
+    s.ready_long = tx.gas_limit > limits_.long_gas;
+    s.tip = evm::effective_gas_price(tx, base_fee_) - base_fee_;
+    s.arrival = head.arrival;
+    Ready& ready = ready_[s.ready_long ? 1 : 0];
+    ready.by_tip.push(&s);
+    ready.by_age.push(&s);
 }
 
-void Pool::move_missing(const Address& sender, Sender& s, uint64_t missing) {
+void Pool::unready(Sender& s) {
+    if (!s.ready) { return; }
+    s.ready = false;
+    Ready& ready = ready_[s.ready_long ? 1 : 0];
+    ready.by_tip.erase(&s);
+    ready.by_age.erase(&s);
+}
+
+Pool::TipKey Pool::tip_key(const Sender& s, const Entry& e) {
+    return {e.tx->transaction.max_priority_fee_per_gas, e.arrival, s.address, e.nonce()};
+}
+
+void Pool::keep_order_of_eviction() {
+    // Below half of either limit nothing is evicted soon; the way back is longer, so that a pool
+    // at the border does not sort again and again.
+    const auto beyond = [&](size_t part) {
+        return count_ * part > limits_.transactions_max || bytes_ * part > limits_.bytes_max;
+    };
+    if (sorted_ && !beyond(4)) {
+        sorted_ = false;
+        by_tip_.clear();
+    } else if (!sorted_ && beyond(2)) {
+        sort_by_tip();
+    }
+}
+
+void Pool::sort_by_tip() {
+    sorted_ = true;
+    for (const auto& [address, s] : senders_) {
+        for (const Entry& e : s.entries) { by_tip_.insert(tip_key(s, e)); }
+    }
+}
+
+void Pool::insert(Sender& s, const AdmittedPtr& tx) {
+    const Entry entry{tx, next_arrival_++};
+    ++count_;
+    bytes_ += cost_bytes(*tx);
+    if (sorted_) { by_tip_.insert(tip_key(s, entry)); }
+    if (entry.nonce() >= s.missing) {
+        gapped_.insert(tip_key(s, entry));
+        gapped_bytes_ += cost_bytes(*tx);
+    }
+    s.entries.insert(entry);
+    keep_order_of_eviction();
+}
+
+void Pool::erase(Sender& s, uint64_t nonce) {
+    const Entry& e = *s.entries.find(nonce);
+    const size_t bytes = cost_bytes(*e.tx);
+    if (sorted_) { by_tip_.erase(tip_key(s, e)); }
+    if (nonce >= s.missing && gapped_.erase(tip_key(s, e)) != 0) { gapped_bytes_ -= bytes; }
+    --count_;
+    bytes_ -= bytes;
+    s.entries.erase(nonce);
+    keep_order_of_eviction();
+}
+
+void Pool::erase_if_idle(Sender& s) {
+    if (!s.idle()) { return; }
+    const Address address = s.address;  // the key must outlive the node
+    senders_.erase(address);
+}
+
+void Pool::move_missing(Sender& s, uint64_t missing) {
     const bool forward = missing > s.missing;
     const uint64_t low = std::min(missing, s.missing);
     const uint64_t high = std::max(missing, s.missing);
-    for (auto it = s.entries.lower_bound(low); it != s.entries.end() && it->first < high; ++it) {
-        const size_t bytes = cost_bytes(*it->second.tx);
+    for (size_t at = s.entries.place_of(low); at < s.entries.size(); ++at) {
+        const Entry& e = s.entries[at];
+        if (e.nonce() >= high) { break; }
+        const size_t bytes = cost_bytes(*e.tx);
         if (forward) {
-            if (gapped_.erase(tip_key(sender, it)) != 0) { gapped_bytes_ -= bytes; }
-        } else if (gapped_.insert(tip_key(sender, it)).second) {
+            if (gapped_.erase(tip_key(s, e)) != 0) { gapped_bytes_ -= bytes; }
+        } else if (gapped_.insert(tip_key(s, e)).second) {
             gapped_bytes_ += bytes;
         }
     }
@@ -153,8 +228,8 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
     // Chosen first and removed afterwards, so that a refused transaction costs nobody a place. Of
     // the sender with the cheapest transaction the last one goes: no chain breaks, and never a
     // head.
-    std::vector<std::pair<Address, EntryPlace>> victims;
-    std::unordered_map<Address, EntryPlace> ends;
+    std::vector<std::pair<Sender*, uint64_t>> victims;
+    std::unordered_map<Address, size_t> ends;  ///< how many of a sender would stay
     const U256& tip = tx.transaction.max_priority_fee_per_gas;
     const size_t one_more = replaced == nullptr ? 1 : 0;
     const size_t freed = replaced == nullptr ? 0 : cost_bytes(*replaced);
@@ -179,14 +254,14 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
             (cheapest.sender == tx.sender && cheapest.nonce <= tx.transaction.nonce)) {
             return;
         }
-        auto& end = ends.try_emplace(cheapest.sender, s.entries.end()).first->second;
-        while (!fits() && (end == s.entries.end() || cheapest.nonce < end->first)) {
-            --end;
-            victims.emplace_back(cheapest.sender, end);
-            const size_t cost = cost_bytes(*end->second.tx);
+        size_t& stay = ends.try_emplace(cheapest.sender, s.entries.size()).first->second;
+        while (!fits() && stay != 0 && cheapest.nonce <= s.entries[stay - 1].nonce()) {
+            const Entry& last = s.entries[--stay];
+            victims.emplace_back(&s, last.nonce());
+            const size_t cost = cost_bytes(*last.tx);
             --count;
             bytes -= cost;
-            if (end->first > s.missing) {
+            if (last.nonce() > s.missing) {
                 --gapped;
                 gapped_bytes -= cost;
             }
@@ -196,21 +271,21 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
          ++it) {
         take(*it);
     }
-    if (executable) {
+    if (executable && !fits()) {
+        if (!sorted_) { sort_by_tip(); }
         for (auto it = by_tip_.begin(); !fits() && it != by_tip_.end() && it->tip < tip; ++it) {
             take(*it);
         }
     }
     if (!fits()) { return false; }
-    for (const auto& [sender, it] : victims) {
-        Sender& s = senders_.at(sender);
-        const uint64_t nonce = it->first;
-        evicted.push_back(it->second.tx);
-        index_.remove(it->second.tx->hash);
-        erase(sender, s, it);
-        move_missing(sender, s, std::min(s.missing, nonce));
-        index_.set_next_nonce(sender, s.missing);
-        if (s.idle() && sender != tx.sender) { senders_.erase(sender); }
+    for (const auto& [sender, nonce] : victims) {
+        Sender& s = *sender;
+        evicted.push_back(s.entries.find(nonce)->tx);
+        index_.remove(evicted.back()->hash);
+        erase(s, nonce);
+        move_missing(s, std::min(s.missing, nonce));
+        index_.set_next_nonce(s.address, s.missing);
+        if (s.address != tx.sender) { erase_if_idle(s); }
     }
     return true;
 }
@@ -223,18 +298,20 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     if (nonce < account_nonce) { return std::unexpected(PoolRefusal::nonce_too_low); }
     const auto [sender_it, fresh] = senders_.try_emplace(sender);
     Sender& s = sender_it->second;
-    if (fresh) { s.account_nonce = s.missing = account_nonce; }
+    if (fresh) {
+        s.address = sender;
+        s.account_nonce = s.missing = account_nonce;
+    }
     auto refuse = [&](PoolRefusal reason) {
-        if (s.idle()) { senders_.erase(sender); }
+        erase_if_idle(s);
         return std::unexpected(reason);
     };
 
     const bool executable = nonce <= s.missing;
-    const auto same = s.entries.find(nonce);
-    if (same != s.entries.end()) {
-        const evm::Transaction& old = same->second.tx->transaction;
-        if (same->second.tx->hash == tx->hash) { return refuse(PoolRefusal::already_known); }
-        if (s.under_way == same->second.tx->hash) {
+    if (const Entry* same = s.entries.find(nonce)) {
+        const evm::Transaction& old = same->tx->transaction;
+        if (same->tx->hash == tx->hash) { return refuse(PoolRefusal::already_known); }
+        if (s.under_way == same->tx->hash) {
             return refuse(PoolRefusal::nonce_too_low);  // in a moment it is
         }
         const evm::Transaction& offer = tx->transaction;
@@ -243,13 +320,14 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
                      limits_.replacement_percent)) {
             return refuse(PoolRefusal::replacement_underpriced);
         }
-        if (!make_room(*tx, executable, same->second.tx.get(), result.evicted)) {
+        // It stays itself: make_room() evicts nothing of a chain up to the newcomer.
+        result.replaced = same->tx;
+        if (!make_room(*tx, executable, result.replaced.get(), result.evicted)) {
             return refuse(PoolRefusal::full);
         }
-        unready(sender, s);
-        result.replaced = same->second.tx;
+        unready(s);
         index_.remove(result.replaced->hash);
-        erase(sender, s, same);
+        erase(s, nonce);
     } else {
         if (nonce >= s.missing && nonce - s.missing > limits_.future_nonces_max) {
             return refuse(PoolRefusal::nonce_too_far);
@@ -259,38 +337,54 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
         }
     }
     const uint64_t missing_before = s.missing;
-    insert(sender, s, tx);
-    index_.add(tx);
-    make_ready(sender, s);
-    uint64_t missing = s.missing;
-    while (s.entries.contains(missing)) { ++missing; }
-    move_missing(sender, s, missing);
-    index_.set_next_nonce(sender, s.missing);
+    insert(s, tx);
+    make_ready(s);
+    move_missing(s, first_missing(s, s.missing));
+    index_.add(tx, s.missing);
     result.executable = nonce < s.missing;
     result.expected_nonce = s.missing;
     if (result.replaced != nullptr && result.executable) {
         result.promoted.push_back(tx);
     } else {
-        for (uint64_t n = missing_before; n < s.missing; ++n) {
-            result.promoted.push_back(s.entries.at(n).tx);
+        for (size_t at = s.entries.place_of(missing_before); at < s.entries.size(); ++at) {
+            if (s.entries[at].nonce() >= s.missing) { break; }
+            result.promoted.push_back(s.entries[at].tx);
         }
     }
     publish_counts();
     return result;
 }
 
-AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside) {
-    while (!ready_.empty()) {
-        const Sender& s = senders_.at(ready_.begin()->sender);
-        const AdmittedPtr& head = s.entries.at(s.account_nonce).tx;
-        if (head->transaction.gas_limit <= gas_left) {
-            return head->transaction.gas_limit <= gas_left - std::min(gas_left, set_aside)
-                       ? head
-                       : nullptr;
-        }
-        ready_.erase(ready_.begin());  // comes back with the next block
+uint64_t Pool::first_missing(const Sender& s, uint64_t from) noexcept {
+    for (size_t at = s.entries.place_of(from);
+         at < s.entries.size() && s.entries[at].nonce() == from; ++at) {
+        ++from;
+    }
+    return from;
+}
+
+Pool::Sender* Pool::ready_head(Ready& ready, bool oldest, uint64_t gas_left) {
+    while (!ready.by_tip.empty()) {
+        Sender* s = oldest ? ready.by_age.top() : ready.by_tip.top();
+        if (s->entries.front().tx->transaction.gas_limit <= gas_left) { return s; }
+        unready(*s);  // comes back with the next block
+        passed_over_ = true;
     }
     return nullptr;
+}
+
+AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside, bool with_long) {
+    const bool oldest = is_turn_of_oldest();
+    Sender* head = ready_head(ready_[0], oldest, gas_left);
+    Sender* long_head = with_long ? ready_head(ready_[1], oldest, gas_left) : nullptr;
+    if (long_head != nullptr && (head == nullptr || (oldest ? IsOlder{}(*long_head, *head)
+                                                            : PaysMore{}(*long_head, *head)))) {
+        head = long_head;
+    }
+    if (head == nullptr) { return nullptr; }
+    const AdmittedPtr& tx = head->entries.front().tx;
+    const uint64_t unclaimed = gas_left - std::min(gas_left, set_aside);
+    return tx->transaction.gas_limit <= unclaimed ? tx : nullptr;
 }
 
 bool Pool::no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept {
@@ -301,36 +395,30 @@ bool Pool::no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcep
 
 void Pool::under_way(const AdmittedTransaction& tx) {
     Sender& s = senders_.at(tx.sender);
-    unready(tx.sender, s);
+    unready(s);
     s.under_way = tx.hash;
+    ++given_out_;
 }
 
 void Pool::returned(const AdmittedTransaction& tx) {
     const auto it = senders_.find(tx.sender);
     if (it == senders_.end()) { return; }
     no_longer_under_way(it->second, tx);
-    if (it->second.idle()) {
-        senders_.erase(it);
-    } else {
-        make_ready(tx.sender, it->second);
-    }
+    make_ready(it->second);
+    erase_if_idle(it->second);
 }
 
 void Pool::executed(const AdmittedTransaction& tx) {
     const auto it = senders_.find(tx.sender);
     if (it == senders_.end()) { return; }
     Sender& s = it->second;
-    unready(tx.sender, s);
-    no_longer_under_way(s, tx);
-    if (const auto e = s.entries.find(tx.transaction.nonce); e != s.entries.end()) {
-        erase(tx.sender, s, e);
-    }
-    s.account_nonce = tx.transaction.nonce + 1;
-    if (s.idle()) {
-        senders_.erase(it);
-    } else {
-        make_ready(tx.sender, s);
-    }
+    unready(s);
+    if (!no_longer_under_way(s, tx)) { ++given_out_; }
+    const uint64_t nonce = tx.transaction.nonce;
+    if (s.entries.find(nonce) != nullptr) { erase(s, nonce); }
+    s.account_nonce = nonce + 1;
+    make_ready(s);
+    erase_if_idle(s);
     publish_counts();
 }
 
@@ -338,21 +426,19 @@ bool Pool::drop(const AdmittedTransaction& tx) {
     const auto it = senders_.find(tx.sender);
     if (it == senders_.end()) { return false; }
     Sender& s = it->second;
-    unready(tx.sender, s);
+    unready(s);
     no_longer_under_way(s, tx);
-    const auto e = s.entries.find(tx.transaction.nonce);
-    const bool here = e != s.entries.end() && e->second.tx->hash == tx.hash;
+    const uint64_t nonce = tx.transaction.nonce;
+    const Entry* e = s.entries.find(nonce);
+    const bool here = e != nullptr && e->tx->hash == tx.hash;
     if (here) {
-        erase(tx.sender, s, e);
-        move_missing(tx.sender, s, std::min(s.missing, tx.transaction.nonce));
+        erase(s, nonce);
+        move_missing(s, std::min(s.missing, nonce));
         index_.remove(tx.hash);
-        index_.set_next_nonce(tx.sender, s.missing);
+        index_.set_next_nonce(s.address, s.missing);
     }
-    if (s.idle()) {
-        senders_.erase(it);
-    } else {
-        make_ready(tx.sender, s);
-    }
+    make_ready(s);
+    erase_if_idle(s);
     publish_counts();
     return here;
 }
@@ -367,45 +453,46 @@ std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t a
     }
     Sender& s = it->second;
     if (s.account_nonce == account_nonce) { return removed; }
-    unready(sender, s);
-    while (!s.entries.empty() && s.entries.begin()->first < account_nonce) {
-        removed.push_back(s.entries.begin()->second.tx);
+    unready(s);
+    while (!s.entries.empty() && s.entries.front().nonce() < account_nonce) {
+        removed.push_back(s.entries.front().tx);
         index_.remove(removed.back()->hash);
-        erase(sender, s, s.entries.begin());
+        erase(s, removed.back()->transaction.nonce);
     }
     s.account_nonce = account_nonce;
-    move_missing(sender, s, account_nonce);
-    uint64_t missing = account_nonce;
-    while (s.entries.contains(missing)) { ++missing; }
-    move_missing(sender, s, missing);
+    move_missing(s, account_nonce);
+    move_missing(s, first_missing(s, account_nonce));
     index_.set_next_nonce(sender, s.missing);
-    if (s.idle()) {
-        senders_.erase(it);
-    } else {
-        make_ready(sender, s);
-    }
+    make_ready(s);
+    erase_if_idle(s);
     publish_counts();
     return removed;
 }
 
 void Pool::begin_block(const U256& base_fee) {
+    if (base_fee == base_fee_ && !passed_over_) { return; }
     base_fee_ = base_fee;
-    ready_.clear();
-    for (const auto& [sender, s] : senders_) { make_ready(sender, s); }
+    passed_over_ = false;
+    for (Ready& ready : ready_) { ready.clear(); }
+    for (auto& [address, s] : senders_) {
+        s.ready = false;
+        make_ready(s);
+    }
 }
 
 std::vector<AdmittedPtr> Pool::clear() {
     std::vector<AdmittedPtr> held;
     held.reserve(count_);
-    for (const auto& [sender, s] : senders_) {
-        for (const auto& [nonce, e] : s.entries) {
+    for (const auto& [address, s] : senders_) {
+        for (const Entry& e : s.entries) {
             index_.remove(e.tx->hash);
             held.push_back(e.tx);
         }
     }
+    for (Ready& ready : ready_) { ready.clear(); }
     senders_.clear();
-    ready_.clear();
     by_tip_.clear();
+    sorted_ = false;
     gapped_.clear();
     count_ = bytes_ = gapped_bytes_ = 0;
     publish_counts();
@@ -414,9 +501,9 @@ std::vector<AdmittedPtr> Pool::clear() {
 
 std::vector<AdmittedPtr> Pool::executable() const {
     std::vector<AdmittedPtr> out;
-    for (const auto& [sender, s] : senders_) {
-        for (const auto& [nonce, e] : s.entries) {
-            if (nonce < s.missing) { out.push_back(e.tx); }
+    for (const auto& [address, s] : senders_) {
+        for (const Entry& e : s.entries) {
+            if (e.nonce() < s.missing) { out.push_back(e.tx); }
         }
     }
     return out;
@@ -424,9 +511,9 @@ std::vector<AdmittedPtr> Pool::executable() const {
 
 std::vector<AdmittedPtr> Pool::queued() const {
     std::vector<AdmittedPtr> out;
-    for (const auto& [sender, s] : senders_) {
-        for (const auto& [nonce, e] : s.entries) {
-            if (nonce > s.missing) { out.push_back(e.tx); }
+    for (const auto& [address, s] : senders_) {
+        for (const Entry& e : s.entries) {
+            if (e.nonce() > s.missing) { out.push_back(e.tx); }
         }
     }
     return out;

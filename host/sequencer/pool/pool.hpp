@@ -4,11 +4,16 @@
 
 #include <atomic>
 #include <expected>
-#include <map>
+#include <optional>
 #include <set>
 #include <shared_mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "host/sequencer/pool/ready_heap.hpp"
 
 #include "host/sequencer/types.hpp"
 
@@ -24,6 +29,11 @@ struct PoolLimits {
     uint64_t future_nonces_max = 64;
     /// By how much both fees of a replacement must exceed those of the replaced.
     uint64_t replacement_percent = 10;
+    /// Transactions with a higher gas limit are long, and next() can leave them out.
+    uint64_t long_gas = 1'000'000;
+    /// One in so many transactions that are given out is the one that waits for longest, whatever
+    /// it pays; all others are those that pay most. 0: none.
+    uint32_t oldest_one_in = 8;
 };
 
 enum class PoolRefusal : uint8_t {
@@ -47,12 +57,13 @@ public:
     size_t executable_count() const noexcept { return executable_.load(std::memory_order_relaxed); }
     size_t queued_count() const noexcept { return queued_.load(std::memory_order_relaxed); }
 
-    void add(const AdmittedPtr& tx);
+    /// Adds a transaction, and sets its sender's next nonce.
+    void add(const AdmittedPtr& tx, uint64_t next_nonce);
     /// Ignored for senders without a transaction here.
     void set_next_nonce(const Address& sender, uint64_t nonce);
     void remove(const Hash256& hash);
-    /// The transaction is durable: the account's own nonce now tells what it told.
-    void published(const AdmittedTransaction& tx);
+    /// The transactions are durable: the accounts' own nonces now tell what they told.
+    void published(std::span<const ExecutedPtr> transactions);
     void clear();
     void set_counts(size_t executable, size_t queued) noexcept;
 
@@ -64,8 +75,8 @@ private:
     };
     void forget(const Hash256& hash);
 
-    std::unordered_map<Hash256, AdmittedPtr> by_hash_;
-    std::unordered_map<Address, Sender> senders_;
+    boost::unordered_flat_map<Hash256, AdmittedPtr> by_hash_;
+    boost::unordered_flat_map<Address, Sender> senders_;
     // Relaxed: numbers to look at, nothing depends on them.
     std::atomic<size_t> executable_{0};
     std::atomic<size_t> queued_{0};
@@ -93,11 +104,13 @@ public:
     /// others of that kind that pay less have to go.
     std::expected<Added, PoolRefusal> add(const AdmittedPtr& tx, uint64_t account_nonce);
 
-    /// The executable transaction with the highest tip that pays `base_fee` and needs at most
-    /// `gas_left`; heads that do not are passed over until the next begin_block(). Null when there
-    /// is none, and when what is `set_aside` of that gas for others leaves too little for it. It
-    /// stays in the pool until executed() or drop().
-    AdmittedPtr next(uint64_t gas_left, uint64_t set_aside = 0);
+    /// The executable transaction with the highest tip that pays the base fee and needs at most
+    /// `gas_left`, or where it is its turn the oldest of these (oldest_one_in); heads that need
+    /// more are passed over until the next begin_block(). Without
+    /// `with_long` those above `long_gas` are left where they are. Null when there is none, and
+    /// when what is `set_aside` of that gas for others leaves too little for it. It stays in the
+    /// pool until executed() or drop().
+    AdmittedPtr next(uint64_t gas_left, uint64_t set_aside = 0, bool with_long = true);
     /// What next() gave is being executed elsewhere: nothing of its sender is given out, and it
     /// cannot be replaced, until executed(), drop() or returned().
     void under_way(const AdmittedTransaction& tx);
@@ -127,24 +140,65 @@ private:
     struct Entry {
         AdmittedPtr tx;
         uint64_t arrival = 0;
+        uint64_t nonce() const noexcept { return tx->transaction.nonce; }
+    };
+    /// Transactions of one sender in the order of their nonces. What is executed leaves at the
+    /// front, which costs nothing for the others.
+    class Chain {
+    public:
+        auto begin() const noexcept { return entries_.begin() + static_cast<ptrdiff_t>(first_); }
+        auto end() const noexcept { return entries_.end(); }
+        bool empty() const noexcept { return first_ == entries_.size(); }
+        size_t size() const noexcept { return entries_.size() - first_; }
+        const Entry& front() const noexcept { return entries_[first_]; }
+        const Entry& back() const noexcept { return entries_.back(); }
+        const Entry& operator[](size_t at) const noexcept { return entries_[first_ + at]; }
+        /// How many have a lower nonce.
+        size_t place_of(uint64_t nonce) const noexcept;
+        /// Null when there is none.
+        const Entry* find(uint64_t nonce) const noexcept;
+        void insert(Entry e);
+        void erase(uint64_t nonce);
+
+    private:
+        std::vector<Entry> entries_;
+        size_t first_ = 0;
     };
     struct Sender {
+        Address address;
         uint64_t account_nonce = 0;
         /// The first nonce that is not here: everything before it is executable in turn.
         uint64_t missing = 0;
         std::optional<Hash256> under_way;  ///< what is being executed elsewhere
         bool idle() const noexcept { return entries.empty() && !under_way; }
-        std::map<uint64_t, Entry> entries;
-    };
-    struct ReadyKey {
-        U256 tip;
+        Chain entries;
+
+        // While its head is ready.
+        bool ready = false;
+        bool ready_long = false;
+        U256 tip;  ///< of the head, over the base fee
         uint64_t arrival = 0;
-        Address sender;
+        size_t tip_place = 0;
+        size_t age_place = 0;
+    };
+    struct PaysMore {
         /// Higher tip first, then earlier arrival.
-        bool operator<(const ReadyKey& o) const noexcept {
-            if (tip != o.tip) { return o.tip < tip; }
-            if (arrival != o.arrival) { return arrival < o.arrival; }
-            return sender < o.sender;
+        bool operator()(const Sender& a, const Sender& b) const noexcept {
+            return a.tip != b.tip ? b.tip < a.tip : a.arrival < b.arrival;
+        }
+    };
+    struct IsOlder {
+        bool operator()(const Sender& a, const Sender& b) const noexcept {
+            return a.arrival < b.arrival;
+        }
+    };
+    /// Heads that may be given out.
+    struct Ready {
+        ReadyHeap<Sender, &Sender::tip_place, PaysMore> by_tip;
+        ReadyHeap<Sender, &Sender::age_place, IsOlder> by_age;
+        void clear() noexcept {
+            by_tip.clear();
+            by_age.clear();
         }
     };
     struct TipKey {
@@ -161,27 +215,40 @@ private:
 
     /// Whether `tx` was what its sender had under way; it no longer is.
     static bool no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept;
-    std::optional<ReadyKey> ready_key(const Address& sender, const Sender& s) const;
-    void make_ready(const Address& sender, const Sender& s);
-    void unready(const Address& sender, const Sender& s);
-    using EntryPlace = std::map<uint64_t, Entry>::iterator;
-    static TipKey tip_key(const Address& sender, EntryPlace it);
-    void insert(const Address& sender, Sender& s, const AdmittedPtr& tx);
-    void erase(const Address& sender, Sender& s, EntryPlace it);
+    void make_ready(Sender& s);
+    void unready(Sender& s);
+    /// The next head of one kind by tip or by age; null when there is none.
+    Sender* ready_head(Ready& ready, bool oldest, uint64_t gas_left);
+    bool is_turn_of_oldest() const noexcept {
+        return limits_.oldest_one_in != 0 && given_out_ % limits_.oldest_one_in == 0;
+    }
+    static TipKey tip_key(const Sender& s, const Entry& e);
+    void insert(Sender& s, const AdmittedPtr& tx);
+    void erase(Sender& s, uint64_t nonce);
+    void erase_if_idle(Sender& s);
     /// Changes the first missing nonce; entries between the old and the new one change their kind.
-    void move_missing(const Address& sender, Sender& s, uint64_t missing);
+    void move_missing(Sender& s, uint64_t missing);
     /// Makes room for `tx`, in the place of `replaced` if there is one; false, and nothing changed,
     /// when what may go is not enough.
     bool make_room(const AdmittedTransaction& tx, bool executable,
                    const AdmittedTransaction* replaced, std::vector<AdmittedPtr>& evicted);
+    /// Sorts all by tip, once the pool is so full that it will matter, and no longer when it is
+    /// not.
+    void keep_order_of_eviction();
+    void sort_by_tip();
+    /// The first nonce from `from` on that the sender's chain lacks.
+    static uint64_t first_missing(const Sender& s, uint64_t from) noexcept;
     void publish_counts() noexcept { index_.set_counts(count_ - gapped_.size(), gapped_.size()); }
 
     PoolLimits limits_;
     PoolIndex& index_;
-    std::unordered_map<Address, Sender> senders_;
-    std::set<ReadyKey> ready_;
+    std::unordered_map<Address, Sender> senders_;  // nodes stay where they are
+    Ready ready_[2];                               ///< the second has heads above long_gas
+    uint64_t given_out_ = 1;
+    bool passed_over_ = false;  ///< a head was, since begin_block()
+    bool sorted_ = false;       ///< by_tip_ is kept
     std::set<TipKey> by_tip_;
-    std::set<TipKey> gapped_;  ///< those of by_tip_ behind a missing nonce
+    std::set<TipKey> gapped_;  ///< those behind a missing nonce
     U256 base_fee_;
     size_t count_ = 0;
     size_t bytes_ = 0;

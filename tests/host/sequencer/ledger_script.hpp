@@ -71,7 +71,7 @@ struct Oracle {
 };
 
 inline ExpectedTransaction expected_of(const ExecutedTransaction& t) {
-    return {t.admitted->hash,   t.admitted->raw,  evm::encode_receipt(*t.receipt),
+    return {t.admitted->hash,   t.admitted->raw,  evm::encode_receipt(t.receipt),
             t.admitted->sender, t.gas_used,       t.effective_gas_price,
             t.contract_address, t.first_log_index};
 }

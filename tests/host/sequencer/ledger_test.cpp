@@ -221,7 +221,7 @@ TEST_F(LedgerTest, EditsAreRecords) {
     }));
     const auto m = n->mini_block({admitted(1, call_transaction(50, counter_contract))});
     ASSERT_OK(m);
-    EXPECT_EQ(load_be((*m)->transactions[0]->receipt->logs[0].data), U256{101});
+    EXPECT_EQ(load_be((*m)->transactions[0]->receipt.logs[0].data), U256{101});
     ASSERT_OK(n->flush());
     n.reset();
     reopened();

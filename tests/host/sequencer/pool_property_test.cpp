@@ -29,6 +29,7 @@ struct NaivePool {
     std::map<Address, uint64_t> account_nonce;
     U256 base_fee;
     uint64_t arrivals = 0;
+    uint64_t given_out = 1;
 
     const Item* at(const Address& sender, uint64_t nonce) const {
         for (const Item& i : items) {
@@ -52,10 +53,12 @@ struct NaivePool {
                 i.tx->transaction.max_fee_per_gas < base_fee) {
                 continue;
             }
-            if (best == nullptr || tip(i) > tip(*best) ||
-                (tip(i) == tip(*best) && i.arrival < best->arrival)) {
-                best = &i;
-            }
+            const bool oldest = given_out % limits.oldest_one_in == 0;
+            const bool better = best == nullptr ||
+                                (oldest ? i.arrival < best->arrival
+                                        : tip(i) > tip(*best) ||
+                                              (tip(i) == tip(*best) && i.arrival < best->arrival));
+            if (better) { best = &i; }
         }
         return best == nullptr ? nullptr : best->tx;
     }
@@ -170,7 +173,7 @@ void compare(const Pool& pool, const PoolIndex& index, const NaivePool& model) {
 }
 
 RC_GTEST_PROP(PoolProperty, AgreesWithANaiveModel, ()) {
-    const PoolLimits limits{.transactions_max = 9, .future_nonces_max = 4};
+    const PoolLimits limits{.transactions_max = 9, .future_nonces_max = 4, .oldest_one_in = 3};
     PoolIndex index;
     Pool pool{limits, index};
     NaivePool model{limits, {}, {}, {}, 0};
@@ -209,9 +212,10 @@ RC_GTEST_PROP(PoolProperty, AgreesWithANaiveModel, ()) {
                 RC_ASSERT(pool.next(~uint64_t{0}) == tx);
                 if (tx == nullptr) { break; }
                 pool.executed(*tx);
-                index.published(*tx);
+                index.remove(tx->hash);
                 model.erase(tx);
                 ++model.account_nonce[tx->sender];
+                ++model.given_out;
                 break;
             }
             case 2: {
@@ -250,9 +254,10 @@ RC_GTEST_PROP(PoolProperty, AgreesWithANaiveModel, ()) {
     while (const AdmittedPtr tx = model.next()) {
         RC_ASSERT(pool.next(~uint64_t{0}) == tx);
         pool.executed(*tx);
-        index.published(*tx);
+        index.remove(tx->hash);
         model.erase(tx);
         ++model.account_nonce[tx->sender];
+        ++model.given_out;
     }
     RC_ASSERT(pool.next(~uint64_t{0}) == nullptr);
 }

@@ -187,6 +187,42 @@ TEST_F(PoolTest, HighestTipFirstThenEarliest) {
     EXPECT_EQ(drain(), (std::vector{high->hash, low->hash, same_as_low->hash}));
 }
 
+TEST_F(PoolTest, OneInSomeIsTheOldestWhateverItPays) {
+    make({.oldest_one_in = 4});
+    const auto patient = tx_of(1, 0, 1);
+    add(patient);
+    std::vector<AdmittedPtr> rich;
+    for (uint64_t i = 0; i < 6; ++i) { rich.push_back(tx_of(2 + i, 0, 100 + i)); }
+    for (const AdmittedPtr& t : rich) { add(t); }
+    EXPECT_EQ(drain(), (std::vector{rich[5]->hash, rich[4]->hash, rich[3]->hash, patient->hash,
+                                    rich[2]->hash, rich[1]->hash, rich[0]->hash}));
+}
+
+TEST_F(PoolTest, LongTransactionsCanBeLeftOut) {
+    const auto large = tx_of(1, 0, 9, 1000, 1'000'001);
+    const auto border = tx_of(2, 0, 5, 1000, 1'000'000);
+    const auto small = tx_of(3, 0, 1);
+    for (const auto& t : {large, border, small}) { add(t); }
+    EXPECT_EQ(pool_->next(~uint64_t{0}, 0, false), border);
+    EXPECT_EQ(pool_->next(~uint64_t{0}, 0, true), large);
+    EXPECT_EQ(drain(), (std::vector{large->hash, border->hash, small->hash}));
+}
+
+TEST_F(PoolTest, LongChainOfOneSenderLeavesFromTheFront) {
+    constexpr uint64_t count = 20'000;
+    make({.transactions_max = count});
+    for (uint64_t n = 0; n < count; ++n) { add(tx_of(1, n, 1 + n % 7)); }
+    EXPECT_EQ(pool_->executable_count(), count);
+    for (uint64_t n = 0; n < count; ++n) {
+        const AdmittedPtr t = pool_->next(~uint64_t{0});
+        ASSERT_NE(t, nullptr);
+        ASSERT_EQ(t->transaction.nonce, n);
+        pool_->executed(*t);
+    }
+    EXPECT_EQ(pool_->size(), 0u);
+    EXPECT_EQ(pool_->bytes(), 0u);
+}
+
 TEST_F(PoolTest, PriorityIsWhatIsPaidOverTheBaseFee) {
     const auto capped = tx_of(1, 0, 500, 600);  // pays only 100 over a base fee of 500
     const auto open = tx_of(2, 0, 200, 1000);
@@ -329,12 +365,12 @@ TEST_F(PoolTest, IndexKeepsATransactionUntilItIsPublished) {
     pool_->executed(*a);
     EXPECT_EQ(index_.find(a->hash), a) << "executed, not yet durable";
     EXPECT_EQ(index_.next_nonce(stranger(1)), 2u);
-    index_.published(*a);
+    index_.remove(a->hash);
     EXPECT_EQ(index_.find(a->hash), nullptr);
     EXPECT_EQ(index_.next_nonce(stranger(1)), 2u) << "b is still pending";
     pool_->executed(*b);
     EXPECT_EQ(index_.next_nonce(stranger(1)), 2u);
-    index_.published(*b);
+    index_.remove(b->hash);
     EXPECT_EQ(index_.next_nonce(stranger(1)), std::nullopt) << "the state knows it now";
     EXPECT_EQ(index_.size(), 0u);
 }
@@ -347,7 +383,7 @@ TEST_F(PoolTest, IndexKeepsTheNonceOfAnExecutedOneWhenTheNextIsDropped) {
     pool_->executed(*a);
     pool_->drop(*b);
     EXPECT_EQ(index_.next_nonce(stranger(1)), 1u);
-    index_.published(*a);
+    index_.remove(a->hash);
     EXPECT_EQ(index_.next_nonce(stranger(1)), std::nullopt);
 }
 

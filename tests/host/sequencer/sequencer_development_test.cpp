@@ -99,7 +99,7 @@ TEST_F(SequencerTest, SnapshotAndRevert) {
     // The chain goes on, with the same nonces, and a restart agrees.
     const auto again = n->run(0, call_transaction(1, counter_contract));
     ASSERT_TRUE(again);
-    EXPECT_EQ(load_be(again->transaction->receipt->logs[0].data), U256{2});
+    EXPECT_EQ(load_be(again->transaction->receipt.logs[0].data), U256{2});
     ASSERT_OK(n->sequencer->dev_mine(1, {}, 0));
     const Hash256 head = n->view().head()->hash;
     n.reset();
@@ -119,7 +119,7 @@ TEST_F(SequencerTest, EditsAreDurableAndTransactionsSeeThem) {
     EXPECT_EQ(n->balance(account(20)), U256{5} * ether) << "durable when it returns";
     const auto r = n->run(20, call_transaction(0, counter_contract));
     ASSERT_TRUE(r);
-    EXPECT_EQ(load_be(r->transaction->receipt->logs[0].data), U256{42});
+    EXPECT_EQ(load_be(r->transaction->receipt.logs[0].data), U256{42});
     n.reset();
     n = start();
     EXPECT_EQ(n->slot(counter_contract, 0), U256{42});
@@ -167,7 +167,7 @@ TEST_F(SequencerTest, AccountEmptiedByAnEditLosesItsStorage) {
     ASSERT_OK(set(true));
     const auto r = n->run(0, call_transaction(1, counter_contract));
     ASSERT_TRUE(r);
-    EXPECT_EQ(load_be(r->transaction->receipt->logs[0].data), U256{1}) << "the counter begins anew";
+    EXPECT_EQ(load_be(r->transaction->receipt.logs[0].data), U256{1}) << "the counter begins anew";
     n.reset();
     n = start();
     EXPECT_EQ(n->slot(counter_contract, 0), U256{1});

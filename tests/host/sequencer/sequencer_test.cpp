@@ -17,7 +17,7 @@ TEST_F(SequencerTest, TransactionIsAdmittedExecutedDurableAndSealed) {
     EXPECT_EQ(a->expected_nonce, 1u);
     const auto located = n->wait(a->hash);
     ASSERT_TRUE(located);
-    EXPECT_TRUE(located->transaction->receipt->success);
+    EXPECT_TRUE(located->transaction->receipt.success);
     EXPECT_EQ(located->transaction->admitted->sender, account(0));
     EXPECT_EQ(n->balance(stranger(1)), U256{5});
     ASSERT_TRUE(n->recorder.wait_for_blocks(located->block_number));
@@ -27,8 +27,8 @@ TEST_F(SequencerTest, TransactionIsAdmittedExecutedDurableAndSealed) {
     const auto sealed = n->view().find_transaction(a->hash);
     ASSERT_TRUE(sealed);
     EXPECT_EQ(sealed->block_hash, block->hash);
-    EXPECT_EQ(evm::encode_receipt(*sealed->transaction->receipt),
-              evm::encode_receipt(*located->transaction->receipt));
+    EXPECT_EQ(evm::encode_receipt(sealed->transaction->receipt),
+              evm::encode_receipt(located->transaction->receipt));
     EXPECT_EQ(n->recorder.executable(), std::vector{a->hash});
 }
 
@@ -291,7 +291,7 @@ TEST_F(SequencerTest, LoadOfManySendersAndThreadsLosesNothing) {
         for (const ExecutedPtr& t : b->transactions) {
             EXPECT_EQ(t->admitted->transaction.nonce, next[t->admitted->sender]++);
             gas += t->gas_used;
-            EXPECT_EQ(t->receipt->cumulative_gas_used, gas);
+            EXPECT_EQ(t->receipt.cumulative_gas_used, gas);
             fees += t->effective_gas_price * U256{t->gas_used};
             ++count;
         }
@@ -370,7 +370,7 @@ TEST_F(SequencerTest, NoncesMovedByAuthorizationsFreezeNobody) {
                   evm::TxError::nonce_too_low);
         const auto again = n->run(key, transfer_transaction(next, stranger(1), U256{1}));
         ASSERT_TRUE(again) << "key " << key;
-        EXPECT_TRUE(again->transaction->receipt->success);
+        EXPECT_TRUE(again->transaction->receipt.success);
     }
     EXPECT_EQ(n->sequencer->pool_counts(), std::pair(size_t{0}, size_t{0}));
 }
