@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns how each stage of the pipeline is checked and timed on its own.
+#include "host/node/benchmark/pipeline_stages.hpp"
+
+#include <map>
+
+#include "evm/precompiles/registry.hpp"
+#include "host/base/hex.hpp"
+#include "host/node/benchmark/pipeline_execution.hpp"
+
+namespace millrace::node {
+namespace {
+
+const evm::PrecompileRegistry& precompiles() {
+    static const evm::PrecompileRegistry registry;
+    return registry;
+}
+
+PipelineBlock block_of(const PipelineProfile& p) {
+    sequencer::OpenBlock open;
+    open.number = 1;
+    open.timestamp_s = 1'700'000'000;
+    open.parent_hash = p.genesis.hash;
+    open.base_fee_per_gas = *p.genesis.header.base_fee_per_gas;
+    open.gas_limit = p.genesis.block_gas_limit;
+    open.coinbase = p.genesis.coinbase;
+    return {p.genesis.spec, p.genesis.state, open, p.transactions, {}};
+}
+
+/// What the profile promises whatever the order: all succeed, nonces, the token's balances, and
+/// ether, none of which is lost.
+Result<void> check_profile(const PipelineProfile& p, const PipelineExecution& e,
+                           const storage::StateSnapshot& after) {
+    const auto& executed = e.closed.transactions;
+    if (executed.size() != p.transactions.size() || e.not_included != 0) {
+        return fail(ErrorCode::corrupt, std::to_string(executed.size()) + " of " +
+                                            std::to_string(p.transactions.size()) +
+                                            " transactions were executed");
+    }
+    std::map<Address, storage::Account> expected;
+    for (const storage::AccountDelta& a : p.genesis.state.accounts) {
+        expected[a.address] = {a.nonce, a.balance, a.code_hash, 0};
+    }
+    for (const auto& t : executed) {
+        if (!t->receipt->success) {
+            return fail(ErrorCode::corrupt, to_hex(t->admitted->hash) + " reverted");
+        }
+        const evm::Transaction& tx = t->admitted->transaction;
+        storage::Account& from = expected[t->admitted->sender];
+        ++from.nonce;
+        from.balance -= tx.value + t->effective_gas_price * U256{t->gas_used};
+        expected[*tx.to].balance += tx.value;
+    }
+    for (const auto& t : executed) {
+        for (const Address& address : {t->admitted->sender, *t->admitted->transaction.to}) {
+            const auto account = after.account(address);
+            const storage::Account& want = expected[address];
+            if (!account || account->nonce != want.nonce || account->balance != want.balance) {
+                return fail(ErrorCode::corrupt, to_hex(address) + " has another nonce or balance "
+                                                                  "than its transactions left it");
+            }
+        }
+    }
+    for (const storage::SlotDelta& s : p.expected_slots) {
+        if (after.slot(s.address, s.key) != s.value) {
+            return fail(ErrorCode::corrupt, "a balance of the token is wrong");
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<PipelineStage> execution_stages(std::shared_ptr<const PipelineProfile> profile,
+                                            const std::vector<uint32_t>& workers) {
+    std::vector<PipelineStage> stages;
+    for (const uint32_t w : workers) {
+        PipelineStage& s = stages.emplace_back();
+        s.name = "execute";
+        s.workers = w;
+        s.transactions = profile->transactions.size();
+        s.check = [profile, w]() -> Result<void> {
+            const PipelineBlock block = block_of(*profile);
+            const PipelineExecution e = execute_block(block, precompiles(), w);
+            MILLRACE_TRY(const auto after, state_after(block, e));
+            MILLRACE_CHECK(check_profile(*profile, e, *after->snapshot()));
+            return w == 0 ? Result<void>{} : check_execution(block, precompiles(), e);
+        };
+        s.run = [profile, w]() -> Result<PipelineSample> {
+            const PipelineExecution e = execute_block(block_of(*profile), precompiles(), w);
+            const double n = static_cast<double>(profile->transactions.size());
+            return PipelineSample{e.wall_us,
+                                  e.cpu_us,
+                                  {{"owner_cpu_us", e.owner_cpu_us / n},
+                                   {"cut_cpu_us", e.cut_cpu_us / n},
+                                   {"refused_commits", double(e.conflicts.refused())},
+                                   {"alone", double(e.conflicts.alone)}}};
+        };
+    }
+    return stages;
+}
+
+}  // namespace millrace::node
