@@ -6,18 +6,22 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
+#include "host/base/log.hpp"
 #include "host/node/benchmark/pipeline_profile.hpp"
 #include "host/node/benchmark/pipeline_report.hpp"
 #include "host/node/benchmark/pipeline_stages.hpp"
 #include "host/node/commands/commands.hpp"
+#include "host/node/temporary_directory.hpp"
 #include "kernels/bench/selection.hpp"
 
 namespace millrace::node {
 namespace {
 
-constexpr std::string_view stage_names[] = {"execute"};
+/// Groups of rows that can be asked for.
+constexpr std::string_view stage_names[] = {"execute", "path", "node"};
 
 /// The options, understood.
 struct Plan {
@@ -25,6 +29,11 @@ struct Plan {
     bool all_profiles = false;  ///< those without their data are skipped
     std::vector<std::string> stages;
     std::vector<uint32_t> workers;
+    std::vector<std::string> recover;
+
+    bool has_stage(std::string_view name) const {
+        return std::ranges::find(stages, name) != stages.end();
+    }
 };
 
 Result<std::vector<uint32_t>> parse_workers(std::string_view text) {
@@ -69,9 +78,8 @@ Result<Plan> make_plan(const PipelineBenchArguments& a) {
         return fail(ErrorCode::invalid_input,
                     "--repeat is not a number from 1 to " + std::to_string(pipeline_repeat_max));
     }
-    if (a.recover != "on" && a.recover != "off") {
-        return fail(ErrorCode::invalid_input, "--recover is not on or off");
-    }
+    MILLRACE_TRY(plan.recover,
+                 kernel_bench::parse_names(a.recover, {"on", "off"}, "value of --recover"));
     return plan;
 }
 
@@ -99,6 +107,26 @@ bool write_text(const std::string& path, const std::string& text, std::FILE* pro
     return done || refuse_file(path, progress);
 }
 
+Result<std::vector<PipelineStage>> stages_of(const Plan& plan, PipelineProfile made,
+                                             const std::string& scratch) {
+    const auto profile = std::make_shared<const PipelineProfile>(std::move(made));
+    std::vector<PipelineStage> stages;
+    const auto add = [&stages](std::vector<PipelineStage> more) {
+        std::ranges::move(more, std::back_inserter(stages));
+    };
+    if (plan.has_stage("path")) {
+        MILLRACE_TRY(auto path, path_stages(profile, scratch));
+        add(std::move(path));
+    }
+    if (plan.has_stage("execute")) { add(execution_stages(profile, plan.workers)); }
+    if (plan.has_stage("node")) {
+        for (const std::string& recover : plan.recover) {
+            add(node_stages(profile, plan.workers, recover == "on", scratch));
+        }
+    }
+    return stages;
+}
+
 /// Checks and times some stages, their runs in turns so that the noise of the machine is shared.
 class Rounds {
 public:
@@ -116,6 +144,7 @@ public:
             row.reason = "interrupted";
             if (stopped()) { continue; }
             say(row, "check");
+            if (!s.check) { continue; }
             if (const auto r = s.check(); !r) { set_failed(row, r.error()); }
         }
         for (size_t round = 0; round < report_.repeat; ++round) {
@@ -164,6 +193,16 @@ int run_pipeline_bench(const PipelineBenchArguments& a, const std::atomic<bool>&
     }
     if (!files_open(a, progress)) { return exit_unexpected; }
 
+    TemporaryDirectory directory;
+    const auto scratch = directory.create("millrace-bench", a.scratch);
+    if (!scratch) {
+        std::fprintf(progress, "millrace: %s; give a folder with --scratch\n",
+                     scratch.error().message.c_str());
+        return exit_unexpected;
+    }
+    // A line for each block would drown the rest.
+    log::configure({log::Level::warn, log::Format::terminal});
+
     PipelineReport report;
     report.repeat = a.repeat;
     report.environment = kernel_bench::read_environment();
@@ -185,8 +224,12 @@ int run_pipeline_bench(const PipelineBenchArguments& a, const std::atomic<bool>&
             row.reason = made.error().message;
             continue;
         }
-        const auto profile = std::make_shared<const PipelineProfile>(std::move(*made));
-        rounds.measure(name, execution_stages(profile, plan->workers));
+        const auto stages = stages_of(*plan, std::move(*made), *scratch);
+        if (!stages) {
+            std::fprintf(progress, "millrace: %s\n", stages.error().message.c_str());
+            return exit_unexpected;
+        }
+        rounds.measure(name, *stages);
     }
     report.environment.load_after = kernel_bench::load_average();
 

@@ -17,7 +17,7 @@ struct PipelineBenchArguments {
     std::string workers = "0,1,2";
     uint64_t transactions = 20'000;
     uint64_t repeat = 7;
-    std::string recover = "on";
+    std::string recover = "on,off";
     std::string artifacts = "tests/e2e/node_modules";
     std::string blocks;   ///< a folder of mainnet blocks; empty: no such profile
     std::string scratch;  ///< where the log is written; empty: the system's temporary folder

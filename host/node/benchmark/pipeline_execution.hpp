@@ -11,6 +11,7 @@
 #include "evm/core/chain_spec.hpp"
 #include "evm/core/precompile_set.hpp"
 #include "host/base/error.hpp"
+#include "host/node/benchmark/pipeline_profile.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/state/state_store.hpp"
 
@@ -25,6 +26,9 @@ struct PipelineBlock {
     std::vector<std::pair<uint64_t, Hash256>> block_hashes;
     size_t mini_block_transactions = 1000;
 };
+
+/// All transactions of the profile in its first block. Refers to the profile.
+PipelineBlock pipeline_block_of(const PipelineProfile& profile);
 
 /// Why commits of workers were refused, and how often others had to wait for one.
 struct PipelineConflicts {

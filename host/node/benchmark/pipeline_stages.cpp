@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns how each stage of the pipeline is checked and timed on its own.
+// Owns how execution is checked and timed on its own, and what a profile must leave behind.
 #include "host/node/benchmark/pipeline_stages.hpp"
 
 #include <map>
@@ -9,14 +9,8 @@
 #include "host/node/benchmark/pipeline_execution.hpp"
 
 namespace millrace::node {
-namespace {
 
-const evm::PrecompileRegistry& precompiles() {
-    static const evm::PrecompileRegistry registry;
-    return registry;
-}
-
-PipelineBlock block_of(const PipelineProfile& p) {
+PipelineBlock pipeline_block_of(const PipelineProfile& p) {
     sequencer::OpenBlock open;
     open.number = 1;
     open.timestamp_s = 1'700'000'000;
@@ -27,12 +21,15 @@ PipelineBlock block_of(const PipelineProfile& p) {
     return {p.genesis.spec, p.genesis.state, open, p.transactions, {}};
 }
 
-/// What the profile promises whatever the order: all succeed, nonces, the token's balances, and
-/// ether, none of which is lost.
-Result<void> check_profile(const PipelineProfile& p, const PipelineExecution& e,
+const evm::PrecompileSet& pipeline_precompiles() {
+    static const evm::PrecompileRegistry registry;
+    return registry;
+}
+
+Result<void> check_profile(const PipelineProfile& p,
+                           std::span<const sequencer::ExecutedPtr> executed,
                            const storage::StateSnapshot& after) {
-    const auto& executed = e.closed.transactions;
-    if (executed.size() != p.transactions.size() || e.not_included != 0) {
+    if (executed.size() != p.transactions.size()) {
         return fail(ErrorCode::corrupt, std::to_string(executed.size()) + " of " +
                                             std::to_string(p.transactions.size()) +
                                             " transactions were executed");
@@ -69,8 +66,6 @@ Result<void> check_profile(const PipelineProfile& p, const PipelineExecution& e,
     return {};
 }
 
-}  // namespace
-
 std::vector<PipelineStage> execution_stages(std::shared_ptr<const PipelineProfile> profile,
                                             const std::vector<uint32_t>& workers) {
     std::vector<PipelineStage> stages;
@@ -80,14 +75,15 @@ std::vector<PipelineStage> execution_stages(std::shared_ptr<const PipelineProfil
         s.workers = w;
         s.transactions = profile->transactions.size();
         s.check = [profile, w]() -> Result<void> {
-            const PipelineBlock block = block_of(*profile);
-            const PipelineExecution e = execute_block(block, precompiles(), w);
+            const PipelineBlock block = pipeline_block_of(*profile);
+            const PipelineExecution e = execute_block(block, pipeline_precompiles(), w);
             MILLRACE_TRY(const auto after, state_after(block, e));
-            MILLRACE_CHECK(check_profile(*profile, e, *after->snapshot()));
-            return w == 0 ? Result<void>{} : check_execution(block, precompiles(), e);
+            MILLRACE_CHECK(check_profile(*profile, e.closed.transactions, *after->snapshot()));
+            return w == 0 ? Result<void>{} : check_execution(block, pipeline_precompiles(), e);
         };
         s.run = [profile, w]() -> Result<PipelineSample> {
-            const PipelineExecution e = execute_block(block_of(*profile), precompiles(), w);
+            const PipelineExecution e =
+                execute_block(pipeline_block_of(*profile), pipeline_precompiles(), w);
             const double n = static_cast<double>(profile->transactions.size());
             return PipelineSample{e.wall_us,
                                   e.cpu_us,

@@ -4,12 +4,15 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "evm/core/precompile_set.hpp"
 #include "host/base/error.hpp"
 #include "host/node/benchmark/pipeline_profile.hpp"
 #include "host/node/benchmark/pipeline_report.hpp"
+#include "storage/state/state_store.hpp"
 
 namespace millrace::node {
 
@@ -23,8 +26,29 @@ struct PipelineStage {
     std::function<Result<PipelineSample>()> run;
 };
 
+/// The contracts that every measurement executes with.
+const evm::PrecompileSet& pipeline_precompiles();
+
+/// What the profile promises whatever the order: everything is in `executed` and succeeded, and
+/// `after` has the nonces, the ether and the token balances that it leaves behind.
+Result<void> check_profile(const PipelineProfile& profile,
+                           std::span<const sequencer::ExecutedPtr> executed,
+                           const storage::StateSnapshot& after);
+
 /// Execution of the profile, with each of these numbers of workers.
 std::vector<PipelineStage> execution_stages(std::shared_ptr<const PipelineProfile> profile,
                                             const std::vector<uint32_t>& workers);
+
+/// The other stages, each alone. Those that write do it below `scratch`, a folder that exists.
+Result<std::vector<PipelineStage>> path_stages(std::shared_ptr<const PipelineProfile> profile,
+                                               const std::string& scratch);
+
+/// A sequencer with everything below it, fed with the wire forms of the profile by one thread, for
+/// each number of workers: as fast as it takes them ("node"), and evenly at half of the rate that
+/// this gave ("node_half"). Without `recover` senders are given along, and the names end in
+/// "_recovered". Its data directories are below `scratch`.
+std::vector<PipelineStage> node_stages(std::shared_ptr<const PipelineProfile> profile,
+                                       const std::vector<uint32_t>& workers, bool recover,
+                                       const std::string& scratch);
 
 }  // namespace millrace::node

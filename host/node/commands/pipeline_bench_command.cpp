@@ -24,7 +24,12 @@ void add_pipeline_bench_command(CLI::App& bench, Run& run) {
     }
     what.pop_back();
     pipeline->add_option("--profile", a->profiles, what)->capture_default_str();
-    pipeline->add_option("--stage", a->stages, "Only these stages: execute")->capture_default_str();
+    pipeline
+        ->add_option(
+            "--stage", a->stages,
+            "Which rows, or all: path (each stage but execution on its own), execute, node (a "
+            "whole sequencer)")
+        ->capture_default_str();
     pipeline
         ->add_option("--workers", a->workers,
                      "Numbers of execution workers, 0 for none, e.g. 0,1,2")
@@ -32,6 +37,14 @@ void add_pipeline_bench_command(CLI::App& bench, Run& run) {
     pipeline->add_option("--transactions", a->transactions, "Transactions of each run")
         ->capture_default_str();
     pipeline->add_option("--repeat", a->repeat, "Runs of each row")->capture_default_str();
+    pipeline
+        ->add_option(
+            "--recover", a->recover,
+            "Feed whole sequencers with signed transactions (on), with senders known (off)")
+        ->capture_default_str();
+    pipeline->add_option("--scratch", a->scratch,
+                         "Existing folder for logs and data, removed after use [the system's "
+                         "temporary folder]");
     pipeline
         ->add_option("--artifacts", a->artifacts,
                      "node_modules folder with @uniswap/v2-core, for the profiles with swaps")
