@@ -60,6 +60,7 @@ Result<Plan> make_plan(const PipelineBenchArguments& a) {
     Plan plan;
     std::vector<std::string> profiles;
     for (const PipelineProfileKind& k : pipeline_profile_kinds()) { profiles.emplace_back(k.name); }
+    profiles.emplace_back(pipeline_mainnet_profile);
     plan.all_profiles = a.profiles == "all";
     plan.profiles = profiles;
     if (!plan.all_profiles) {
@@ -107,8 +108,19 @@ bool write_text(const std::string& path, const std::string& text, std::FILE* pro
     return done || refuse_file(path, progress);
 }
 
-Result<std::vector<PipelineStage>> stages_of(const Plan& plan, PipelineProfile made,
+/// What is measured of one profile. `ErrorCode::not_found` where the profile's data is not there.
+Result<std::vector<PipelineStage>> stages_of(const Plan& plan, const std::string& name,
+                                             const PipelineBenchArguments& a,
                                              const std::string& scratch) {
+    if (name == pipeline_mainnet_profile) {
+        if (a.blocks.empty()) {
+            return fail(ErrorCode::not_found,
+                        "give a folder of block files, as `millrace evm block` takes it, with "
+                        "--blocks");
+        }
+        return mainnet_stages(a.blocks, plan.workers);
+    }
+    MILLRACE_TRY(auto made, make_pipeline_profile(name, a.transactions, a.artifacts));
     const auto profile = std::make_shared<const PipelineProfile>(std::move(made));
     std::vector<PipelineStage> stages;
     const auto add = [&stages](std::vector<PipelineStage> more) {
@@ -212,22 +224,18 @@ int run_pipeline_bench(const PipelineBenchArguments& a, const std::atomic<bool>&
             report.interrupted = true;
             break;
         }
-        auto made = make_pipeline_profile(name, a.transactions, a.artifacts);
-        if (!made) {
-            if (!plan->all_profiles || made.error().code != ErrorCode::not_found) {
-                std::fprintf(progress, "millrace: %s\n", made.error().message.c_str());
-                return made.error().code == ErrorCode::not_found ? exit_usage : exit_unexpected;
+        const auto stages = stages_of(*plan, name, a, *scratch);
+        if (!stages) {
+            const bool no_data = stages.error().code == ErrorCode::not_found;
+            if (!plan->all_profiles || !no_data) {
+                std::fprintf(progress, "millrace: %s\n", stages.error().message.c_str());
+                return no_data ? exit_usage : exit_unexpected;
             }
             PipelineRow& row = report.rows.emplace_back();
             row.profile = name;
             row.stage = "all";
-            row.reason = made.error().message;
+            row.reason = stages.error().message;
             continue;
-        }
-        const auto stages = stages_of(*plan, std::move(*made), *scratch);
-        if (!stages) {
-            std::fprintf(progress, "millrace: %s\n", stages.error().message.c_str());
-            return exit_unexpected;
         }
         rounds.measure(name, *stages);
     }

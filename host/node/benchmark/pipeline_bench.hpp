@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
-#include <vector>
+#include <string_view>
 
 namespace millrace::node {
 
@@ -19,12 +19,15 @@ struct PipelineBenchArguments {
     uint64_t repeat = 7;
     std::string recover = "on,off";
     std::string artifacts = "tests/e2e/node_modules";
-    std::string blocks;   ///< a folder of mainnet blocks; empty: no such profile
+    std::string blocks;   ///< a folder of block files; empty: no such profile
     std::string scratch;  ///< where the log is written; empty: the system's temporary folder
     // Files; empty ones are not written.
     std::string json;
     std::string markdown;
 };
+
+/// The name of the profile of real blocks, of which only execution is measured.
+inline constexpr std::string_view pipeline_mainnet_profile = "mainnet";
 
 /// Limits of the options.
 inline constexpr uint64_t pipeline_transactions_max = 1'000'000;

@@ -202,14 +202,27 @@ private:
         while (executor.under_way() < executor.window()) {
             const size_t i = chains.next();
             if (i == none) { return; }
-            if (!executor.try_dispatch(block_.transactions[i])) {
+            const AdmittedPtr& tx = block_.transactions[i];
+            // What is under way must fit into the block whatever it uses.
+            const uint64_t gas = tx->transaction.gas_limit;
+            if (gas > builder_.gas_left() - gas_set_aside_) {
+                if (gas > builder_.gas_left()) {
+                    chains.refused(tx.get());
+                    continue;
+                }
                 chains.put_back(i);
                 return;
             }
+            if (!executor.try_dispatch(tx)) {
+                chains.put_back(i);
+                return;
+            }
+            gas_set_aside_ += gas;
         }
     }
 
     void settle(Completion& c, Chains& chains) {
+        gas_set_aside_ -= c.transaction->transaction.gas_limit;
         if (c.kind == Completion::Kind::executed) {
             builder_.add(std::move(c.execution), c.published);
             chains.done(c.transaction.get());
@@ -235,6 +248,7 @@ private:
     sequencer::SharedCodeStore shared_code_;
     sequencer::CellTable cells_;
     sequencer::BlockBuilder builder_;
+    uint64_t gas_set_aside_ = 0;  ///< of what is under way
     PipelineExecution out_;
 };
 

@@ -51,4 +51,11 @@ std::vector<PipelineStage> node_stages(std::shared_ptr<const PipelineProfile> pr
                                        const std::vector<uint32_t>& workers, bool recover,
                                        const std::string& scratch);
 
+/// The execution of real blocks out of the files at `path`, with each number of workers: the time
+/// of all of them one after the other, senders known. With 0 workers their gas must be that of
+/// their headers; with workers they must have done what a serial execution does in the order of the
+/// commits. Beside 0 workers the others say how much faster the single blocks were.
+Result<std::vector<PipelineStage>> mainnet_stages(const std::string& path,
+                                                  const std::vector<uint32_t>& workers);
+
 }  // namespace millrace::node

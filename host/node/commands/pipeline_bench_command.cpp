@@ -22,7 +22,8 @@ void add_pipeline_bench_command(CLI::App& bench, Run& run) {
     for (const PipelineProfileKind& k : pipeline_profile_kinds()) {
         what += " " + std::string(k.name) + " (" + std::string(k.summary) + "),";
     }
-    what.pop_back();
+    what += " " + std::string(pipeline_mainnet_profile) +
+            " (real blocks out of --blocks, execution only)";
     pipeline->add_option("--profile", a->profiles, what)->capture_default_str();
     pipeline
         ->add_option(
@@ -49,6 +50,8 @@ void add_pipeline_bench_command(CLI::App& bench, Run& run) {
         ->add_option("--artifacts", a->artifacts,
                      "node_modules folder with @uniswap/v2-core, for the profiles with swaps")
         ->capture_default_str();
+    pipeline->add_option("--blocks", a->blocks,
+                         "Block files, or a folder of them, as `millrace evm block` takes them");
     pipeline->add_option("--json", a->json, "Also write the result to this file as JSON");
     pipeline->add_option("--markdown", a->markdown, "Also write what is printed to this file");
     pipeline->footer(
