@@ -32,11 +32,11 @@ double us_of(int64_t ns) { return static_cast<double>(ns) / 1e3; }
 class Chains {
 public:
     explicit Chains(std::span<const AdmittedPtr> transactions)
-        : before_(transactions.size(), none),
+        : transactions_(transactions),
+          before_(transactions.size(), none),
           after_(transactions.size(), none),
           done_(transactions.size()) {
         std::unordered_map<Address, size_t> last;
-        place_.reserve(transactions.size());
         for (size_t i = 0; i < transactions.size(); ++i) {
             const auto [at, first] = last.try_emplace(transactions[i]->sender, i);
             if (!first) {
@@ -44,32 +44,28 @@ public:
                 after_[at->second] = i;
                 at->second = i;
             }
-            place_.emplace(transactions[i].get(), i);
         }
     }
 
-    /// The next one that may run, or `none` for now.
+    /// The next one that may run, or `none` for now. It is under way then, until put_back(), done()
+    /// or refused().
     size_t next() {
-        if (!ready_.empty()) {
-            const size_t i = ready_.front();
-            ready_.pop_front();
-            return i;
-        }
-        while (at_ < before_.size()) {
-            const size_t i = at_++;
-            if (before_[i] == none || done_[before_[i]]) { return i; }
-        }
-        return none;
+        const size_t i = choose();
+        if (i != none) { under_way_.emplace_back(transactions_[i].get(), i); }
+        return i;
     }
-    void put_back(size_t i) { ready_.push_front(i); }
+    void put_back(size_t i) {
+        (void)take(transactions_[i].get());
+        ready_.push_front(i);
+    }
     /// `tx` was executed.
     void done(const sequencer::AdmittedTransaction* tx) {
-        const size_t i = place_.at(tx);
+        const size_t i = take(tx);
         done_[i] = true;
         ++done_count_;
         if (after_[i] < at_) { ready_.push_back(after_[i]); }
     }
-    void refused(const sequencer::AdmittedTransaction* tx) { refused_.push_back(place_.at(tx)); }
+    void refused(const sequencer::AdmittedTransaction* tx) { refused_.push_back(take(tx)); }
     /// When nothing else can run: takes up what was refused, if something was done since the last
     /// time.
     bool retry() {
@@ -83,10 +79,33 @@ public:
     size_t left() const noexcept { return before_.size() - done_count_; }
 
 private:
+    size_t choose() {
+        if (!ready_.empty()) {
+            const size_t i = ready_.front();
+            ready_.pop_front();
+            return i;
+        }
+        while (at_ < before_.size()) {
+            const size_t i = at_++;
+            if (before_[i] == none || done_[before_[i]]) { return i; }
+        }
+        return none;
+    }
+    /// Few are under way, so looking at all of them is quick.
+    size_t take(const sequencer::AdmittedTransaction* tx) {
+        const auto at = std::ranges::find(under_way_, tx, &UnderWay::first);
+        const size_t i = at->second;
+        *at = under_way_.back();
+        under_way_.pop_back();
+        return i;
+    }
+
+    using UnderWay = std::pair<const sequencer::AdmittedTransaction*, size_t>;
+    std::span<const AdmittedPtr> transactions_;
+    std::vector<UnderWay> under_way_;
     std::vector<size_t> before_;  ///< of the same sender
     std::vector<size_t> after_;
     std::vector<bool> done_;
-    std::unordered_map<const sequencer::AdmittedTransaction*, size_t> place_;
     std::deque<size_t> ready_;
     std::vector<size_t> refused_;
     size_t at_ = 0;
