@@ -174,10 +174,28 @@ public:
             }
         }
         if (stopped()) { report_.interrupted = true; }
+        for (size_t i = first; i < report_.rows.size(); ++i) {
+            for (const uint32_t workers : {0u, 1u}) { compare(report_.rows[i], first, workers); }
+        }
     }
 
 private:
     bool stopped() const noexcept { return stop_.load(std::memory_order_relaxed); }
+    /// Says how fast execution was beside that with `workers`, round by round: what slows the
+    /// machine down for a while slows both.
+    void compare(PipelineRow& row, size_t first, uint32_t workers) const {
+        const auto base = std::find_if(
+            report_.rows.begin() + static_cast<ptrdiff_t>(first), report_.rows.end(),
+            [&](const PipelineRow& r) { return r.stage == row.stage && r.workers == workers; });
+        if (row.stage != "execute" || base == report_.rows.end() || row.workers <= workers ||
+            base->samples.size() != row.samples.size()) {
+            return;
+        }
+        for (size_t i = 0; i < row.samples.size(); ++i) {
+            row.samples[i].figures.emplace_back("speed_against_" + std::to_string(workers),
+                                                base->samples[i].wall_us / row.samples[i].wall_us);
+        }
+    }
     void say(const PipelineRow& row, const char* what) {
         std::fprintf(progress_, "%s %s\n", what, row.name().c_str());
         std::fflush(progress_);

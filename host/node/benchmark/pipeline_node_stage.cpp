@@ -104,6 +104,8 @@ public:
         sequencer::LedgerOptions ledger_options;
         ledger_options.path = at + "/data";
         ledger_options.checkpoint_every_records = 0;
+        ledger_options.wal_segment_bytes = pipeline_segment_bytes(profile_.transactions.size());
+        ledger_options.wal_record_bytes_max = ledger_options.wal_segment_bytes / 2;
         ledger_options.offload = engine_.get();
         MILLRACE_TRY(ledger_,
                      sequencer::Ledger::open(*file_system_, ledger_options, profile_.genesis,

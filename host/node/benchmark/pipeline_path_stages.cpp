@@ -227,6 +227,8 @@ Result<PipelineSample> run_log(const Path& path, storage::FlushMode mode) {
     const auto fs = storage::make_posix_file_system();
     storage::WalOptions options;
     options.chain_id = path.profile->genesis.spec.rules.chain_id;
+    options.segment_bytes = pipeline_segment_bytes(path.profile->transactions.size());
+    options.record_bytes_max = options.segment_bytes / 2;
     MILLRACE_TRY(const auto wal, storage::Wal::open(*fs, at, options, storage::make_log_writer()));
     size_t bytes = 0;
     auto sample = timed([&]() -> Result<void> {
@@ -328,6 +330,8 @@ Result<PipelineSample> run_commit(const Path& path) {
     sequencer::LedgerOptions options;
     options.path = at + "/data";
     options.checkpoint_every_records = 0;
+    options.wal_segment_bytes = pipeline_segment_bytes(path.profile->transactions.size());
+    options.wal_record_bytes_max = options.wal_segment_bytes / 2;
     options.offload = path.engine.get();
     MILLRACE_TRY(const auto ledger, sequencer::Ledger::open(*fs, options, path.profile->genesis,
                                                             pipeline_precompiles(), registry));

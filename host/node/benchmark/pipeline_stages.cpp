@@ -2,11 +2,14 @@
 // Owns how execution is checked and timed on its own, and what a profile must leave behind.
 #include "host/node/benchmark/pipeline_stages.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <map>
 
 #include "evm/precompiles/registry.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/benchmark/pipeline_execution.hpp"
+#include "host/sequencer/ledger/ledger.hpp"
 
 namespace millrace::node {
 
@@ -24,6 +27,14 @@ PipelineBlock pipeline_block_of(const PipelineProfile& p) {
 const evm::PrecompileSet& pipeline_precompiles() {
     static const evm::PrecompileRegistry registry;
     return registry;
+}
+
+uint64_t pipeline_segment_bytes(size_t transactions) noexcept {
+    // A record may take half of a segment, and all of them may come to be in one.
+    constexpr uint64_t bytes_each = 4096;
+    constexpr uint64_t least = uint64_t{4} << 20;
+    return std::clamp(std::bit_ceil(transactions * bytes_each), least,
+                      sequencer::LedgerOptions{}.wal_segment_bytes);
 }
 
 Result<void> check_profile(const PipelineProfile& p,

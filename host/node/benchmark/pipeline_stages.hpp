@@ -29,6 +29,10 @@ struct PipelineStage {
 /// The contracts that every measurement executes with.
 const evm::PrecompileSet& pipeline_precompiles();
 
+/// Length of the log's segments for so many transactions: a node's own, or less where that is far
+/// more than they need, because segments are written ahead of time.
+uint64_t pipeline_segment_bytes(size_t transactions) noexcept;
+
 /// What the profile promises whatever the order: everything is in `executed` and succeeded, and
 /// `after` has the nonces, the ether and the token balances that it leaves behind.
 Result<void> check_profile(const PipelineProfile& profile,
