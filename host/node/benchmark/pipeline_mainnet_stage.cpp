@@ -53,6 +53,10 @@ Result<Loaded> load(const std::string& path) {
     to.spec.rules = evm::ethereum_rules(from.revision, from.chain_id);
     to.spec.forks = {{from.revision, 0, std::nullopt}};
     to.state = state_of(from.pre);
+    // Whether a store takes it is the file's doing, not ours.
+    if (const auto r = storage::make_memory_state_store()->apply(1, to.state); !r) {
+        return fail(ErrorCode::invalid_input, path + ": pre: " + r.error().message);
+    }
     to.open.number = h.number;
     to.open.timestamp_s = h.timestamp;
     to.open.parent_hash = h.parent_hash;
