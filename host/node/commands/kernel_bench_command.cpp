@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns `millrace bench kernels`: its options, its help and the signals that end it early.
-#include <atomic>
+// Owns `millrace bench` and `millrace bench kernels`: options and help.
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -10,26 +8,11 @@
 
 #include "host/node/benchmark/kernel_bench.hpp"
 #include "host/node/commands/commands.hpp"
+#include "host/node/commands/stop_signals.hpp"
 #include "kernels/bench/registry.hpp"
 
 namespace millrace::node {
 namespace {
-
-/// Set by SIGINT and SIGTERM while a run lasts.
-std::atomic<bool> stop_asked{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may write it");
-
-void ask_to_stop(int /*signal*/) { stop_asked.store(true, std::memory_order_relaxed); }
-
-int run_with_signals(const KernelBenchArguments& arguments) {
-    struct sigaction action{};
-    action.sa_handler = ask_to_stop;
-    // The second signal ends the program at once.
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    return run_kernel_bench(arguments, kernel_bench::families(), stop_asked, stdout, stderr);
-}
 
 /// The library takes -1 and what is too large for 2^64 - 1.
 std::string check_seed(const std::string& text) {
@@ -44,6 +27,7 @@ std::string check_seed(const std::string& text) {
 void add_bench_command(CLI::App& app, Run& run) {
     CLI::App* bench = app.add_subcommand("bench", "Time parts of the node on this machine");
     bench->require_subcommand(1);
+    add_pipeline_bench_command(*bench, run);
     CLI::App* kernels = bench->add_subcommand(
         "kernels",
         "Time hashing, recovery, trees, packing and copies on each back end of the CPU and on "
@@ -91,7 +75,12 @@ void add_bench_command(CLI::App& app, Run& run) {
                     "written, 2 usage,\n130 interrupted: what was measured until then is written. "
                     "A back end that is absent is listed\nas skipped with its reason. How to read "
                     "the result: bench/README.md.");
-    kernels->callback([a, &run] { run = [a] { return run_with_signals(*a); }; });
+    kernels->callback([a, &run] {
+        run = [a] {
+            return run_kernel_bench(*a, kernel_bench::families(), stop_on_signals(), stdout,
+                                    stderr);
+        };
+    });
 }
 
 }  // namespace millrace::node

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <thread>
@@ -22,6 +20,7 @@
 #include "host/node/commands/commands.hpp"
 #include "host/node/genesis.hpp"
 #include "host/node/settings.hpp"
+#include "host/node/temporary_directory.hpp"
 #include "host/sequencer/sequencer.hpp"
 #include "kernels/offload/engine.hpp"
 #include "net/rpc/rpc_server.hpp"
@@ -64,29 +63,6 @@ std::vector<std::string> split(const std::string& list) {
     }
     return out;
 }
-
-/// A directory that goes with the process, for `--dev` without `--datadir`.
-class TemporaryDirectory {
-public:
-    Result<std::string> create() {
-        std::error_code ec;
-        std::string pattern =
-            (std::filesystem::temp_directory_path(ec) / "millrace-dev-XXXXXX").string();
-        if (ec || mkdtemp(pattern.data()) == nullptr) {
-            return fail(ErrorCode::io,
-                        "cannot make a temporary data directory; give one with --datadir");
-        }
-        path_ = pattern;
-        return path_;
-    }
-    ~TemporaryDirectory() {
-        std::error_code ec;
-        if (!path_.empty()) { std::filesystem::remove_all(path_, ec); }
-    }
-
-private:
-    std::string path_;
-};
 
 void print_banner(const Settings& s, const sequencer::Genesis& genesis, uint16_t port,
                   const kernels::OffloadEngine& offload, const std::string& datadir) {
@@ -157,8 +133,12 @@ int run_node(const Settings& s) {
     TemporaryDirectory temporary;
     std::string datadir = s.datadir;
     if (datadir.empty()) {
-        auto made = temporary.create();
-        if (!made) { return cannot_start(made.error(), exit_unexpected); }
+        auto made = temporary.create("millrace-dev");
+        if (!made) {
+            return cannot_start(
+                {ErrorCode::io, made.error().message + "; give a data directory with --datadir"},
+                exit_unexpected);
+        }
         datadir = *made;
     }
 

@@ -13,7 +13,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "evm/core/block_transition.hpp"
 #include "evm/precompiles/standard.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/conformance/fixture.hpp"
@@ -44,15 +43,6 @@ Result<json::value> read_block_file(const std::string& path) {
     }
     return parse_json(text, path);
 }
-
-/// Everything that a block runs with.
-struct BlockCase {
-    evm::Revision revision = evm::Revision::frontier;
-    uint64_t chain_id = 1;
-    evm::Block block;
-    evm::StateOverlay pre;
-    std::vector<evm::RecoveredSigners> signers;
-};
 
 Result<void> read_pre(const json::value& document, evm::StateOverlay& pre) {
     MILLRACE_TRY(const auto* accounts, member(document, "pre", ""));
@@ -123,7 +113,7 @@ Result<void> read_body(const json::value& document, evm::Block& block) {
 }
 
 /// Fills `out`, and in `result` what identifies the block.
-Result<void> read_case(const json::value& document, BlockCase& out, MainnetBlockResult& result) {
+Result<void> read_case(const json::value& document, MainnetBlock& out, MainnetBlockResult& result) {
     MILLRACE_TRY(const auto* fork_value, member(document, "fork", ""));
     const auto* fork = fork_value->if_string();
     const auto revision =
@@ -154,7 +144,7 @@ Result<void> read_case(const json::value& document, BlockCase& out, MainnetBlock
 }
 
 /// Runs the block `repeat` times over fresh overlays of its pre-state.
-void run_case(BlockCase& c, const MainnetBlockOptions& options, evm::Workspace& workspace,
+void run_case(MainnetBlock& c, const MainnetBlockOptions& options, evm::Workspace& workspace,
               MainnetBlockResult& result) {
     static const evm::StandardPrecompiles precompiles;
     const evm::Rules rules = evm::ethereum_rules(c.revision, c.chain_id);
@@ -191,6 +181,8 @@ void run_case(BlockCase& c, const MainnetBlockOptions& options, evm::Workspace& 
     if (f) { result.failure = f->text(); }
 }
 
+}  // namespace
+
 Result<std::vector<std::string>> find_block_files(const std::string& path,
                                                   const std::string& filter) {
     std::vector<std::string> files;
@@ -215,7 +207,15 @@ Result<std::vector<std::string>> find_block_files(const std::string& path,
     return files;
 }
 
-}  // namespace
+Result<MainnetBlock> read_mainnet_block(const std::string& path) {
+    MILLRACE_TRY(const json::value document, read_block_file(path));
+    MainnetBlock block;
+    MainnetBlockResult identity;
+    if (const auto read = read_case(document, block, identity); !read) {
+        return fail(read.error().code, path + ": " + read.error().message);
+    }
+    return block;
+}
 
 Result<std::vector<MainnetBlockResult>> run_mainnet_blocks(const std::string& path,
                                                            const MainnetBlockOptions& options) {
@@ -232,7 +232,7 @@ Result<std::vector<MainnetBlockResult>> run_mainnet_blocks(const std::string& pa
         if (!document) {
             r.failure = "malformed file: " + document.error().message;
         } else {
-            BlockCase c;
+            MainnetBlock c;
             if (const auto read = read_case(*document, c, r); !read) {
                 r.failure = "malformed file: " + read.error().message;
             } else {

@@ -7,9 +7,27 @@
 #include <string>
 #include <vector>
 
+#include "evm/core/block_transition.hpp"
 #include "host/base/error.hpp"
 
 namespace millrace::node {
+
+/// Everything that a block runs with.
+struct MainnetBlock {
+    evm::Revision revision = evm::Revision::frontier;
+    uint64_t chain_id = 1;
+    evm::Block block;
+    evm::StateOverlay pre;
+    std::vector<evm::RecoveredSigners> signers;
+};
+
+/// The block files (*.json, *.json.zst) at `path`, a file or a directory, whose names hold
+/// `filter`, by name. `ErrorCode::not_found` when there is none.
+Result<std::vector<std::string>> find_block_files(const std::string& path,
+                                                  const std::string& filter);
+/// Reads a block file and recovers the senders. Fails when the block is not the one that its header
+/// hash names.
+Result<MainnetBlock> read_mainnet_block(const std::string& path);
 
 struct MainnetBlockOptions {
     unsigned repeat = 1;    ///< executions of each block; the fastest and the median are reported
