@@ -193,32 +193,32 @@ private:
         }
     }
 
-    /// As the sequencer's loop: gives out what there is room for, takes what is done, and sleeps
-    /// when there is neither.
+    /// As the sequencer's loop: gives out what there is room for, executes, takes what is done, and
+    /// sleeps when there is nothing of these.
     void run_workers(sequencer::Executor& executor, Chains& chains, Mailbox<char>& bell) {
         const SystemClock clock;
         for (;;) {
             dispatch(executor, chains);
-            bool any = false;
+            bool any = executor.execute_one();
             while (Completion* c = executor.take()) {
                 if (c->kind == Completion::Kind::nothing) { continue; }
                 any = true;
                 settle(*c, chains);
                 cut_when_full();
-                dispatch(executor, chains);
             }
             if (any) { continue; }
             if (executor.under_way() == 0) {
                 if (!chains.retry()) { return; }
                 continue;
             }
+            if (executor.has_work()) { continue; }
             constexpr int64_t patience_us = 1000;
             (void)bell.pop_wait_until(executor.ready() ? 0 : clock.steady_us() + patience_us);
         }
     }
 
     void dispatch(sequencer::Executor& executor, Chains& chains) {
-        while (executor.under_way() < executor.window()) {
+        while (executor.has_room()) {
             const size_t i = chains.next();
             if (i == none) { return; }
             const AdmittedPtr& tx = block_.transactions[i];
@@ -232,6 +232,7 @@ private:
                 chains.put_back(i);
                 return;
             }
+            // A long one that there is no room for keeps its place: here nothing overtakes it.
             if (!executor.try_dispatch(tx)) {
                 chains.put_back(i);
                 return;
@@ -301,7 +302,7 @@ Result<void> check_execution(const PipelineBlock& block, const evm::PrecompileSe
         const sequencer::ExecutedTransaction& a = *executed[i];
         const sequencer::ExecutedTransaction& b = *serial.closed.transactions[i];
         if (a.admitted != b.admitted || a.gas_used != b.gas_used ||
-            evm::encode_receipt(*a.receipt) != evm::encode_receipt(*b.receipt)) {
+            evm::encode_receipt(a.receipt) != evm::encode_receipt(b.receipt)) {
             return fail(ErrorCode::corrupt,
                         "transaction " + std::to_string(i) +
                             " of the block did something else than one after the other");

@@ -254,6 +254,7 @@ std::vector<PipelineStage> node_stages(std::shared_ptr<const PipelineProfile> pr
     const std::string suffix = recover ? "" : "_recovered";
     std::vector<PipelineStage> stages;
     for (const uint32_t w : workers) {
+        if (w == 0) { continue; }  // a sequencer's own thread is its first worker
         // The rate of the newest run at full speed, in transactions a second.
         const auto full_rate = std::make_shared<double>(0);
         const auto full = [=]() -> Result<PipelineSample> {

@@ -166,7 +166,7 @@ Result<PipelineSample> run_pool(const Path& path) {
         while (const AdmittedPtr tx = pool.next(path.profile->genesis.block_gas_limit)) {
             pool.under_way(*tx);
             pool.executed(*tx);
-            index.published(*tx);
+            index.remove(tx->hash);
             ++taken;
         }
         add_us = us_of(added - start);

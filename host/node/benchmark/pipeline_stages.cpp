@@ -50,7 +50,7 @@ Result<void> check_profile(const PipelineProfile& p,
         expected[a.address] = {a.nonce, a.balance, a.code_hash, 0};
     }
     for (const auto& t : executed) {
-        if (!t->receipt->success) {
+        if (!t->receipt.success) {
             return fail(ErrorCode::corrupt, to_hex(t->admitted->hash) + " reverted");
         }
         const evm::Transaction& tx = t->admitted->transaction;

@@ -48,8 +48,8 @@ Result<std::vector<PipelineStage>> path_stages(std::shared_ptr<const PipelinePro
                                                const std::string& scratch);
 
 /// A sequencer with everything below it, fed with the wire forms of the profile by one thread, for
-/// each number of workers: as fast as it takes them ("node"), and evenly at half of the rate that
-/// this gave ("node_half"). Without `recover` senders are given along, and the names end in
+/// each number of workers but 0: as fast as it takes them ("node"), and evenly at half of the rate
+/// that this gave ("node_half"). Without `recover` senders are given along, and the names end in
 /// "_recovered". Its data directories are below `scratch`.
 std::vector<PipelineStage> node_stages(std::shared_ptr<const PipelineProfile> profile,
                                        const std::vector<uint32_t>& workers, bool recover,

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include "evm/core/transition.hpp"
 
 namespace millrace::sequencer {
@@ -29,59 +31,71 @@ bool outbids(const U256& offer, const U256& current, uint64_t percent) noexcept 
 
 // --- PoolIndex ---
 
+struct PoolIndex::Maps {
+    struct Sender {
+        uint64_t next_nonce = 0;
+        size_t count = 0;  ///< of transactions here; without any, nothing is known of the sender
+    };
+    boost::unordered_flat_map<Hash256, AdmittedPtr> by_hash;
+    boost::unordered_flat_map<Address, Sender> senders;
+
+    void forget(const Hash256& hash) {
+        const auto it = by_hash.find(hash);
+        if (it == by_hash.end()) { return; }
+        const auto sender = senders.find(it->second->sender);
+        if (--sender->second.count == 0) { senders.erase(sender); }
+        by_hash.erase(it);
+    }
+};
+
+PoolIndex::PoolIndex() : maps_(std::make_unique<Maps>()) {}
+PoolIndex::~PoolIndex() = default;
+
 AdmittedPtr PoolIndex::find(const Hash256& hash) const {
     const std::shared_lock lock(mutex_);
-    const auto it = by_hash_.find(hash);
-    return it == by_hash_.end() ? nullptr : it->second;
+    const auto it = maps_->by_hash.find(hash);
+    return it == maps_->by_hash.end() ? nullptr : it->second;
 }
 
 std::optional<uint64_t> PoolIndex::next_nonce(const Address& sender) const {
     const std::shared_lock lock(mutex_);
-    const auto it = senders_.find(sender);
-    return it == senders_.end() ? std::nullopt : std::optional(it->second.next_nonce);
+    const auto it = maps_->senders.find(sender);
+    return it == maps_->senders.end() ? std::nullopt : std::optional(it->second.next_nonce);
 }
 
 size_t PoolIndex::size() const {
     const std::shared_lock lock(mutex_);
-    return by_hash_.size();
+    return maps_->by_hash.size();
 }
 
 void PoolIndex::add(const AdmittedPtr& tx, uint64_t next_nonce) {
     const std::unique_lock lock(mutex_);
-    Sender& s = senders_[tx->sender];
-    if (by_hash_.try_emplace(tx->hash, tx).second) { ++s.count; }
+    Maps::Sender& s = maps_->senders[tx->sender];
+    if (maps_->by_hash.try_emplace(tx->hash, tx).second) { ++s.count; }
     s.next_nonce = next_nonce;
 }
 
 void PoolIndex::set_next_nonce(const Address& sender, uint64_t nonce) {
     const std::unique_lock lock(mutex_);
-    if (const auto it = senders_.find(sender); it != senders_.end()) {
+    if (const auto it = maps_->senders.find(sender); it != maps_->senders.end()) {
         it->second.next_nonce = nonce;
     }
 }
 
-void PoolIndex::forget(const Hash256& hash) {
-    const auto it = by_hash_.find(hash);
-    if (it == by_hash_.end()) { return; }
-    const auto sender = senders_.find(it->second->sender);
-    if (--sender->second.count == 0) { senders_.erase(sender); }
-    by_hash_.erase(it);
-}
-
 void PoolIndex::remove(const Hash256& hash) {
     const std::unique_lock lock(mutex_);
-    forget(hash);
+    maps_->forget(hash);
 }
 
 void PoolIndex::published(std::span<const ExecutedPtr> transactions) {
     const std::unique_lock lock(mutex_);
-    for (const ExecutedPtr& t : transactions) { forget(t->admitted->hash); }
+    for (const ExecutedPtr& t : transactions) { maps_->forget(t->admitted->hash); }
 }
 
 void PoolIndex::clear() {
     const std::unique_lock lock(mutex_);
-    by_hash_.clear();
-    senders_.clear();
+    maps_->by_hash.clear();
+    maps_->senders.clear();
 }
 
 void PoolIndex::set_counts(size_t executable, size_t queued) noexcept {

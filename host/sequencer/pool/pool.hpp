@@ -4,14 +4,13 @@
 
 #include <atomic>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <set>
 #include <shared_mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
-
-#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "host/sequencer/pool/ready_heap.hpp"
 
@@ -49,6 +48,8 @@ enum class PoolRefusal : uint8_t {
 /// invisible between execution and publication. Any thread.
 class PoolIndex {
 public:
+    PoolIndex();
+    ~PoolIndex();
     AdmittedPtr find(const Hash256& hash) const;
     /// The nonce after the sender's last executable or executed transaction, when it has any here.
     std::optional<uint64_t> next_nonce(const Address& sender) const;
@@ -68,15 +69,9 @@ public:
     void set_counts(size_t executable, size_t queued) noexcept;
 
 private:
-    mutable std::shared_mutex mutex_;  // guards both maps
-    struct Sender {
-        uint64_t next_nonce = 0;
-        size_t count = 0;  ///< of transactions here; without any, nothing is known of the sender
-    };
-    void forget(const Hash256& hash);
-
-    boost::unordered_flat_map<Hash256, AdmittedPtr> by_hash_;
-    boost::unordered_flat_map<Address, Sender> senders_;
+    struct Maps;
+    mutable std::shared_mutex mutex_;  // guards maps_
+    std::unique_ptr<Maps> maps_;
     // Relaxed: numbers to look at, nothing depends on them.
     std::atomic<size_t> executable_{0};
     std::atomic<size_t> queued_{0};
