@@ -22,10 +22,10 @@ struct HttpAnswer {
     std::string body;
 };
 
-/// One connection to a port of this machine. Reads give up after some seconds.
+/// One connection to a port of this machine. Reads give up after a time that no machine stalls.
 class HttpClient {
 public:
-    explicit HttpClient(uint16_t port, int receive_timeout_s = 5) {
+    explicit HttpClient(uint16_t port, int receive_timeout_s = 60) {
         fd_ = socket(AF_INET, SOCK_STREAM, 0);
         timeval timeout{receive_timeout_s, 0};
         setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
