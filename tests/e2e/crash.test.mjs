@@ -73,7 +73,7 @@ async function batches(rpc, calls) {
     return results;
 }
 
-test("kill -9", { skip: millrace_only, timeout: 540_000 }, async (t) => {
+test("kill -9", { skip: millrace_only, timeout: 840_000 }, async (t) => {
     const next = random(t);
     const datadir = temporary_dir(t, "crash");
     const ledger = new Ledger();
