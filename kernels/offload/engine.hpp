@@ -58,8 +58,9 @@ struct OffloadOptions {
     /// Least time that a batch of the device is given before it is redone on the CPU.
     uint32_t device_timeout_us = 50'000;
     /// Least time that a call of the device's driver is given to return; it is given at most half
-    /// as much again. Then the device is quarantined, and its batches are redone on the CPU.
-    uint32_t device_call_timeout_us = 400'000;
+    /// as much again. Then the device is quarantined, and its batches are redone on the CPU. Long,
+    /// for a thread in a call may wait for a core, and the device does not come back.
+    uint32_t device_call_timeout_us = 2'000'000;
     /// One of this many device results is recomputed on the CPU; 1 recomputes all, since a sample
     /// misses single wrong results. At least the first and the last of each batch are, and every
     /// verdict that a signature is invalid.
