@@ -147,7 +147,7 @@ public:
         report_.seed = options.seed;
         report_.seconds_per_row = options.seconds;
         std::set<size_t> sizes(options.threads.begin(), options.threads.end());
-        sizes.insert(1);  // the one that drives a device
+        sizes.insert(1);  // the one that drives a device, or has a batch to itself
         for (const size_t size : sizes) { crews_[size] = std::make_unique<Crew>(size); }
     }
 
@@ -160,7 +160,7 @@ public:
             }
         }
         for (const auto& [family, c] : cases) {
-            for (const Contender& k : c.contenders) { total_ += rows_of(k); }
+            for (const Contender& k : c.contenders) { total_ += rows_of(c, k); }
         }
         measure_peaks(cases);
         for (const auto& [family, c] : cases) { run_case(*family, c); }
@@ -178,11 +178,11 @@ private:
         // Relaxed: only the flag itself matters.
         return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
     }
-    size_t threads_of(const Contender& k) const {
-        return k.on_device ? 1 : options_.threads.size();
+    std::vector<size_t> threads_of(const KernelCase& c, const Contender& k) const {
+        return k.on_device || c.one_thread ? std::vector<size_t>{1} : options_.threads;
     }
-    size_t rows_of(const Contender& k) const {
-        return k.available ? options_.batches.size() * threads_of(k) : 1;
+    size_t rows_of(const KernelCase& c, const Contender& k) const {
+        return k.available ? options_.batches.size() * threads_of(c, k).size() : 1;
     }
 
     void measure_peaks(const std::vector<std::pair<const Family*, KernelCase>>& cases) {
@@ -238,11 +238,11 @@ private:
             for (size_t i = 0; i < c.contenders.size(); ++i) {
                 const Contender& k = c.contenders[i];
                 if (!k.available) { continue; }
-                for (size_t t = 0; t < threads_of(k); ++t) {
+                for (const size_t threads : threads_of(c, k)) {
                     Entry& entry = entries.emplace_back();
                     entry.row = empty_row(family, c, k);
                     entry.row.batch = batch;
-                    entry.row.threads = k.on_device ? 1 : options_.threads[t];
+                    entry.row.threads = threads;
                     entry.contender = i;
                     entry.id = k.id;
                     entry.crew = crews_[entry.row.threads].get();

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the measurement of rehashing Merkle trees: twigs with all leaves dirty, or one of 64.
+// Owns the measurement of rehashing Merkle trees: twigs with all leaves dirty, or one of 64; and
+// one large tree that stays where it is hashed.
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "host/base/hex.hpp"
@@ -14,6 +17,7 @@
 #include "kernels/keccak/keccak_batch.hpp"
 #include "kernels/sha256/sha256.hpp"
 #include "kernels/sha256/sha256_batch.hpp"
+#include "kernels/tree/resident_tree.hpp"
 #include "kernels/tree/tree.hpp"
 
 namespace millrace::kernel_bench {
@@ -192,12 +196,126 @@ KernelCase tree_case(const Algorithm& algorithm, const Shape& shape) {
     return c;
 }
 
+/// The leaves of a tree that stays where it is hashed: more than a cache has room for.
+constexpr unsigned resident_height = 20;
+constexpr size_t resident_leaves = size_t{1} << resident_height;
+
+/// Random writes to one resident tree. Every update is another one than that before: it gives the
+/// same leaves the other of two sets of values, so that nothing of an answer can be an old one.
+class ResidentWorkload final : public Workload {
+public:
+    ResidentWorkload(const Algorithm& algorithm, size_t batch, uint64_t seed)
+        : algorithm_(algorithm) {
+        std::mt19937_64 random(seed);
+        for (size_t i = 0; i < batch; ++i) {
+            leaves_.push_back(static_cast<uint32_t>(random() % resident_leaves));
+        }
+        // The oracle: each node by the definition, one message at a time.
+        std::vector<Hash256> tree(kernels::tree_nodes(resident_height));
+        kernels::fill_uniform(algorithm.hash, Hash256{}, resident_height, tree);
+        std::vector<uint32_t> level;
+        for (const uint32_t leaf : leaves_) {
+            level.push_back(static_cast<uint32_t>(kernels::tree_leaf(resident_height, leaf)));
+        }
+        std::ranges::sort(level);
+        for (unsigned depth = resident_height; depth > 0; --depth) {
+            for (uint32_t& node : level) { node /= 2; }
+            level.erase(std::ranges::unique(level).begin(), level.end());
+            nodes_.insert(nodes_.end(), level.begin(), level.end());
+        }
+        for (Version& version : versions_) {
+            for (const uint32_t leaf : leaves_) {
+                version.values.push_back(to_hash(U256{random(), random(), random(), random()}));
+                tree[kernels::tree_leaf(resident_height, leaf)] = version.values.back();
+            }
+            for (const uint32_t node : nodes_) {
+                tree[node] = algorithm.one(ByteView(
+                    reinterpret_cast<const uint8_t*>(&tree[size_t{2} * node]), node_bytes));
+                version.hashes.push_back(tree[node]);
+            }
+        }
+    }
+
+    void forget() override { last_ = {}; }
+
+    Result<void> run(size_t id, size_t /*part*/, size_t /*parts*/) override {
+        std::optional<kernels::ResidentTree>& tree = trees_[id];
+        if (!tree) {
+            MILLRACE_TRY(kernels::ResidentTree opened,
+                         kernels::ResidentTree::open(static_cast<Backend>(id),
+                                                     {.hash = algorithm_.hash,
+                                                      .height = resident_height,
+                                                      .writes_max = leaves_.size()}));
+            tree = std::move(opened);
+        }
+        current_ = 1 - current_;
+        MILLRACE_TRY(last_, tree->update(leaves_, versions_[current_].values));
+        return {};
+    }
+
+    std::string compare() override {
+        const std::vector<Hash256>& hashes = versions_[current_].hashes;
+        if (!std::ranges::equal(last_.nodes, nodes_)) {
+            return "other nodes have changed than those above the writes";
+        }
+        const auto [got, want] = std::ranges::mismatch(last_.hashes, hashes);
+        if (got != last_.hashes.end() || want != hashes.end()) {
+            const auto place = static_cast<size_t>(want - hashes.begin());
+            return "node " + std::to_string(nodes_[place]) + " is not what it is node by node";
+        }
+        if (last_.root != hashes.back()) { return "the root is not the last changed node"; }
+        return {};
+    }
+
+private:
+    struct Version {
+        std::vector<Hash256> values;
+        std::vector<Hash256> hashes;  ///< of nodes_
+    };
+
+    const Algorithm& algorithm_;
+    std::vector<uint32_t> leaves_;
+    std::vector<uint32_t> nodes_;  ///< above the leaves, in the order of a resident tree's changes
+    std::array<Version, 2> versions_;
+    size_t current_ = 1;
+    std::array<std::optional<kernels::ResidentTree>, std::size(backends)> trees_;
+    kernels::TreeChanges last_;
+};
+
+KernelCase resident_case(const Algorithm& algorithm) {
+    KernelCase c;
+    c.kernel = "resident tree " + std::string(kernels::to_string(algorithm.hash));
+    c.shape = "random leaves of 2^20";
+    c.item = "written leaf";
+    c.bytes_per_item = Hash256::size_bytes;
+    c.one_thread = true;
+    for (const Backend backend : backends) {
+        // The host's trees hash by the back ends of the hash.
+        const bool on_device = backend == Backend::cuda;
+        Contender contender = contender_of(on_device ? kernels::resident_tree_status(backend)
+                                                     : algorithm.status(backend));
+        if (on_device) {
+            contender.no_kernel_time = "an update is many kernels; only the whole is timed";
+        }
+        c.contenders.push_back(std::move(contender));
+    }
+    c.memory_bytes = [](size_t batch) {
+        const size_t nodes_of_write = resident_height;
+        return (std::size(backends) + 1) * kernels::tree_nodes(resident_height) * sizeof(Hash256) +
+               batch * (2 + 2 * std::size(backends)) * nodes_of_write * sizeof(Hash256);
+    };
+    c.prepare = [&algorithm](size_t batch, uint64_t seed) {
+        return std::make_unique<ResidentWorkload>(algorithm, batch, seed);
+    };
+    return c;
+}
+
 }  // namespace
 
 Family tree_family() {
     Family family;
     family.name = "tree";
-    family.summary = "rehash of binary Merkle trees of 2,048 leaves";
+    family.summary = "rehash of binary Merkle trees: of 2,048 leaves, and resident ones of 2^20";
     for (const Backend backend : backends) {
         family.backends.emplace_back(kernels::to_string(backend));
     }
@@ -206,6 +324,7 @@ Family tree_family() {
         for (const Algorithm& algorithm : algorithms) {
             for (const Shape& shape : shapes) { cases.push_back(tree_case(algorithm, shape)); }
         }
+        for (const Algorithm& algorithm : algorithms) { cases.push_back(resident_case(algorithm)); }
         return cases;
     };
     return family;

@@ -68,6 +68,7 @@ struct KernelCase {
     std::string item;    ///< what the batch counts: "hash", "signature"
     size_t bytes_per_item = 0;
     bool rate_in_bytes = false;  ///< for people, bytes a second say more than items
+    bool one_thread = false;     ///< a batch is one thread's: there are no rows of several threads
     std::vector<Contender> contenders;
     /// Memory that a batch takes with its oracle's answer; larger than the limit is not run.
     std::function<size_t(size_t batch)> memory_bytes;

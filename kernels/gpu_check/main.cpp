@@ -26,18 +26,6 @@ std::span<Case* const> cases() {
     return list;
 }
 
-void in_parallel(size_t count, uint32_t threads, const std::function<void(size_t, size_t)>& work) {
-    std::vector<std::thread> running;
-    for (uint32_t t = 0; t < threads; ++t) {
-        const size_t first = count * t / threads;
-        const size_t end = count * (t + 1) / threads;
-        if (first != end) {
-            running.emplace_back([&work, first, end] { work(first, end); });
-        }
-    }
-    for (std::thread& thread : running) { thread.join(); }
-}
-
 namespace {
 
 constexpr const char* usage =

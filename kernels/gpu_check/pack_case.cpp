@@ -148,11 +148,92 @@ void compare_widths(const Effort& effort, Outcome& outcome) {
     compare(large, outcome);
 }
 
+/// Sorted sets, for whose gaps `gap` is there; some end at the last integer, and some are none.
+template <class T>
+Batch<T> sorted_sets(size_t values, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    Batch<T> sets;
+    for (size_t left = values; left != 0;) {
+        const auto count = static_cast<uint32_t>(std::min<size_t>(left, random() % 5000));
+        left -= count;
+        sets.add(random, count, 8 * sizeof(T));
+        const uint64_t gap_max = 1 + random() % 5000;
+        const auto block = std::span(sets.values).last(count);
+        T at = sets.bases.back();
+        for (T& value : block) {
+            at = static_cast<T>(at + random() % gap_max);
+            value = at++;
+        }
+        if (count < 2) { continue; }
+        switch (random() % 8) {
+            case 0: block.back() = static_cast<T>(~T{0}); break;
+            case 1: block[count / 2] = block[count / 2 - 1]; break;
+            case 2: block[0] = static_cast<T>(sets.bases.back() - 1); break;
+            default: break;
+        }
+    }
+    return sets;
+}
+
+/// The gaps of sets, by the device's code on the host.
+template <class T>
+struct Gaps {
+    Batch<T> coded;
+    std::vector<uint32_t> refused;  ///< by block: not a sorted set
+
+    explicit Gaps(const Batch<T>& sets) : coded(sets), refused(sets.counts.size()) {
+        PackEmulation<T>(sets.job()).encode(CodeKind::gap, coded.values, refused);
+    }
+    /// What differs between the sets and what a decoder made of their gaps.
+    std::string differ(const Batch<T>& sets, const std::vector<T>& decoded,
+                       const std::vector<uint32_t>& refused_gaps) const {
+        size_t at = 0;
+        for (size_t b = 0; b < sets.counts.size(); at += sets.counts[b++]) {
+            if (refused[b] != 0) { continue; }
+            const auto first = sets.values.begin() + static_cast<ptrdiff_t>(at);
+            if (refused_gaps[b] != 0 || !std::equal(first, first + sets.counts[b],
+                                                    decoded.begin() + static_cast<ptrdiff_t>(at))) {
+                return "decodes the gaps of block " + std::to_string(b) + " to another set";
+            }
+        }
+        return {};
+    }
+};
+
+template <class T>
+std::string check_gaps() {
+    const Batch<T> sets = sorted_sets<T>(20'000, 1);
+    const Gaps<T> gaps(sets);
+    const auto sorted = std::ranges::count(gaps.refused, 0u);
+    if (sorted == 0 || sorted == std::ssize(gaps.refused)) { return "refuses none or all sets"; }
+    std::vector<T> decoded(sets.values.size());
+    std::vector<uint32_t> refused(sets.counts.size());
+    PackEmulation<T>(gaps.coded.job()).decode(CodeKind::gap, decoded, refused);
+    return gaps.differ(sets, decoded, refused);
+}
+
+template <class T>
+void compare_gaps(const Effort& effort, Outcome& outcome) {
+    Batch<T> sets = sorted_sets<T>(effort.compared_items, effort.seed + 2);
+    Gaps<T> gaps(sets);
+    compare(sets, outcome);
+    compare(gaps.coded, outcome);
+    if (!outcome.fault.empty()) { return; }
+    std::vector<T> decoded(sets.values.size());
+    std::vector<uint32_t> refused(sets.counts.size());
+    outcome.fault = detail::decode_cuda<T>(gaps.coded.job(), CodeKind::gap, decoded, refused);
+    if (!outcome.fault.empty()) { return; }
+    outcome.fault = gaps.differ(sets, decoded, refused);
+    if (!outcome.fault.empty()) { outcome.fault = "the device " + outcome.fault; }
+    outcome.compared += decoded.size();
+}
+
+template <class T>
 void compare_histograms(const Effort& effort, Outcome& outcome) {
     if (!outcome.fault.empty()) { return; }
     std::mt19937_64 random(effort.seed + 1);
     std::vector<uint32_t> counts;
-    std::vector<uint32_t> values;
+    std::vector<T> values;
     std::vector<uint8_t> bytes;
     std::vector<uint32_t> expected;
     std::vector<uint32_t> expected_bytes;
@@ -163,7 +244,9 @@ void compare_histograms(const Effort& effort, Outcome& outcome) {
         expected.resize(expected.size() + detail::width_counters);
         expected_bytes.resize(expected_bytes.size() + 256);
         for (uint32_t i = 0; i < count; ++i) {
-            values.push_back(static_cast<uint32_t>(random() >> (32 + random() % 32)));
+            // Every width of the type, none included.
+            const size_t width = random() % (8 * sizeof(T) + 1);
+            values.push_back(width == 0 ? T{0} : static_cast<T>(random() >> (64 - width)));
             bytes.push_back(static_cast<uint8_t>(random() % 40));
             ++expected[expected.size() - detail::width_counters +
                        detail::value_width(values.back())];
@@ -172,7 +255,7 @@ void compare_histograms(const Effort& effort, Outcome& outcome) {
     }
     std::vector<uint32_t> got(expected.size());
     std::vector<uint32_t> got_bytes(expected_bytes.size());
-    outcome.fault = detail::widths_cuda<uint32_t>({.counts = counts, .values = values}, got);
+    outcome.fault = detail::widths_cuda<T>({.counts = counts, .values = values}, got);
     if (outcome.fault.empty()) {
         outcome.fault = detail::byte_histogram_cuda(bytes, counts, got_bytes);
     }
@@ -180,6 +263,13 @@ void compare_histograms(const Effort& effort, Outcome& outcome) {
     if (got != expected) { outcome.fault = "the device counts other widths"; }
     if (got_bytes != expected_bytes) { outcome.fault = "the device counts other bytes"; }
     outcome.compared += 2 * values.size();
+}
+
+template <class T>
+void compare_all(const Effort& effort, Outcome& outcome) {
+    compare_widths<T>(effort, outcome);
+    compare_gaps<T>(effort, outcome);
+    compare_histograms<T>(effort, outcome);
 }
 
 /// Stored answers: nine values at three bits, and gaps that end at the last integer or beyond it.
@@ -214,10 +304,13 @@ public:
     Outcome check_on_host() override {
         Outcome outcome;
         outcome.fault = check_known();
+        if (outcome.fault.empty()) {
+            outcome.fault = decodes_ ? check_gaps<uint64_t>() : check_gaps<uint32_t>();
+        }
         if (!outcome.fault.empty()) {
             outcome.fault = "the device's code on the host " + outcome.fault;
         }
-        outcome.compared = 13;
+        outcome.compared = 20'013;
         return outcome;
     }
 
@@ -229,12 +322,7 @@ public:
             return outcome;
         }
         // Both directions are compared at once: each case takes one type.
-        if (decodes_) {
-            compare_widths<uint64_t>(effort, outcome);
-            compare_histograms(effort, outcome);
-        } else {
-            compare_widths<uint32_t>(effort, outcome);
-        }
+        decodes_ ? compare_all<uint64_t>(effort, outcome) : compare_all<uint32_t>(effort, outcome);
         return outcome;
     }
 

@@ -52,6 +52,8 @@ int64_t DeviceLane::step() {
     if (up()) { take_completions(); }
     if (up()) { give_up_overdue(now_us); }
     while (up() && !stopping_.load(std::memory_order_relaxed) && launch_one(now_us)) {}
+    // The engine may be gone, and figures and clock with it.
+    if (disowned()) { return -1; }
     if (!up()) { abandon_all(); }
     figures_.device(last_kernel_).add_cpu(thread_cpu_us() - start_cpu_us);
     return nap_us(now_us);
@@ -73,10 +75,46 @@ int64_t DeviceLane::nap_us(int64_t now_us) const noexcept {
     return nap == std::numeric_limits<int64_t>::max() ? -1 : nap;
 }
 
+template <class Body>
+std::optional<std::string> DeviceLane::call_device(Body body) {
+    {
+        const std::lock_guard lock(call_mutex_);
+        ++calls_;
+        in_call_ = true;
+    }
+    std::string failed = body();
+    const std::lock_guard lock(call_mutex_);
+    in_call_ = false;
+    if (disowned_) { return std::nullopt; }
+    return failed;
+}
+
+bool DeviceLane::disowned() const {
+    const std::lock_guard lock(call_mutex_);
+    return disowned_;
+}
+
+bool DeviceLane::watch(uint32_t looks_max) {
+    const std::lock_guard lock(call_mutex_);
+    if (disowned_) { return true; }
+    if (!in_call_ || seen_call_ != calls_) {
+        seen_call_ = calls_;
+        looks_ = 0;
+        return false;
+    }
+    if (++looks_ < looks_max) { return false; }
+    disowned_ = true;
+    quarantine(Fault::timeout, "did not return from a call of its driver");
+    abandon_all();
+    return true;
+}
+
 void DeviceLane::take_completions() {
     completions_.clear();
-    if (const std::string failed = device_.poll(completions_); !failed.empty()) {
-        quarantine(Fault::device_error, failed);
+    const auto failed = call_device([&] { return device_.poll(completions_); });
+    if (!failed) { return; }
+    if (!failed->empty()) {
+        quarantine(Fault::device_error, *failed);
         return;
     }
     for (const Completion& completion : completions_) {
@@ -154,21 +192,24 @@ bool DeviceLane::launch_one(int64_t now_us) {
     last_kernel_ = batch.kernel;
     batch.epoch = next_epoch_++;
     batch.launched_us = clock_.steady_us();
-    const std::string failed = submit(static_cast<uint32_t>(free - batches_.begin()), batch);
+    const auto failed = submit(static_cast<uint32_t>(free - batches_.begin()), batch);
+    if (!failed) { return false; }
     const auto predicted_us = static_cast<int64_t>(
         options_.device_cost[static_cast<size_t>(batch.kernel)].at(batch.item_count));
     batch.expected_us = batch.launched_us + predicted_us;
     batch.deadline_us =
         batch.launched_us + std::max(options_.timeout_us, timeout_factor * predicted_us);
-    batch.state.store(State::in_flight, std::memory_order_relaxed);
-    if (!failed.empty()) { quarantine(Fault::device_error, failed); }
-    return failed.empty();
+    if (!failed->empty()) { quarantine(Fault::device_error, *failed); }
+    return failed->empty();
 }
 
-std::string DeviceLane::submit(uint32_t slot, Batch& batch) {
+std::optional<std::string> DeviceLane::submit(uint32_t slot, Batch& batch) {
+    // In flight before the call, so that its parts are given back should that not return.
     if (batch.kernel == Kernel::keccak) {
         const size_t words = fill_keccak(slot, batch);
-        return device_.submit_keccak(slot, batch.epoch, batch.item_count, words);
+        batch.state.store(State::in_flight, std::memory_order_relaxed);
+        return call_device(
+            [&] { return device_.submit_keccak(slot, batch.epoch, batch.item_count, words); });
     }
     fill_recover(slot, batch);
     figures_.depth.set(static_cast<int64_t>(dispatch_.depth()));
@@ -181,7 +222,8 @@ std::string DeviceLane::submit(uint32_t slot, Batch& batch) {
             figures_.late.add(part.item_count());
         }
     }
-    return device_.submit_recover(slot, batch.epoch, batch.runs);
+    batch.state.store(State::in_flight, std::memory_order_relaxed);
+    return call_device([&] { return device_.submit_recover(slot, batch.epoch, batch.runs); });
 }
 
 void DeviceLane::fill_recover(uint32_t slot, Batch& batch) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -29,6 +30,8 @@ using detail::Kernel;
 constexpr size_t keccak_step_messages = 1024;
 /// Signatures in flight that keep a large device busy: 128 to each of 132 multiprocessors.
 constexpr size_t saturation_jobs = 16'896;
+/// How often a call of the driver is looked at until it counts as lost.
+constexpr uint32_t call_looks = 4;
 /// The start must not take longer than 300 ms for it, and may begin a last batch at this time.
 constexpr int64_t measure_budget_us = 200'000;
 
@@ -47,6 +50,7 @@ Result<void> check(const OffloadOptions& options) {
         positive("device_recover_jobs_min", options.device_recover_jobs_min.value_or(1)));
     MILLRACE_CHECK(positive("device_keccak_jobs_min", options.device_keccak_jobs_min.value_or(1)));
     MILLRACE_CHECK(positive("device_timeout_us", options.device_timeout_us));
+    MILLRACE_CHECK(positive("device_call_timeout_us", options.device_call_timeout_us));
     MILLRACE_CHECK(positive("recheck_one_in", options.recheck_one_in));
     return {};
 }
@@ -183,11 +187,57 @@ struct OffloadEngine::Impl {
         return jobs;
     }
 
-    void start() {
-        pool.start(limits.workers);
-        if (lane) {
-            lane_thread = std::thread([this] { drive_lane(); });
+    static void start(const std::shared_ptr<Impl>& self) {
+        self->pool.start(self->limits.workers);
+        if (!self->lane) { return; }
+        // The thread keeps what a call of the driver may use, should that not return.
+        self->lane_thread = std::thread([self] {
+            self->drive_lane();
+            const std::lock_guard lock(self->lane_mutex);
+            self->lane_returned = true;
+            self->lane_changed.notify_all();
+        });
+        self->watch_thread = std::thread([impl = self.get()] { impl->watch_lane(); });
+    }
+
+    /// The life of the thread that watches the device's thread.
+    void watch_lane() {
+        set_thread_name("offload-watch");
+        const std::chrono::microseconds between(
+            std::max<uint32_t>(options.device_call_timeout_us / call_looks, 1));
+        std::unique_lock lock(lane_mutex);
+        while (!lane_changed.wait_for(lock, between, [&] { return lane_returned; })) {
+            lock.unlock();
+            const bool gave_up = lane->watch(call_looks);
+            lock.lock();
+            if (!gave_up) { continue; }
+            lane_given_up = true;
+            lane_changed.notify_all();
+            return;
         }
+    }
+
+    /// Ends the device's thread, or leaves it behind where it is in a call that does not return.
+    void end_lane() {
+        lane->stop();
+        lane_stopping.store(true, std::memory_order_release);
+        dispatch.device_work.notify();
+        bool returned = false;
+        {
+            std::unique_lock lock(lane_mutex);
+            lane_changed.wait(lock, [&] { return lane_returned || lane_given_up; });
+            returned = lane_returned;
+        }
+        watch_thread.join();
+        if (returned) {
+            lane_thread.join();
+        } else {
+            log::warn("a call of the offload device's driver does not return; its thread and the "
+                      "memory that it may use are left behind",
+                      {{"device", machine.device->status(Kernel::secp256k1).target}});
+            lane_thread.detach();
+        }
+        dispatch.device_finished();
     }
 
     /// The life of the device's thread.
@@ -196,9 +246,14 @@ struct OffloadEngine::Impl {
         constexpr int64_t asleep_us = 1'000'000;
         while (!(lane_stopping.load(std::memory_order_acquire) && lane->idle())) {
             int64_t nap_us = lane->step();
+            if (lane->disowned()) { return; }
             if (nap_us < 0) {
                 const uint32_t key = dispatch.device_work.prepare();
                 nap_us = lane->step();
+                if (lane->disowned()) {
+                    dispatch.device_work.cancel();
+                    return;
+                }
                 if (nap_us < 0 &&
                     !(lane_stopping.load(std::memory_order_acquire) && lane->idle())) {
                     dispatch.device_work.wait(key, asleep_us);
@@ -208,7 +263,6 @@ struct OffloadEngine::Impl {
             }
             if (nap_us > 0) { std::this_thread::sleep_for(std::chrono::microseconds(nap_us)); }
         }
-        dispatch.device_finished();
     }
 
     void run(detail::Call& call) {
@@ -235,12 +289,18 @@ struct OffloadEngine::Impl {
     detail::Pool pool;
 
     std::atomic<bool> lane_stopping{false};
-    std::mutex join_mutex;  ///< guards lane_thread's end
+    std::mutex join_mutex;  ///< guards the end of the next two
     std::thread lane_thread;
+    std::thread watch_thread;
+
+    std::mutex lane_mutex;  ///< guards the next three
+    std::condition_variable lane_changed;
+    bool lane_returned = false;  ///< the device's thread makes no call any more
+    bool lane_given_up = false;  ///< the device is lost, whether its thread comes back or not
 };
 
-OffloadEngine::OffloadEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
-    impl_->start();
+OffloadEngine::OffloadEngine(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
+    Impl::start(impl_);
 }
 
 Result<std::unique_ptr<OffloadEngine>> OffloadEngine::create(const OffloadOptions& options) {
@@ -259,7 +319,7 @@ OffloadEngine::create_with_device(const OffloadOptions& options,
                                                 "' for recovery cannot be used (" + status.reason +
                                                 "); leave it out to use the fastest one here");
     }
-    auto impl = std::make_unique<Impl>(options, std::move(device), backend);
+    auto impl = std::make_shared<Impl>(options, std::move(device), backend);
     if (options.cuda == CudaPolicy::on && !impl->machine.device_up) {
         std::string reason = impl->machine.device_fault;
         if (reason.empty() && impl->machine.device) {
@@ -323,12 +383,7 @@ void OffloadEngine::shutdown() {
     const bool lane_runs = impl_->lane_thread.joinable();
     impl_->dispatch.stop(lane_runs);
     impl_->dispatch.device_down();
-    if (lane_runs) {
-        impl_->lane->stop();
-        impl_->lane_stopping.store(true, std::memory_order_release);
-        impl_->dispatch.device_work.notify();
-        impl_->lane_thread.join();
-    }
+    if (lane_runs) { impl_->end_lane(); }
     impl_->pool.join();
 }
 

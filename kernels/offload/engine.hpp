@@ -57,6 +57,10 @@ struct OffloadOptions {
     bool steal = true;
     /// Least time that a batch of the device is given before it is redone on the CPU.
     uint32_t device_timeout_us = 50'000;
+    /// Least time that a call of the device's driver is given to return; it is given at most half
+    /// as much again. Then the device is quarantined, and its batches are redone on the CPU. Long,
+    /// for a thread in a call may wait for a core, and the device does not come back.
+    uint32_t device_call_timeout_us = 2'000'000;
     /// One of this many device results is recomputed on the CPU; 1 recomputes all, since a sample
     /// misses single wrong results. At least the first and the last of each batch are, and every
     /// verdict that a signature is invalid.
@@ -117,7 +121,9 @@ public:
 
     /// Stops intake, ends or gives up what a device has, runs every queued job and its callback,
     /// joins the workers. Idempotent, any thread but a worker's. Blocking calls still work
-    /// afterwards, on the calling thread alone.
+    /// afterwards, on the calling thread alone. Waits for a device no longer than for its batches'
+    /// deadlines and one call of its driver that does not return: the thread that is in that call
+    /// is left behind, and so is the memory that the call may use, until it returns.
     void shutdown();
 
     /// Jobs that wait for a worker now.
@@ -131,8 +137,8 @@ public:
 
 private:
     struct Impl;
-    explicit OffloadEngine(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit OffloadEngine(std::shared_ptr<Impl> impl);
+    std::shared_ptr<Impl> impl_;  ///< shared with the device's thread, which may outlive the engine
 };
 
 }  // namespace millrace::kernels

@@ -20,7 +20,7 @@ test("development methods", async (t) => {
     let nonce = 0;
     const transfer = (fields) =>
         sign(sender, { nonce: nonce++, to: receiver.address, ...fields }).then((raw) =>
-            rpc.call("eth_sendRawTransactionSync", [raw]),
+            rpc.send_sync(raw),
         );
     const balance = (address, tag = "latest") =>
         rpc.call("eth_getBalance", [address, tag]).then(BigInt);

@@ -30,7 +30,7 @@ test("ethers", async (t) => {
         assert.equal((await provider.getNetwork()).chainId, BigInt(chain_id));
     });
 
-    await t.test("tx.wait() returns the receipt of a transfer", { timeout: 20_000 }, async () => {
+    await t.test("tx.wait() returns the receipt of a transfer", { timeout: 120_000 }, async () => {
         const before = await provider.getBalance(receiver);
         const sent = await wallet.sendTransaction({ to: receiver, value: parseEther("0.25") });
         const receipt = await sent.wait();
@@ -47,7 +47,7 @@ test("ethers", async (t) => {
         assert.equal((await provider.getTransactionReceipt(sent.hash)).blockHash, sealed.hash);
     });
 
-    await t.test("a contract deploys, changes and answers", { timeout: 20_000 }, async () => {
+    await t.test("a contract deploys, changes and answers", { timeout: 120_000 }, async () => {
         const factory = new ContractFactory(abi, bytecode, wallet);
         counter = await factory.deploy(10);
         await counter.waitForDeployment();
@@ -75,7 +75,7 @@ test("ethers", async (t) => {
         );
     });
 
-    await t.test("a listener over WebSocket hears the event", { timeout: 20_000 }, async () => {
+    await t.test("a listener over WebSocket hears the event", { timeout: 120_000 }, async () => {
         const heard = [];
         const remote = counter.connect(live);
         await remote.on("Changed", (by, number) => heard.push([by, number]));
@@ -85,7 +85,7 @@ test("ethers", async (t) => {
         assert.deepEqual(heard, [[wallet.address, 21n]]);
     });
 
-    await t.test("a block listener over WebSocket counts up", { timeout: 20_000 }, async () => {
+    await t.test("a block listener over WebSocket counts up", { timeout: 120_000 }, async () => {
         const numbers = [];
         await live.on("block", (number) => numbers.push(number));
         await live.getBlockNumber(); // The subscription is made before this answer.
@@ -110,7 +110,7 @@ test("ethers", async (t) => {
 
     await t.test(
         "a reverted transaction rejects wait() and has a receipt of status 0",
-        { timeout: 20_000 },
+        { timeout: 120_000 },
         async () => {
             const sent = await counter.set(2_000, { gasLimit: 100_000 });
             await assert.rejects(sent.wait(), (error) => {
@@ -124,7 +124,7 @@ test("ethers", async (t) => {
 
     await t.test(
         "ten transactions sent at once are all included in nonce order",
-        { timeout: 30_000 },
+        { timeout: 120_000 },
         async () => {
             const first = await wallet.getNonce();
             const sent = await Promise.all(

@@ -7,10 +7,10 @@ import test from "node:test";
 
 import { millrace_bin, millrace_only, run_program, temporary_dir } from "./harness/node.mjs";
 
-const options = { skip: millrace_only, timeout: 60_000 };
+const options = { skip: millrace_only, timeout: 120_000 };
 const exit = { clean: 0, usage: 2 };
 const evm_run = (args, input = "") =>
-    run_program(millrace_bin, ["evm", "run", ...args], { input, timeout_ms: 20_000 });
+    run_program(millrace_bin, ["evm", "run", ...args], { input });
 const word = (n) => `0x${BigInt(n).toString(16).padStart(64, "0")}`;
 const lines_of = (text) =>
     text

@@ -61,7 +61,7 @@ test("viem", async (t) => {
 
     await t.test(
         "a second confirmation arrives with later blocks",
-        { timeout: 30_000 },
+        { timeout: 120_000 },
         async () => {
             const hash = await wallet.sendTransaction({ to: receiver.address, value: 1n });
             // A development node that mines on demand needs one more transaction for one more block.
@@ -108,7 +108,7 @@ test("viem", async (t) => {
 
     await t.test(
         "watchContractEvent over WebSocket sees every event in order",
-        { timeout: 30_000 },
+        { timeout: 120_000 },
         async () => {
             const seen = [];
             const stop = live.watchContractEvent({
@@ -139,7 +139,7 @@ test("viem", async (t) => {
 
     await t.test(
         "watchBlocks over WebSocket gives consecutive blocks with linked parents",
-        { timeout: 30_000 },
+        { timeout: 120_000 },
         async () => {
             const blocks = [];
             const stop = live.watchBlocks({
@@ -163,7 +163,7 @@ test("viem", async (t) => {
 
     await t.test(
         "watchPendingTransactions over WebSocket names the transaction",
-        { timeout: 30_000 },
+        { timeout: 120_000 },
         async () => {
             const seen = new Set();
             const stop = live.watchPendingTransactions({

@@ -227,6 +227,11 @@ public:
         const std::lock_guard lock(mutex);
         return watches.size();
     }
+    /// How many there have been, those that ended included.
+    size_t watches_begun() {
+        const std::lock_guard lock(mutex);
+        return next_watch - 1;
+    }
     /// Ends all watches of a transaction.
     void finish_watches(const Hash256& hash, const ApiResult<ReceiptData>& result) {
         std::vector<ReceiptCallback> callbacks;

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,10 +24,10 @@ struct HttpAnswer {
     std::string body;
 };
 
-/// One connection to a port of this machine. Reads give up after some seconds.
+/// One connection to a port of this machine. Reads give up after a time that no machine stalls.
 class HttpClient {
 public:
-    explicit HttpClient(uint16_t port, int receive_timeout_s = 5) {
+    explicit HttpClient(uint16_t port, int receive_timeout_s = 60) {
         fd_ = socket(AF_INET, SOCK_STREAM, 0);
         timeval timeout{receive_timeout_s, 0};
         setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
@@ -94,16 +96,24 @@ public:
     bool closes() {
         while (true) {
             char buffer[4096];
-            const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
+            const ssize_t n = receive_some(buffer);
             if (n == 0) { return true; }
             if (n < 0) { return errno == ECONNRESET; }
         }
     }
 
 private:
+    /// As recv; a process that was stopped and goes on is no error.
+    ssize_t receive_some(std::span<char> buffer) {
+        for (;;) {
+            const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
+            if (n >= 0 || errno != EINTR) { return n; }
+        }
+    }
+
     bool fill() {
         char buffer[65536];
-        const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
+        const ssize_t n = receive_some(buffer);
         if (n <= 0) { return false; }
         pending_.append(buffer, static_cast<size_t>(n));
         return true;

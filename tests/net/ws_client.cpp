@@ -26,7 +26,7 @@ struct WsClient::Impl {
     template <class Start>
     error_code run(Start start) {
         error_code result = beast::error::timeout;
-        beast::get_lowest_layer(ws).expires_after(std::chrono::seconds(10));
+        beast::get_lowest_layer(ws).expires_after(std::chrono::seconds(60));
         start([&result](error_code error, auto&&...) { result = error; });
         io.restart();
         io.run();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,8 @@ struct LaneOptions {
 };
 
 /// A batch in flight stays with its parts, so whatever happens to the device they can be done
-/// again. One thread calls step(), any worker check(). After the first fault the device is left
-/// alone: its batches go back to the CPU, and what it still says is not heard.
+/// again. One thread calls step(), any worker check(), and one more watch(). After the first fault
+/// the device is left alone: its batches go back to the CPU, and what it still says is not heard.
 class DeviceLane {
 public:
     /// The arguments outlive the lane; the device has room for canaries and a job.
@@ -37,8 +38,17 @@ public:
 
     /// Takes what ended, gives up what is overdue, launches what is due. Gives the microseconds
     /// until it wants to be called again, or a negative number when only new work makes that
-    /// necessary.
+    /// necessary. Must not be called again once disowned().
     int64_t step();
+    /// Whether step() came back from a call of the device too late: watch() has given up the device
+    /// meanwhile, and its batches. The thread of step().
+    bool disowned() const;
+
+    /// Looks whether step() is in a call of the device. When `looks_max` looks after the first have
+    /// seen the same call, the device is quarantined, and the CPU gets all batches that are in
+    /// flight or were to be started. Counting looks and not time, since a machine that stalls
+    /// stalls them, too. True once it has given up.
+    bool watch(uint32_t looks_max);
 
     /// Checks a batch that ended and either writes its results or gives its parts back to the CPU;
     /// frees its slot. `parts` gets what is now to be finished.
@@ -55,7 +65,7 @@ public:
 
 private:
     /// free -> in_flight -> ended by the thread of step(); ended -> free by the worker that checks
-    /// it, or in_flight -> free by step() when the device failed.
+    /// it, or in_flight -> free by step() or watch() when the device failed.
     enum class State : uint8_t { free, in_flight, ended };
     struct Batch {
         std::atomic<State> state{State::free};
@@ -79,11 +89,15 @@ private:
         std::string what;
     };
 
+    /// Makes a call of the device. What it says is nothing when watch() has given up meanwhile: the
+    /// caller then leaves everything as it is.
+    template <class Body>
+    std::optional<std::string> call_device(Body body);
     void take_completions();
     void give_up_overdue(int64_t now_us);
     void abandon_all();
     bool launch_one(int64_t now_us);
-    std::string submit(uint32_t slot, Batch& batch);
+    std::optional<std::string> submit(uint32_t slot, Batch& batch);
     void fill_recover(uint32_t slot, Batch& batch);
     size_t fill_keccak(uint32_t slot, Batch& batch);
     int64_t nap_us(int64_t now_us) const noexcept;
@@ -114,6 +128,15 @@ private:
     int64_t look_again_us_ = -1;
     int64_t last_work_us_ = 0;
     Kernel last_kernel_ = Kernel::secp256k1;
+
+    /// Guards the next five. The thread of step() holds it at both ends of a call and not in it, so
+    /// that watch() has batches and device for itself while it holds it in a call.
+    mutable std::mutex call_mutex_;
+    uint64_t calls_ = 0;
+    bool in_call_ = false;
+    bool disowned_ = false;
+    uint64_t seen_call_ = 0;  ///< the one that watch() looks at
+    uint32_t looks_ = 0;
 
     std::atomic<bool> stopping_{false};
     std::atomic<bool> up_{true};

@@ -31,7 +31,10 @@ process.on("exit", () => {
     }
 });
 
-/** A port of the loopback interface that nobody listened on a moment ago. */
+/**
+ * A port of the loopback interface that nobody listened on a moment ago. Somebody may have taken it by the time that it is
+ * used: a node is better told 0, which picks its own.
+ */
 export function free_port() {
     return new Promise((resolve, reject) => {
         const server = net.createServer();
@@ -94,13 +97,11 @@ export async function foundry(tool, args, { home, ...options }) {
 
 /** A started process of the node. */
 export class Node {
-    /** `kind` is millrace or anvil; a test leaves it to E2E_TARGET. */
+    /** `kind` is millrace or anvil; a test leaves it to E2E_TARGET. Port 0: the node picks one, known when it is ready. */
     constructor(port, datadir, args, kind = target) {
         this.is_anvil = kind === "anvil";
         this.port = port;
         this.datadir = datadir;
-        this.url = `http://127.0.0.1:${port}`;
-        this.ws_url = `ws://127.0.0.1:${port}`;
         this.log = "";
         const started_ms = performance.now();
         this.child = this.is_anvil
@@ -136,8 +137,16 @@ export class Node {
         });
     }
 
+    get url() {
+        return `http://127.0.0.1:${this.port}`;
+    }
+
+    get ws_url() {
+        return `ws://127.0.0.1:${this.port}`;
+    }
+
     /** Waits until the node says that it serves requests; fails at once when the process ends. */
-    async ready(timeout_ms = 30_000) {
+    async ready(timeout_ms = 60_000) {
         const deadline = performance.now() + timeout_ms;
         let ended = null;
         this.exited.then((end) => (ended = end));
@@ -145,8 +154,11 @@ export class Node {
             if (ended) {
                 throw new Error(`the node ended with ${ended.code ?? ended.signal}:\n${this.log}`);
             }
+            this.port ||= Number(this.log.match(/http:\/\/127\.0\.0\.1:(\d+)/)?.[1] ?? 0);
             try {
-                if (this.is_anvil) {
+                if (this.port === 0) {
+                    // It has not said yet which port it took.
+                } else if (this.is_anvil) {
                     const rpc = new HttpClient(this.port);
                     try {
                         await rpc.call("eth_chainId", []);
@@ -154,8 +166,7 @@ export class Node {
                         rpc.close();
                     }
                     return this;
-                }
-                if ((await fetch(`${this.url}/readyz`)).status === 200) {
+                } else if ((await fetch(`${this.url}/readyz`)).status === 200) {
                     return this;
                 }
             } catch (error) {
@@ -183,9 +194,9 @@ export class Node {
 }
 
 /** Starts a node and waits until it is ready; it is killed at the end of the test `t`. */
-export async function start_node(t, { datadir, port, args = [] } = {}) {
+export async function start_node(t, { datadir, args = [] } = {}) {
     datadir ??= temporary_dir(t);
-    const node = new Node(port ?? (await free_port()), datadir, args);
+    const node = new Node(is_anvil ? await free_port() : 0, datadir, args);
     t?.after(() => node.stop("SIGKILL"));
     return node.ready();
 }

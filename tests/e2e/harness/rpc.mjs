@@ -14,6 +14,9 @@ export class RpcError extends Error {
     }
 }
 
+/** Milliseconds that eth_sendRawTransactionSync is told to wait: the default of 2 s is less than a machine may stall. */
+export const sync_timeout_ms = 30_000;
+
 /** JSON-RPC over one kept-alive HTTP connection. */
 export class HttpClient {
     #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -24,7 +27,7 @@ export class HttpClient {
     }
 
     /** POSTs bytes as they are. Gives {status, headers, body}. */
-    post(body, { headers = {}, path = "/", method = "POST", timeout_ms = 30_000 } = {}) {
+    post(body, { headers = {}, path = "/", method = "POST", timeout_ms = 60_000 } = {}) {
         return new Promise((resolve, reject) => {
             const request = http.request(
                 {
@@ -102,6 +105,11 @@ export class HttpClient {
             }
             return answer.result;
         });
+    }
+
+    /** eth_sendRawTransactionSync of signed bytes; gives the receipt. */
+    send_sync(raw) {
+        return this.call("eth_sendRawTransactionSync", [raw, sync_timeout_ms]);
     }
 
     close() {
@@ -183,7 +191,7 @@ export class WsClient {
 }
 
 /** Waits until `condition()` gives something true, and gives it. */
-export async function wait_for(condition, what, timeout_ms = 10_000) {
+export async function wait_for(condition, what, timeout_ms = 60_000) {
     const deadline = performance.now() + timeout_ms;
     for (;;) {
         const value = await condition();

@@ -3,6 +3,10 @@
 // execution in the order of the commits.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
+#include "evm/precompiles/standard.hpp"
 #include "tests/host/sequencer/parallel_run.hpp"
 
 namespace millrace::sequencer {
@@ -83,29 +87,54 @@ TEST(Executor, HotSlotMakesProgressBecauseTheThirdAttemptIsAlone) {
               2 * load.transactions + out.blocks * load.workers);
 }
 
+/// The standard precompiles and one that takes as long as the test wants: run() says that an
+/// attempt has begun, and returns when it is let go.
+class Gate final : public evm::PrecompileSet {
+public:
+    static inline const Address address =
+        address_literal("0x00000000000000000000000000000000000000f0");
+
+    bool contains(const Address& a, evm::Revision r) const noexcept override {
+        return a == address || standard_.contains(a, r);
+    }
+    evm::PrecompileOutcome run(const Address& a, ByteView input, uint64_t gas,
+                               evm::Revision r) const noexcept override {
+        if (a != address) { return standard_.run(a, input, gas, r); }
+        const uint32_t attempt = begun_.fetch_add(1) + 1;
+        begun_.notify_all();
+        for (uint32_t n = let_go_.load(); n < attempt; n = let_go_.load()) { let_go_.wait(n); }
+        return {.success = true, .gas_used = 0, .output = {}};
+    }
+
+    /// Waits until `attempt` (from 1) runs.
+    void await(uint32_t attempt) const {
+        for (uint32_t n = begun_.load(); n < attempt; n = begun_.load()) { begun_.wait(n); }
+    }
+    void let_go(uint32_t attempt) const {
+        let_go_.store(attempt);
+        let_go_.notify_all();
+    }
+
+private:
+    evm::StandardPrecompiles standard_;
+    mutable std::atomic<uint32_t> begun_{0};
+    mutable std::atomic<uint32_t> let_go_{0};
+};
+
 TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
-    Genesis genesis = make_genesis();
-    // Counts down from calldata: JUMPDEST 1 SWAP1 SUB DUP1 PUSH 2 JUMPI.
-    const Address loop = stranger(7);
-    add_account(genesis.state, loop, {},
-                "5f355b6001900380600257"
-                "00",
-                1);
-    genesis.state.sort();
+    const Genesis genesis = make_genesis();
     const auto store = storage::make_memory_state_store();
     ASSERT_TRUE(store->apply(1, genesis.state).has_value());
-    evm::StandardPrecompiles precompiles;
+    const Gate gate;
     CellTable cells{store->snapshot()};
-    BlockBuilder builder{genesis.spec, precompiles, cells};
+    BlockBuilder builder{genesis.spec, gate, cells};
     ExecutorOptions options;
-    options.worker_count = 3;
-    Executor executor{options, precompiles, cells};
-    Bytes rounds(32);
-    store_be(U256{2'000'000}, rounds.data());
-    evm::Transaction tx = call_transaction(0, loop, {}, rounds, 100'000'000);
+    options.worker_count = 2;
+    Executor executor{options, gate, cells};
+    // Long, so that it is not the owner's.
+    const evm::Transaction tx = call_transaction(0, Gate::address, {}, {}, 2'000'000);
     bool done = false;
-    uint64_t number = 1;
-    for (; number <= 5000 && !done; ++number) {
+    const auto open = [&](uint64_t number) {
         OpenBlock block;
         block.number = number;
         block.timestamp_s = 1'700'000'000 + number;
@@ -113,9 +142,8 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
         block.gas_limit = genesis.block_gas_limit;
         builder.open(block);
         executor.open_block(builder.context());
-        if (number == 1) { ASSERT_TRUE(executor.try_dispatch(unsigned_of(account(0), tx))); }
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        executor.close_block();
+    };
+    const auto close = [&] {
         for (bool closed = false; !closed;) {
             Completion* c = executor.take();
             if (c == nullptr) { continue; }
@@ -129,7 +157,27 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
         }
         executor.rest();
         builder.close();
+    };
+    // The block ends in the middle of the first two attempts.
+    for (uint32_t attempt = 1; attempt <= options.attempts_max; ++attempt) {
+        open(attempt);
+        if (attempt == 1) { ASSERT_TRUE(executor.try_dispatch(unsigned_of(account(0), tx))); }
+        gate.await(attempt);
+        executor.close_block();
+        gate.let_go(attempt);
+        close();
+        ASSERT_FALSE(done);
     }
+    // The third is alone, and its block waits for it.
+    open(options.attempts_max + 1);
+    gate.await(options.attempts_max + 1);
+    std::jthread ending([&] {
+        // The owner is then in close_block(), or the test proves less.
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        gate.let_go(options.attempts_max + 1);
+    });
+    executor.close_block();
+    close();
     EXPECT_TRUE(done);
     EXPECT_EQ(executor.statistics().alone, 1u) << "a block waits for the attempt that is alone";
     EXPECT_EQ(executor.statistics().conflicts_read, options.attempts_max);

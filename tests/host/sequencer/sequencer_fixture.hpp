@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <future>
@@ -31,7 +32,19 @@ namespace millrace::sequencer::test {
         ASSERT_TRUE(result_.has_value()) << result_.error().message; \
     } while (false)
 
-inline constexpr auto patience = std::chrono::seconds(30);
+/// For what must come and is not measured: far longer than a machine may stall.
+inline constexpr auto patience = std::chrono::seconds(60);
+
+/// Waits until `done()`; false when it did not come true in all patience.
+template <class Done>
+bool eventually(Done done) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) { return false; }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+}
 
 /// Keeps everything that is published.
 class Recorder final : public ChainObserver, public PoolObserver {

@@ -9,11 +9,10 @@ using namespace test;
 
 TEST_F(SequencerTest, FullMiniBlockDoesNotLeaveTheNextOneWaiting) {
     SequencerOptions options = quick_options();
-    options.block_us = 20'000'000;
+    // What waited for the end of the block would wait in vain.
+    options.block_us = 3'600'000'000;
     options.mini_block_transactions_max = 2;
     auto n = start(options);
-    SystemClock clock;
-    const int64_t begin = clock.steady_us();
     for (uint64_t round = 0; round < 20; ++round) {
         std::vector<Hash256> sent;
         for (uint64_t key = 0; key < 4; ++key) {
@@ -23,7 +22,6 @@ TEST_F(SequencerTest, FullMiniBlockDoesNotLeaveTheNextOneWaiting) {
         }
         for (const Hash256& hash : sent) { ASSERT_TRUE(n->wait(hash)); }
     }
-    EXPECT_LT(clock.steady_us() - begin, 10'000'000) << "nothing waits for the end of the block";
 }
 
 TEST_F(SequencerTest, StopMakesEverythingDurableAndRefusesAfterwards) {
@@ -37,7 +35,7 @@ TEST_F(SequencerTest, StopMakesEverythingDurableAndRefusesAfterwards) {
     ASSERT_TRUE(n->wait(sent.back()));
     const auto begin = std::chrono::steady_clock::now();
     n->stop();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, patience);
     EXPECT_FALSE(n->view().open_block());
     auto f = n->submit(raw_signed(0, transfer_transaction(20, stranger(1), U256{1})));
     ASSERT_EQ(f.wait_for(std::chrono::seconds(0)), std::future_status::ready);
@@ -104,7 +102,11 @@ TEST_F(SequencerTest, FullDiskStopsIntakeKeepsReadsAndRecoversByItself) {
             const evm::Transaction tx =
                 call_transaction(nonce, stranger(1), U256{1}, Bytes(data_bytes, 0x11), 2'000'000);
             auto f = n->submit(raw_signed(0, tx));
-            if (f.wait_for(std::chrono::milliseconds(10)) == std::future_status::ready) {
+            const auto answered = [&] {
+                return f.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+            };
+            ASSERT_TRUE(eventually([&] { return answered() || n->sequencer->disk_full(); }));
+            if (answered()) {
                 const auto a = f.get();
                 refused = !a && a.error().kind == Refusal::Kind::disk_full;
                 if (!a) { continue; }
@@ -122,11 +124,10 @@ TEST_F(SequencerTest, FullDiskStopsIntakeKeepsReadsAndRecoversByItself) {
         for (const Hash256& h : taken) { ASSERT_TRUE(n->wait(h)); }
         // Taken again, without a restart.
         std::optional<Node::Admitted> again;
-        for (int i = 0; i < 400 && (!again || !*again); ++i) {
+        ASSERT_TRUE(eventually([&] {
             again = n->send(0, transfer_transaction(nonce, stranger(1), U256{1}));
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        ASSERT_TRUE(again && *again);
+            return again->has_value();
+        }));
         ASSERT_TRUE(n->wait((*again)->hash));
         EXPECT_FALSE(n->sequencer->disk_full());
         EXPECT_FALSE(n->fatal.load());
@@ -144,13 +145,10 @@ TEST_F(SequencerTest, StopDoesNotWaitForRoomOnTheDisk) {
     const auto first = n->run(0, transfer_transaction(0, stranger(1), U256{1}));
     ASSERT_TRUE(first);
     disk.set_free_bytes(0);
-    for (int i = 0; i < 1000 && !n->sequencer->disk_full(); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    ASSERT_TRUE(n->sequencer->disk_full());
+    ASSERT_TRUE(eventually([&] { return n->sequencer->disk_full(); }));
     const auto begin = std::chrono::steady_clock::now();
     n->stop();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, patience);
     n.reset();
     disk.set_free_bytes(64 << 20);
     n = std::make_unique<Node>(disk, genesis_, "/node", quick_options(), true);
@@ -163,10 +161,7 @@ TEST_F(SequencerTest, FailedFlushEndsTheNodeAndWhatWasAcknowledgedIsThere) {
     const auto first = n->run(0, transfer_transaction(0, stranger(1), U256{1}));
     ASSERT_TRUE(first);
     disk.arm(storage::DiskFault::sync_failure, 2);
-    for (int i = 0; i < 1000 && !n->fatal.load(); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_TRUE(n->fatal.load());
+    EXPECT_TRUE(eventually([&] { return n->fatal.load(); }));
     n->stop();
     n.reset();
     disk.restart(3);
@@ -222,15 +217,12 @@ TEST_F(SequencerTest, BlockThatCannotBeSealedEndsTheNode) {
     ASSERT_TRUE(n.run(0, call_transaction(0, stranger(1), {}, Bytes(5'000, 1), 2'000'000)));
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_FALSE(n.sequencer->dev_mine(1, {}, 0).has_value());
-    for (int i = 0; i < 1000 && !n.fatal.load(); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_TRUE(n.fatal.load());
+    EXPECT_TRUE(eventually([&] { return n.fatal.load(); }));
     EXPECT_EQ(n.send(0, transfer_transaction(1, stranger(1), {})).error().kind,
               Refusal::Kind::stopping);
     EXPECT_EQ(n.sequencer->dev_mine(1, {}, 0).error().code, ErrorCode::unavailable);
     n.stop();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, patience);
 }
 
 }  // namespace

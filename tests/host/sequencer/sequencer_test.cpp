@@ -35,9 +35,9 @@ TEST_F(SequencerTest, TransactionIsAdmittedExecutedDurableAndSealed) {
 TEST_F(SequencerTest, BlocksFollowEachOtherAndMiniBlocksStayInside) {
     SequencerOptions options = quick_options();
     auto n = start(options);
+    // Each waits for the mini-block of the one before, however slow the machine is.
     for (uint64_t i = 0; i < 40; ++i) {
-        ASSERT_TRUE(n->send(0, transfer_transaction(i, stranger(1), U256{1})).has_value());
-        std::this_thread::sleep_for(std::chrono::milliseconds(8));
+        ASSERT_TRUE(n->run(0, transfer_transaction(i, stranger(1), U256{1})));
     }
     ASSERT_TRUE(n->recorder.wait_for_blocks(5));
     n->stop();
@@ -61,15 +61,15 @@ TEST_F(SequencerTest, BlocksFollowEachOtherAndMiniBlocksStayInside) {
         EXPECT_FALSE(m->transactions.empty());
         cuts.insert(m->time_us / options.mini_block_us);
     }
-    // One cut per period at most (two at a block's end), and far fewer than one per transaction
-    // would need if a cut waited for the block.
+    // One cut per period at most, two at a block's end and where the periods of the two clocks
+    // overlap.
     EXPECT_GT(cuts.size(), 10u);
-    EXPECT_LE(number - 1, 40u);
+    EXPECT_EQ(number - 1, 40u);
 }
 
 TEST_F(SequencerTest, ReceiptComesWithinAFewPeriods) {
     SequencerOptions options = quick_options();
-    options.block_us = 1'000'000;
+    options.block_us = 3'600'000'000;
     auto n = start(options);
     std::vector<int64_t> waits;
     SystemClock clock;
@@ -79,7 +79,8 @@ TEST_F(SequencerTest, ReceiptComesWithinAFewPeriods) {
         waits.push_back(clock.steady_us() - begin);
     }
     std::sort(waits.begin(), waits.end());
-    // Only to catch a receipt that waits for the block or for a time-out; the benchmark measures.
+    // Only to catch one that waits for a time-out (for the block it would wait in vain); the
+    // benchmark measures.
     EXPECT_LT(waits[waits.size() / 2], 500'000);
 }
 
@@ -224,9 +225,7 @@ TEST_F(SequencerTest, TransactionThatCannotRunAnyMoreIsDropped) {
     const auto first = n->send(0, transfer_transaction(0, stranger(1), most));
     ASSERT_TRUE(first.has_value());
     ASSERT_TRUE(n->wait(first->hash));
-    for (int i = 0; i < 1000 && n->recorder.dropped().empty(); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    ASSERT_TRUE(eventually([&] { return !n->recorder.dropped().empty(); }));
     ASSERT_EQ(n->recorder.dropped().size(), 1u);
     EXPECT_NE(n->recorder.dropped()[0].second.find("insufficient funds"), std::string::npos);
     EXPECT_EQ(n->balance(stranger(1)), most);
@@ -359,9 +358,7 @@ TEST_F(SequencerTest, NoncesMovedByAuthorizationsFreezeNobody) {
                        authorization_by(2, stranger(3), 0), authorization_by(2, stranger(3), 1)})));
     ASSERT_TRUE(n->wait(own->hash));
     ASSERT_TRUE(n->wait(others->hash));
-    for (int i = 0; i < 1000 && n->recorder.dropped().empty(); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+    ASSERT_TRUE(eventually([&] { return !n->recorder.dropped().empty(); }));
     ASSERT_EQ(n->recorder.dropped().size(), 1u);
     EXPECT_EQ(n->recorder.dropped()[0].first, passed->hash) << "its nonce was used up";
     for (const uint64_t key : {0u, 1u, 2u}) {

@@ -26,7 +26,7 @@ def path(name):
 
 
 def run(*arguments):
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=240)
 
 
 class QuickRun(unittest.TestCase):
@@ -138,14 +138,24 @@ class Options(unittest.TestCase):
 
 
 class Signals(unittest.TestCase):
+    def wait_for_handler(self, pid, number):
+        end = time.monotonic() + 60
+        while True:
+            with open(f"/proc/{pid}/status") as status:
+                caught = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
+            if int(caught, 16) >> (number - 1) & 1:
+                return
+            self.assertLess(time.monotonic(), end, "the program catches no signal")
+            time.sleep(0.01)
+
     def test_an_interrupt_ends_in_order_with_partial_results(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             report = path(f"interrupted-{int(number)}.json")
             process = subprocess.Popen([*PROGRAM, "hash", "--seconds=20", "--batch=1,64", "--backends=scalar", f"--json={report}"],
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            time.sleep(2)
+            self.wait_for_handler(process.pid, number)
             process.send_signal(number)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 130, errors)
             self.assertIn("partial", out)
             with open(report) as file:

@@ -51,6 +51,27 @@ TEST(Runner, ARightAnswerIsMeasuredAtEveryBatch) {
     EXPECT_FALSE(report.interrupted);
 }
 
+TEST(Runner, ABatchOfOneThreadHasNoRowsOfMore) {
+    for (const bool one_thread : {false, true}) {
+        Calls calls;
+        Family family = test::double_family({Behaviour::right}, calls);
+        family.cases = [cases = family.cases, one_thread](const FamilyOptions& o) {
+            std::vector<KernelCase> made = cases(o);
+            for (KernelCase& c : made) { c.one_thread = one_thread; }
+            return made;
+        };
+        RunOptions options = short_run(family);
+        options.threads = {2};
+        size_t announced = 0;
+        options.progress = [&](const Row&, size_t, size_t total) { announced = total; };
+        const Report report = run(family, options);
+        ASSERT_EQ(report.rows.size(), 2u);
+        EXPECT_EQ(announced, 2u);
+        for (const Row& row : report.rows) { EXPECT_EQ(row.threads, one_thread ? 1u : 2u); }
+        EXPECT_EQ(calls.parts_max.load(), one_thread ? 1u : 2u);
+    }
+}
+
 TEST(Runner, AWrongAnswerFailsItsRowAndNoOther) {
     Calls calls;
     const Family family = test::double_family({Behaviour::wrong_last, Behaviour::right}, calls);
@@ -167,7 +188,10 @@ TEST(Runner, ABatchThatWouldTakeTooLongIsSkippedAndLatencyIsNotTakenForWork) {
     const Family family =
         test::double_family({Behaviour::slow_items, Behaviour::slow_start}, calls);
     RunOptions options = short_run(family);
-    options.batches = {4, 64, 256};
+    // A call may take a second: the items of 4,096 take two, and no noise makes a wait of 2 ms grow
+    // by a tenth of that from one batch to the next.
+    options.batches = {4, 4096, 16384};
+    options.seconds = 0.1;
     const Report report = run(family, options);
     for (const Row& row : report.rows) {
         const bool too_long = row.backend == "b0" && row.batch > 4;

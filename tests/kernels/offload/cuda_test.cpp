@@ -9,6 +9,7 @@
 #include "kernels/offload/engine.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
 #include "tests/kernels/offload/cases.hpp"
+#include "tests/kernels/offload/fault_drill.hpp"
 #include "tests/kernels/secp256k1/gpu_jobs.hpp"
 
 namespace millrace::kernels {
@@ -97,6 +98,15 @@ TEST_F(OffloadCuda, ManyThreadsMixBlocksAndSingleTransactions) {
     }
     engine_->shutdown();
     EXPECT_EQ(threads_count * singles, answers.load());
+}
+
+TEST(OffloadDrill, ADeviceThatFailsInTheMiddleOfABatchLosesAndRepeatsNothing) {
+    for (const MidBatch fault : mid_batch_faults) {
+        auto device = detail::make_cuda_device();
+        const BackendStatus status = device->status(detail::Kernel::secp256k1);
+        if (!status.available) { GTEST_SKIP() << "no CUDA: " << status.reason; }
+        drill_engine(std::move(device), fault);
+    }
 }
 
 }  // namespace

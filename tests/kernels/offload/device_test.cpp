@@ -9,10 +9,12 @@
 #include <mutex>
 #include <thread>
 
+#include "kernels/offload/detail/figures.hpp"
 #include "kernels/offload/engine.hpp"
 #include "kernels/secp256k1/recover_batch.hpp"
 #include "tests/kernels/offload/cases.hpp"
 #include "tests/kernels/offload/fake_device.hpp"
+#include "tests/kernels/offload/fault_drill.hpp"
 #include "tests/kernels/offload/held_worker.hpp"
 
 namespace millrace::kernels {
@@ -29,7 +31,9 @@ OffloadOptions device_options() {
     options.device_keccak_jobs_min = 16;
     options.device_recover_jobs_min = 16;
     options.measure_costs = false;
-    options.device_timeout_us = 100'000;
+    // No stall of the machine counts as one of the device; tests of devices that hang take less.
+    options.device_timeout_us = 60'000'000;
+    options.device_call_timeout_us = 60'000'000;
     // What the device does not do is then countable.
     options.steal = false;
     return options;
@@ -130,7 +134,9 @@ std::string_view reason_for(Trick trick) {
         case Trick::refuses:
         case Trick::lost:
         case Trick::reports_fault: return "device_error";
-        case Trick::hangs: return "timeout";
+        case Trick::hangs:
+        case Trick::stuck_submit:
+        case Trick::stuck_poll: return "timeout";
         case Trick::all_wrong:
         case Trick::last_wrong: return "canary";
         case Trick::flips_bit:
@@ -153,6 +159,7 @@ class EveryTrick : public testing::TestWithParam<Trick> {};
 TEST_P(EveryTrick, NeverReachesAResult) {
     OffloadOptions options = device_options();
     options.recheck_one_in = 1;
+    if (GetParam() == Trick::hangs) { options.device_timeout_us = 20'000; }
     for (const std::string_view kernel : {"keccak", "secp256k1"}) {
         DeviceCase c(GetParam(), options);
         const auto run = [&](size_t count, uint64_t seed) {
@@ -296,7 +303,6 @@ TEST(OffloadDevice, ThroughputSubmissionsUseTheDevice) {
 TEST(OffloadDevice, TheCpuTakesTheTailWhileTheDeviceWorks) {
     OffloadOptions options = device_options();
     options.steal = true;
-    options.device_timeout_us = 60'000'000;
     DeviceCase c(good, options);
     c.device->paused = true;
     std::jthread caller([&] { c.expect_senders(2000, 1); });
@@ -327,7 +333,7 @@ TEST(OffloadDevice, ShutdownEndsWhatADeviceHas) {
     enum class End : uint8_t { ends, disappears, hangs };
     for (const End how : {End::ends, End::disappears, End::hangs}) {
         OffloadOptions options = device_options();
-        options.device_timeout_us = how == End::hangs ? 20'000 : 60'000'000;
+        if (how == End::hangs) { options.device_timeout_us = 20'000; }
         DeviceCase c(good, options);
         c.device->paused = true;
         const RecoverCase r = recover_case(100, 4);
@@ -354,6 +360,114 @@ TEST(OffloadDevice, ShutdownEndsWhatADeviceHas) {
         // Calls go on without it.
         c.expect_senders(100, 6);
     }
+}
+
+/// A call of the driver that does not return until the test lets it.
+struct StuckCall {
+    std::latch entered{1};
+    std::latch let_go{1};
+
+    /// A device whose batch 1 is stuck, and which keeps `call` for as long as it lives.
+    static std::unique_ptr<FakeDevice> device(const std::shared_ptr<StuckCall>& call, Trick trick) {
+        auto device = std::make_unique<FakeDevice>(
+            [trick](uint64_t batch) { return FakePlan{batch == 1 ? trick : Trick::none, 0}; });
+        device->stuck = [call] {
+            call->entered.count_down();
+            call->let_go.wait();
+        };
+        return device;
+    }
+};
+
+class EveryStuckCall : public testing::TestWithParam<Trick> {};
+
+TEST_P(EveryStuckCall, LosesNoJobAndDoesNotHoldUpTheEnd) {
+    for (const std::string_view kernel : {"keccak", "secp256k1"}) {
+        OffloadOptions options = device_options();
+        options.device_call_timeout_us = 20'000;
+        auto registry = std::make_unique<metrics::Registry>();
+        auto clock = std::make_unique<SystemClock>();
+        options.metrics = registry.get();
+        options.clock = clock.get();
+        auto call = std::make_shared<StuckCall>();
+        const std::weak_ptr<StuckCall> device_lives = call;
+        auto engine =
+            OffloadEngine::create_with_device(options, StuckCall::device(call, GetParam())).value();
+        const RecoverCase r = recover_case(600, 1);
+        const KeccakCase k = keccak_case(600, 1);
+        // A blocking call, and beside it submissions whose callbacks come once.
+        std::vector<int> answers(8);
+        for (int& answer : answers) {
+            ASSERT_TRUE(engine
+                            ->submit_recover(
+                                r.jobs,
+                                [&answer, &r](auto senders) {
+                                    EXPECT_EQ(r.senders, senders);
+                                    ++answer;
+                                },
+                                Urgency::throughput)
+                            .has_value());
+        }
+        if (kernel == "keccak") {
+            std::vector<Hash256> digests(k.views.size());
+            engine->keccak256(k.views, digests);
+            EXPECT_EQ(k.digests, digests);
+        } else {
+            std::vector<std::optional<Address>> senders(r.jobs.size());
+            engine->recover_senders(r.jobs, senders);
+            EXPECT_EQ(r.senders, senders);
+        }
+        call->entered.wait();
+        engine->shutdown();
+        EXPECT_EQ(std::vector<int>(answers.size(), 1), answers);
+        EXPECT_EQ(1, registry->gauge("millrace_offload_device_quarantined", "").value());
+        uint64_t fall_backs = 0;
+        for (const char* of : {"keccak", "secp256k1"}) {
+            fall_backs += registry
+                              ->counter("millrace_offload_fall_backs_total", "",
+                                        "kernel=\"" + std::string(of) + "\",reason=\"timeout\"")
+                              .value();
+        }
+        EXPECT_GE(fall_backs, 1u);
+        EXPECT_THAT(engine->backends()[recover_cuda].reason, HasSubstr("did not return"));
+        // Calls go on without it; then everything goes that the engine was lent.
+        std::vector<std::optional<Address>> senders(r.jobs.size());
+        engine->recover_senders(r.jobs, senders);
+        EXPECT_EQ(r.senders, senders);
+        engine.reset();
+        registry.reset();
+        clock.reset();
+        EXPECT_FALSE(device_lives.expired());
+        call->let_go.count_down();
+        call.reset();
+        // Who comes back frees what was kept for the call.
+        while (!device_lives.expired()) { std::this_thread::yield(); }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(OffloadDevice, EveryStuckCall,
+                         testing::Values(Trick::stuck_submit, Trick::stuck_poll));
+
+TEST(OffloadDevice, ACallThatReturnsLateLeavesTheEngineAsItIs) {
+    OffloadOptions options = device_options();
+    options.device_call_timeout_us = 20'000;
+    auto call = std::make_shared<StuckCall>();
+    const auto engine =
+        OffloadEngine::create_with_device(options, StuckCall::device(call, Trick::stuck_submit))
+            .value();
+    const RecoverCase r = recover_case(900, 2);
+    const auto recover = [&] {
+        std::vector<std::optional<Address>> senders(r.jobs.size());
+        engine->recover_senders(r.jobs, senders);
+        EXPECT_EQ(r.senders, senders);
+    };
+    recover();
+    call->entered.wait();
+    while (engine->backends()[recover_cuda].available) { std::this_thread::yield(); }
+    call->let_go.count_down();
+    for (int i = 0; i < 3; ++i) { recover(); }
+    engine->shutdown();
+    EXPECT_THAT(engine->backends()[recover_cuda].reason, HasSubstr("did not return"));
 }
 
 TEST(OffloadDevice, NothingOfADeviceIsUsedAfterItsFirstFault) {
@@ -496,13 +610,19 @@ TEST(OffloadDevice, EveryBatchIsCheckedWhileItIsMeasured) {
 TEST(OffloadDevice, MeasuringTakesLessThan300Ms) {
     OffloadOptions options = device_options();
     options.measure_costs = true;
-    const SystemClock clock;
-    const int64_t start_us = clock.steady_us();
+    // The fake device computes on this thread, so its CPU time is the time that it would take
+    // alone on the machine; room for a core that another thread shares.
+    const int64_t start_us = detail::thread_cpu_us();
     DeviceCase c(good, options);
-    // Room for a machine that does other things besides.
-    EXPECT_LT(clock.steady_us() - start_us, 3 * 300'000);
+    EXPECT_LT(detail::thread_cpu_us() - start_us, 3 * 300'000);
     EXPECT_TRUE(c.engine->backends()[recover_cuda].available);
     c.expect_senders(100, 1);
+}
+
+TEST(OffloadDevice, TheDrillOfARealDeviceFindsNothing) {
+    for (const MidBatch fault : mid_batch_faults) {
+        drill_engine(std::make_unique<FakeDevice>(good), fault);
+    }
 }
 
 TEST(OffloadDevice, ManyThreadsSurviveAFault) {
@@ -510,6 +630,7 @@ TEST(OffloadDevice, ManyThreadsSurviveAFault) {
     options.steal = true;
     options.recheck_one_in = 1;
     for (const Trick trick : {Trick::lost, Trick::hangs, Trick::flips_bit, Trick::twice}) {
+        options.device_timeout_us = trick == Trick::hangs ? 20'000 : 60'000'000;
         DeviceCase c(
             [trick](uint64_t batch) {
                 return FakePlan{batch == 12 ? trick : Trick::none,

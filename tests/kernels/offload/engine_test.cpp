@@ -396,6 +396,7 @@ TEST(OffloadEngine, RefusesZeroLimits) {
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_keccak_jobs_min = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_recover_jobs_min = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_timeout_us = 0; }));
+    EXPECT_TRUE(refuses([](OffloadOptions& o) { o.device_call_timeout_us = 0; }));
     EXPECT_TRUE(refuses([](OffloadOptions& o) { o.recheck_one_in = 0; }));
     EXPECT_FALSE(refuses([](OffloadOptions&) {}));
 }

@@ -124,6 +124,10 @@ std::string FakeDevice::start(uint32_t index, uint64_t epoch, size_t count) {
     MILLRACE_ASSERT(!slot.busy, "a slot in flight is not submitted again");
     MILLRACE_ASSERT(count <= batch_jobs_max_, "a batch fits");
     slot.plan = plan_(batches.fetch_add(1));
+    if (slot.plan.trick == Trick::stuck_submit) {
+        stuck();
+        return "the fake device came back";
+    }
     if (gone.load() || slot.plan.trick == Trick::refuses) { return "the fake device refused"; }
     slot.epoch = epoch;
     slot.count = count;
@@ -136,9 +140,12 @@ std::string FakeDevice::submit_recover(uint32_t index, uint64_t epoch,
                                        std::span<const std::span<const gpu::RecoverSlot>> runs) {
     MILLRACE_ASSERT(runs.size() <= detail::Device::runs_max, "runs are limited");
     most_runs.store(std::max(most_runs.load(), runs.size()));
+    size_t count = 0;
+    for (const auto& run : runs) { count += run.size(); }
+    // Before it reads: a call that comes back too late finds other jobs in the rings.
+    if (std::string failed = start(index, epoch, count); !failed.empty()) { return failed; }
     std::vector<gpu::RecoverSlot> slots;
     for (const auto& run : runs) { slots.insert(slots.end(), run.begin(), run.end()); }
-    if (std::string failed = start(index, epoch, slots.size()); !failed.empty()) { return failed; }
     Slot& slot = slots_[index];
     if (slot.plan.trick == Trick::stale_results) { return {}; }
     std::vector<gpu::RecoverOutput> outputs = recover_as_device(slots);
@@ -193,6 +200,10 @@ std::string FakeDevice::poll(std::vector<detail::Completion>& completions) {
             slot.again = 0;
         }
         if (!slot.busy || slot.plan.trick == Trick::hangs) { continue; }
+        if (slot.plan.trick == Trick::stuck_poll) {
+            stuck();
+            return "the fake device came back";
+        }
         if (slot.plan.trick == Trick::lost) { return "the fake device is lost"; }
         if (slot.plan.polls != 0) {
             --slot.plan.polls;

@@ -31,8 +31,10 @@ enum class Trick : uint8_t {
     wrong_epoch,
     wrong_slot,
     no_such_slot,
+    stuck_submit,  ///< does not return from the call that starts it
+    stuck_poll,    ///< does not return when asked whether it ended
 };
-inline constexpr size_t trick_count = 18;
+inline constexpr size_t trick_count = 20;
 
 struct FakePlan {
     Trick trick = Trick::none;
@@ -63,6 +65,8 @@ public:
     /// Why there is no device; empty: there is one.
     std::string absent;
     bool has_pinned_memory = true;
+    /// What a call that is stuck does until it returns.
+    std::function<void()> stuck = [] {};
     std::atomic<bool> gone{false};     ///< everything fails from now on
     std::atomic<bool> paused{false};   ///< nothing ends
     std::atomic<uint64_t> ended{0};    ///< batches that it reported

@@ -66,6 +66,7 @@ class Run {
 public:
     explicit Run(std::span<const uint8_t> bytes) : script_(bytes) {
         device_.has_pinned_memory = options_.pinned;
+        device_.stuck = [this] { watch_stuck_call(); };
     }
 
     ScheduleOutcome run() {
@@ -131,11 +132,29 @@ private:
             case 1: submit(true); break;
             case 2:
             case 3: pool_.run_one(states_[script_.below(options_.workers)]); break;
-            case 4: lane_.step(); break;
+            case 4: step(); break;
             case 5: clock_.advance_us(static_cast<int64_t>(script_.below(256)) * 8); break;
             case 6: call(); break;
             default: device_.paused = script_.below(2) != 0; break;
         }
+    }
+
+    void step() {
+        if (!lane_.disowned()) { lane_.step(); }
+    }
+
+    /// The thread of step() is in a call: that of watch() and the workers go on. The call returns
+    /// before the device is given up, or after.
+    void watch_stuck_call() {
+        constexpr uint32_t looks_max = 3;
+        const size_t looks = script_.below(2 * looks_max);
+        bool given_up = false;
+        for (size_t i = 0; i < looks; ++i) {
+            given_up = lane_.watch(looks_max);
+            if (script_.below(2) != 0) { pool_.run_one(states_[script_.below(options_.workers)]); }
+        }
+        // The first look only sees that there is a call.
+        if (given_up != (looks > looks_max)) { report("a call was given up at a wrong time"); }
     }
 
     void submit(bool throughput) {
@@ -208,8 +227,8 @@ private:
         // A device that is paused or hangs has to be given up by the clock alone.
         constexpr size_t steps_max = 100'000;
         for (size_t i = 0; i < steps_max; ++i) {
-            lane_.step();
-            if (lane_.idle()) { dispatch_.device_finished(); }
+            step();
+            if (lane_.idle() || lane_.disowned()) { dispatch_.device_finished(); }
             if (pool_.run_one(states_[i % options_.workers])) { continue; }
             if (dispatch_.finished() && lane_.idle()) { return; }
             clock_.advance_us(1'000);
