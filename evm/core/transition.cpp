@@ -39,25 +39,20 @@ struct Cost {
 /// Nothing when the sum exceeds 256 bits, which no account can hold.
 std::optional<Cost> cost_of(const Transaction& tx, const U256& gas_price,
                             const U256& blob_base_fee) noexcept {
-    auto times = [](const U256& a, uint64_t b, bool& overflow) {
-        U256 high;
-        const U256 low = mul_full(a, U256{b}, high);
-        overflow = overflow || !high.is_zero();
-        return low;
-    };
     bool overflow = false;
     bool carry = false;
     const uint64_t blob_gas_used = tx.blob_versioned_hashes.size() * blob_gas;
     Cost c;
-    c.required = times(tx.max_fee_per_gas, tx.gas_limit, overflow);
+    c.required = mul_small(tx.max_fee_per_gas, tx.gas_limit, overflow);
     c.required =
-        add_overflow(c.required, times(tx.max_fee_per_blob_gas, blob_gas_used, overflow), carry);
+        add_overflow(c.required, mul_small(tx.max_fee_per_blob_gas, blob_gas_used, overflow), carry);
     overflow = overflow || carry;
     c.required = add_overflow(c.required, tx.value, carry);
     overflow = overflow || carry;
     if (overflow) { return std::nullopt; }
     c.upfront =
-        times(gas_price, tx.gas_limit, overflow) + times(blob_base_fee, blob_gas_used, overflow);
+        mul_small(gas_price, tx.gas_limit, overflow) +
+        mul_small(blob_base_fee, blob_gas_used, overflow);
     return c;
 }
 

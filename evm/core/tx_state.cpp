@@ -308,8 +308,12 @@ void TxState::revert_to(const Checkpoint& checkpoint) {
 }
 
 StateChanges TxState::changes() {
-    std::vector<uint32_t> place(account_count_, detail::IndexTable::none);
+    change_places_.assign(account_count_, detail::IndexTable::none);
+    std::vector<uint32_t>& place = change_places_;
     StateChanges out;
+    // Sender, receiver and few more in most.
+    constexpr size_t accounts_expected = 4;
+    out.accounts.reserve(std::min(account_count_, accounts_expected));
     auto change_of = [&](uint32_t index) -> AccountChange& {
         if (place[index] == detail::IndexTable::none) {
             place[index] = static_cast<uint32_t>(out.accounts.size());

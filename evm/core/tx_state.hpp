@@ -166,6 +166,7 @@ private:
     // Records are pooled: `*_count_` of them are in use, the rest wait for a later transaction.
     std::deque<TxAccount> accounts_;
     size_t account_count_ = 0;
+    std::vector<uint32_t> change_places_;  ///< memory of changes(): the place of an account's change
     std::deque<TxSlot> slots_;
     size_t slot_count_ = 0;
     std::vector<Transient> transients_;

@@ -99,6 +99,19 @@ constexpr U256 operator^(const U256& a, const U256& b) noexcept {
 }
 constexpr U256 operator~(const U256& a) noexcept { return {~a.w[3], ~a.w[2], ~a.w[1], ~a.w[0]}; }
 
+/// a * b; `overflow` is set when that exceeds 256 bits, and never cleared.
+constexpr U256 mul_small(const U256& a, uint64_t b, bool& overflow) noexcept {
+    U256 r;
+    uint64_t carry = 0;
+    for (int i = 0; i < 4; ++i) {
+        const unsigned __int128 t = static_cast<unsigned __int128>(a.w[i]) * b + carry;
+        r.w[i] = static_cast<uint64_t>(t);
+        carry = static_cast<uint64_t>(t >> 64);
+    }
+    overflow = overflow || carry != 0;
+    return r;
+}
+
 constexpr U256 operator*(const U256& a, const U256& b) noexcept {
     using u128 = unsigned __int128;
     U256 r;

@@ -213,11 +213,11 @@ void Sequencer::execute_ready(int64_t until_us) {
     metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
 }
 
-void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_us) {
+void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) {
     if (builder_.uncut_count() == 1) {
         // Cuts lie on a fixed grid, so that an arrival waits half a period on average.
-        const int64_t began = clock_.steady_us() - static_cast<int64_t>(execute_us);
-        mini_deadline_us_ = (began / options_.mini_block_us + 1) * options_.mini_block_us;
+        mini_deadline_us_ =
+            (clock_.steady_us() / options_.mini_block_us + 1) * options_.mini_block_us;
     }
     const AdmittedTransaction& tx = *executed->admitted;
     pool_.executed(tx);
@@ -228,8 +228,11 @@ void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_us) 
     changed_since_seal_ = true;
     metrics_.transactions->add();
     metrics_.gas->add(executed->gas_used);
-    metrics_.execute_seconds->observe_us(execute_us);
-    statistics_.execute_us += static_cast<int64_t>(execute_us);
+    if (execute_ns != 0) {
+        metrics_.execute_seconds->observe_us(execute_ns / 1000);
+        statistics_.execute_ns += execute_ns;
+        statistics_.timed_gas += executed->gas_used;
+    }
 }
 
 void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
@@ -281,7 +284,7 @@ void Sequencer::settle(Completion& c) {
     set_aside_.gas -= most.gas;
     set_aside_.bytes -= most.bytes;
     if (c.kind == Completion::Kind::executed) {
-        note_executed(builder_.add(std::move(c.execution), c.published), c.execute_ns / 1000);
+        note_executed(builder_.add(std::move(c.execution), c.published), c.execute_ns);
     } else {
         note_rejected(c.transaction, c.error);
     }
@@ -392,7 +395,7 @@ Result<void> Sequencer::seal_block() {
                         {"txs", head_->transactions.size()},
                         {"mini_blocks", statistics_.mini_blocks},
                         {"mgas", static_cast<double>(h.gas_used) / 1e6},
-                        {"exec_ms", static_cast<double>(statistics_.execute_us) / 1e3},
+                        {"mgas_per_s", statistics_.mgas_per_s()},
                         {"seal_ms", static_cast<double>(clock_.steady_us() - start) / 1e3},
                         {"pool", pool_.size()}});
     statistics_ = {};

@@ -180,7 +180,7 @@ private:
     void settle(Completion& completion);
     /// As settle, and cuts when the mini-block is full.
     void settle_and_cut(Completion& completion);
-    void note_executed(const ExecutedPtr& executed, uint64_t execute_us);
+    void note_executed(const ExecutedPtr& executed, uint64_t execute_ns);
     void note_rejected(const AdmittedPtr& tx, evm::TxError error);
     /// Waits until the workers have done all that was given to them.
     void drain();
@@ -282,7 +282,14 @@ private:
     /// Since the last sealed block, for its log line.
     struct BlockStatistics {
         uint64_t mini_blocks = 0;
-        int64_t execute_us = 0;
+        // Of the transactions that were timed.
+        uint64_t execute_ns = 0;
+        uint64_t timed_gas = 0;
+        double mgas_per_s() const noexcept {
+            return execute_ns == 0
+                       ? 0
+                       : static_cast<double>(timed_gas) * 1e3 / static_cast<double>(execute_ns);
+        }
     } statistics_;
 };
 

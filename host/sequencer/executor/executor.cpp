@@ -61,6 +61,7 @@ struct alignas(cache_line_bytes) Executor::Worker {
     std::atomic<uint64_t> rejected{0};
     std::atomic<uint64_t> conflicts[4] = {};
     std::atomic<uint64_t> alone{0};
+    uint64_t attempts = 0;
     std::jthread thread;  ///< none for the owner
 };
 
@@ -70,7 +71,8 @@ Executor::Executor(const ExecutorOptions& options, const evm::PrecompileSet& pre
       precompiles_(precompiles),
       cells_(cells),
       shared_code_(shared_code),
-      window_(size_t{options.window} * options.worker_count),
+      // Alone the owner looks at a transaction, executes it and takes it while it is in its cache.
+      window_(options.worker_count == 1 ? 1 : size_t{options.window} * options.worker_count),
       window_gas_(options.window_gas * options.worker_count),
       long_max_(std::max<size_t>(options.worker_count / 2, 1)),
       tasks_(std::bit_ceil(std::max<size_t>(window_, 2))),
@@ -224,7 +226,9 @@ Completion* Executor::take() noexcept {
     Slot& slot = slots_[next_ % slot_count_];
     // Nobody fills the slot of a number of the owner's.
     const auto pass = [&] {
-        slot.turn.store(free_for(next_ + slot_count_), std::memory_order_release);
+        if (!helpers_.empty()) {
+            slot.turn.store(free_for(next_ + slot_count_), std::memory_order_release);
+        }
         ++next_;
     };
     if (next_ == boundary_) {
@@ -305,6 +309,7 @@ void Executor::placed(Worker& worker, Completion& completion) noexcept {
 }
 
 bool Executor::enter_commit(Worker& worker, bool waits) noexcept {
+    if (helpers_.empty()) { return true; }
     for (Backoff backoff;; backoff.wait()) {
         worker.committing.store(true, std::memory_order_seq_cst);
         const Worker* alone = alone_.load(std::memory_order_seq_cst);
@@ -357,7 +362,9 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
         return waits ? Attempt::refused : Attempt::postponed;
     }
     worker.view.clear();
-    const uint64_t start_ns = monotonic_ns();
+    // The two looks at the clock take a twentieth of a transfer.
+    const bool timed = task.refusals != 0 || ++worker.attempts % timed_one_in == 0;
+    const uint64_t start_ns = timed ? monotonic_ns() : 0;
     const AdmittedTransaction& tx = *task.transaction;
     // The gas of the block was set aside when the transaction was dispatched.
     auto result = run_transaction(tx, worker.view, worker.workspace, precompiles_, *worker.context,
@@ -368,7 +375,7 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
         worker.view.reads(), result ? result->changes : no_changes, worker.scratch,
         worker.published, commit_mutant == CommitMutant::no_environment ? nullptr : &environment);
     leave_commit(worker);
-    task.execute_ns += monotonic_ns() - start_ns;
+    if (timed) { task.execute_ns += monotonic_ns() - start_ns; }
     if (alone) { end_alone(); }
 
     const bool done = commit.conflict == Conflict::none;
@@ -449,7 +456,10 @@ size_t Executor::fetch(Worker& worker, std::span<AdmittedPtr> out) noexcept {
 void Executor::wake_helpers(bool all) noexcept {
     // Pairs with the fence of sleep_until_work(): one of both sees the other.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (sleepers_.load(std::memory_order_relaxed) != 0) {
+    // A helper that was woken may wait long for a core; it is not called again meanwhile, because
+    // each call costs more than a transaction.
+    if (sleepers_.load(std::memory_order_relaxed) != 0 &&
+        (all || !called_.exchange(true, std::memory_order_relaxed))) {
         signal_.fetch_add(1, std::memory_order_release);
         if (all) {
             signal_.notify_all();
@@ -471,6 +481,9 @@ bool Executor::sleep_until_work(Worker& worker) noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!work()) { signal_.wait(seen, std::memory_order_acquire); }
     sleepers_.fetch_sub(1, std::memory_order_relaxed);
+    called_.store(false, std::memory_order_relaxed);
+    // Who was woken for a queue that is enough for two calls the next one.
+    if (tasks_.size_approx() >= 2 * worth_waking) { wake_helpers(false); }
     return !stopping_.load(std::memory_order_acquire);
 }
 

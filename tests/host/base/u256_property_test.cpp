@@ -153,6 +153,13 @@ RC_GTEST_PROP(U256Property, Multiplication, (U256 a, U256 b)) {
     U256 high;
     RC_ASSERT(mul_full(a, b, high) == product.wrap());
     RC_ASSERT(high == shifted_right(product, 256).wrap());
+    const uint64_t small = b.low64();
+    const Big by_small = times(Big(a), Big(U256{small}));
+    for (const bool before : {false, true}) {
+        bool overflow = before;
+        RC_ASSERT(mul_small(a, small, overflow) == by_small.wrap());
+        RC_ASSERT(overflow == (before || !by_small.fits_256()));
+    }
 }
 
 RC_GTEST_PROP(U256Property, Division, (U256 a, U256 b)) {

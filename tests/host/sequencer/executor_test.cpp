@@ -239,7 +239,8 @@ TEST(Executor, GasUnderWayIsBounded) {
     evm::StandardPrecompiles precompiles;
     CellTable cells{store->snapshot()};
     ExecutorOptions options;
-    options.window_gas = 50'000;
+    options.worker_count = 2;
+    options.window_gas = 25'000;
     Executor executor{options, precompiles, cells};
     const auto transfer = [](uint64_t sender) {
         return unsigned_of(account(sender), transfer_transaction(0, stranger(1), U256{1}));
