@@ -2,13 +2,9 @@
 // Owns derivation and signing.
 #include "host/load/account.hpp"
 
-#include <cstring>
-
-#include <secp256k1.h>
-#include <secp256k1_recovery.h>
-
 #include "host/base/rlp.hpp"
 #include "kernels/keccak/keccak.hpp"
+#include "kernels/secp256k1/recover.hpp"
 
 namespace millrace::load {
 
@@ -26,58 +22,31 @@ Hash256 derive_bytes(std::string_view purpose, uint64_t seed, uint64_t index, ui
 
 Address address_in(const Hash256& hash) { return Address::from(hash.view().subspan(12)); }
 
-U256 word_of(const unsigned char* big_endian) {
-    U256 out;
-    for (int limb = 0; limb < 4; ++limb) {
-        uint64_t word = 0;
-        for (int i = 0; i < 8; ++i) { word = word << 8 | big_endian[(3 - limb) * 8 + i]; }
-        out.w[limb] = word;
-    }
-    return out;
-}
-
 }  // namespace
 
-Signer::Signer() : context_(secp256k1_context_create(SECP256K1_CONTEXT_SIGN)) {
-    MILLRACE_ASSERT(context_ != nullptr, "libsecp256k1 allocates its context");
-}
-
-Signer::~Signer() { secp256k1_context_destroy(context_); }
-
-Result<Account> Signer::account(const Hash256& secret_key) const {
-    secp256k1_pubkey key;
-    if (secp256k1_ec_pubkey_create(context_, &key, secret_key.data()) != 1) {
+Result<Account> account_of_key(const Hash256& secret_key) {
+    const auto address = kernels::address_of_secret_key(secret_key);
+    if (!address) {
         return fail(ErrorCode::invalid_input,
                     "the secret key is zero or not below the order of secp256k1");
     }
-    unsigned char point[65];
-    size_t bytes = sizeof point;
-    secp256k1_ec_pubkey_serialize(context_, point, &bytes, &key, SECP256K1_EC_UNCOMPRESSED);
-    return Account{secret_key, address_in(kernels::keccak256_64(point + 1))};
+    return Account{secret_key, *address};
 }
 
-Account Signer::derive(uint64_t seed, uint64_t index) const {
+Account derive_account(uint64_t seed, uint64_t index) {
     // One in 2^128 digests is no key.
     for (uint64_t attempt = 0;; ++attempt) {
-        auto made = account(derive_bytes("millrace load account", seed, index, attempt));
+        auto made = account_of_key(derive_bytes("millrace load account", seed, index, attempt));
         if (made) { return *made; }
     }
 }
 
-Bytes Signer::sign(evm::Transaction& tx, const Hash256& key) const {
-    const Hash256 hash = evm::signing_hash(tx);
-    secp256k1_ecdsa_recoverable_signature signature;
-    const int made = secp256k1_ecdsa_sign_recoverable(context_, &signature, hash.data(), key.data(),
-                                                      nullptr, nullptr);
-    MILLRACE_ASSERT(made == 1, "the key was checked when its account was made");
-    unsigned char compact[64];
-    int recovery = 0;
-    secp256k1_ecdsa_recoverable_signature_serialize_compact(context_, compact, &recovery,
-                                                            &signature);
-    // libsecp256k1 gives low s. Recovery ids 2 and 3 need r above the group order: one in 2^127.
-    tx.y_parity = static_cast<uint8_t>(recovery & 1);
-    tx.r = word_of(compact);
-    tx.s = word_of(compact + 32);
+Bytes sign_transaction(evm::Transaction& tx, const Hash256& key) {
+    const auto signature = kernels::sign(evm::signing_hash(tx), key);
+    MILLRACE_ASSERT(signature.has_value(), "the key was checked when its account was made");
+    tx.y_parity = signature->y_parity;
+    tx.r = signature->r;
+    tx.s = signature->s;
     return evm::encode_transaction(tx);
 }
 

@@ -45,12 +45,16 @@ error_code raw_text(ondemand::value& value, std::string_view& out) {
     if (type == ondemand::json_type::object) {
         ondemand::object object;
         if (const auto error = value.get_object().get(object)) { return error; }
-        return object.raw_json().get(out);
+        if (const auto error = object.raw_json().get(out)) { return error; }
+        out = trimmed(out);
+        return simdjson::SUCCESS;
     }
     if (type == ondemand::json_type::array) {
         ondemand::array array;
         if (const auto error = value.get_array().get(array)) { return error; }
-        return array.raw_json().get(out);
+        if (const auto error = array.raw_json().get(out)) { return error; }
+        out = trimmed(out);
+        return simdjson::SUCCESS;
     }
     out = trimmed(value.raw_json_token());
     // A token is only looked at: the check is what reading it makes.
@@ -67,7 +71,11 @@ error_code raw_text(ondemand::value& value, std::string_view& out) {
             double ignored = 0;
             return value.get_double().get(ignored);
         }
-        default: return value.is_null() ? simdjson::SUCCESS : simdjson::INCORRECT_TYPE;
+        default: {
+            bool null = false;
+            if (const auto error = value.is_null().get(null)) { return error; }
+            return null ? simdjson::SUCCESS : simdjson::INCORRECT_TYPE;
+        }
     }
 }
 
@@ -117,8 +125,11 @@ error_code read_object(ondemand::object object, ReadObject& out) {
             out.is_answer = true;
             if (const auto error = raw_text(value, out.answer.result)) { return error; }
         } else if (key == "error") {
+            // JSON-RPC 1.0 has "error": null beside a result.
+            ondemand::json_type type{};
+            if (const auto error = value.type().get(type)) { return error; }
+            if (type == ondemand::json_type::null) { continue; }
             ondemand::object error_object;
-            if (value.is_null()) { continue; }
             out.is_answer = true;
             if (const auto error = value.get_object().get(error_object)) { return error; }
             out.answer.failure.emplace();

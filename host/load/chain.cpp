@@ -63,9 +63,9 @@ Result<U256> block_field(std::string_view block, std::string_view name) {
 
 }  // namespace
 
-Result<Chain> Chain::open(RpcClient& client, const Signer& signer, ChainOptions options, Say say) {
-    Chain chain(client, signer, std::move(options), std::move(say));
-    MILLRACE_TRY(chain.funder_, signer.account(chain.options_.funding_key));
+Result<Chain> Chain::open(RpcClient& client, ChainOptions options, Say say) {
+    Chain chain(client, std::move(options), std::move(say));
+    MILLRACE_TRY(chain.funder_, account_of_key(chain.options_.funding_key));
     MILLRACE_TRY(const U256 id, client.quantity({"eth_chainId", "[]"}));
     chain.chain_id_ = id.saturate64();
     auto version = client.call({"web3_clientVersion", "[]"});
@@ -74,7 +74,7 @@ Result<Chain> Chain::open(RpcClient& client, const Signer& signer, ChainOptions 
     MILLRACE_CHECK(chain.read_fees());
     const Shape& shape = chain.options_.shape;
     for (uint32_t i = 0; i < chain.options_.sender_count; ++i) {
-        chain.senders_.push_back(signer.derive(shape.seed, i));
+        chain.senders_.push_back(derive_account(shape.seed, i));
     }
     for (uint32_t i = 0; i < shape.recipient_count; ++i) {
         chain.recipients_.push_back(derive_recipient(shape.seed, i));
@@ -136,7 +136,7 @@ Result<void> Chain::send(const std::vector<Unsigned>& transactions, const std::s
     for (const Unsigned& t : transactions) {
         evm::Transaction tx = t.tx;
         dress(tx, t.nonce, false);
-        const Bytes raw = signer_->sign(tx, t.from->secret_key);
+        const Bytes raw = sign_transaction(tx, t.from->secret_key);
         hashes.push_back(kernels::keccak256(raw));
         calls.push_back({"eth_sendRawTransaction", params_of(to_hex(ByteView(raw)))});
     }

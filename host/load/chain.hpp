@@ -40,8 +40,7 @@ public:
     using Say = std::function<void(const std::string&)>;
 
     /// Asks the node who it is. `say` gets lines of progress.
-    static Result<Chain> open(RpcClient& client, const Signer& signer, ChainOptions options,
-                              Say say);
+    static Result<Chain> open(RpcClient& client, ChainOptions options, Say say);
 
     /// Deploys what the profile calls (anew at each call) and gives the senders their tokens and
     /// approvals. Every transaction must succeed.
@@ -66,8 +65,8 @@ public:
     void dress(evm::Transaction& tx, uint64_t nonce, bool priority) const;
 
 private:
-    Chain(RpcClient& client, const Signer& signer, ChainOptions options, Say say)
-        : client_(&client), signer_(&signer), options_(std::move(options)), say_(std::move(say)) {}
+    Chain(RpcClient& client, ChainOptions options, Say say)
+        : client_(&client), options_(std::move(options)), say_(std::move(say)) {}
 
     struct Unsigned {
         const Account* from;
@@ -90,7 +89,6 @@ private:
     Result<void> verify_pairs(Verification& out);
 
     RpcClient* client_;
-    const Signer* signer_;
     ChainOptions options_;
     Say say_;
     uint64_t chain_id_ = 0;

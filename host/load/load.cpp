@@ -83,7 +83,6 @@ struct Runner {
     ProgressLine& line;
     Endpoint endpoint;
     EventLoop& loop;
-    const Signer& signer;
     Chain& chain;
 
     Result<PhaseResult> phase(const std::string& name, double per_second);
@@ -118,15 +117,14 @@ Result<PhaseResult> Runner::phase(const std::string& name, double per_second) {
                                    ? options.sign_threads
                                    : std::max(1u, std::thread::hardware_concurrency());
     int64_t shown_ns = 0;
-    MILLRACE_TRY(const Workload workload,
-                 Workload::sign(chain, signer, workload_options, [&](uint64_t done) {
-                     if (steady_ns() - shown_ns > 1'000'000'000) {
-                         shown_ns = steady_ns();
-                         line.show("signing " + std::to_string(done) + " of " +
-                                   std::to_string(count));
-                     }
-                     return !stop.load(std::memory_order_relaxed);
-                 }));
+    MILLRACE_TRY(
+        const Workload workload, Workload::sign(chain, workload_options, [&](uint64_t done) {
+            if (steady_ns() - shown_ns > 1'000'000'000) {
+                shown_ns = steady_ns();
+                line.show("signing " + std::to_string(done) + " of " + std::to_string(count));
+            }
+            return !stop.load(std::memory_order_relaxed);
+        }));
 
     DriveOptions drive_options;
     drive_options.mode = workload_options.mode;
@@ -226,7 +224,6 @@ Result<LoadResult> run_load(const LoadOptions& options, const std::atomic<bool>&
     MILLRACE_CHECK(check_options(options));
     MILLRACE_TRY(const Endpoint endpoint, parse_endpoint(options.url));
     ProgressLine line(progress);
-    const Signer signer;
     EventLoop loop;
     MILLRACE_TRY(RpcClient client, RpcClient::open(loop, endpoint));
 
@@ -239,7 +236,7 @@ Result<LoadResult> run_load(const LoadOptions& options, const std::atomic<bool>&
     chain_options.sender_count = options.accounts;
     chain_options.artifacts = options.artifacts;
     chain_options.max_fee_gwei = options.max_fee_gwei;
-    MILLRACE_TRY(Chain chain, Chain::open(client, signer, chain_options,
+    MILLRACE_TRY(Chain chain, Chain::open(client, chain_options,
                                           [&line](const std::string& text) { line.show(text); }));
     LoadResult result;
     result.options = options;
@@ -247,7 +244,7 @@ Result<LoadResult> run_load(const LoadOptions& options, const std::atomic<bool>&
     result.chain_id = chain.chain_id();
     MILLRACE_CHECK(chain.deploy());
 
-    Runner runner{options, stop, line, endpoint, loop, signer, chain};
+    Runner runner{options, stop, line, endpoint, loop, chain};
     MILLRACE_TRY(auto first, runner.phase(options.rate > 0 ? "open" : "closed", options.rate));
     result.phases.push_back(std::move(first));
     if (options.overload != 0 && !stop.load(std::memory_order_relaxed)) {

@@ -51,8 +51,7 @@ uint64_t prefix_of(const Hash256& hash) noexcept {
 
 }  // namespace
 
-Result<Workload> Workload::sign(const Chain& chain, const Signer& signer,
-                                const WorkloadOptions& options,
+Result<Workload> Workload::sign(const Chain& chain, const WorkloadOptions& options,
                                 const std::function<bool(uint64_t)>& progress) {
     const Shape& shape = chain.shape();
     const auto sender_count = static_cast<uint32_t>(chain.senders().size());
@@ -109,7 +108,7 @@ Result<Workload> Workload::sign(const Chain& chain, const Signer& signer,
                 evm::Transaction tx = make_transaction(spec, chain.contracts(), from.address,
                                                        chain.recipients()[spec.recipient]);
                 chain.dress(tx, chain.first_nonces()[sender] + nth, out.priority_[number]);
-                const Bytes raw = signer.sign(tx, from.secret_key);
+                const Bytes raw = sign_transaction(tx, from.secret_key);
                 out.hashes_[number] = kernels::keccak256(raw);
                 if (k != 0) { lane.text += ','; }
                 append_request(lane.text, options.mode, number, raw, options.sync_timeout_ms);

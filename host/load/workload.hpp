@@ -37,8 +37,7 @@ class Workload {
 public:
     /// Signs on `threads` threads; `progress` is called now and then with the number signed, on the
     /// caller's thread, and stops the work by false.
-    static Result<Workload> sign(const Chain& chain, const Signer& signer,
-                                 const WorkloadOptions& options,
+    static Result<Workload> sign(const Chain& chain, const WorkloadOptions& options,
                                  const std::function<bool(uint64_t)>& progress);
 
     uint32_t count() const noexcept { return static_cast<uint32_t>(hashes_.size()); }

@@ -139,7 +139,7 @@ void add_load_command(CLI::App& app, Run& chosen) {
         "and\n"
         "are no secret: use test chains only.\n"
         "Exit codes: 0 all included and right, 1 something was not, or an error, 2 usage, 130\n"
-        "interrupted: what was measured until then is written. See bench/README.md.");
+        "interrupted: what was measured until then is written. See host/load/README.md.");
     command->callback([o, key, &chosen] { chosen = [o, key] { return run(*o, *key); }; });
 }
 
