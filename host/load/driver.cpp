@@ -17,6 +17,8 @@ constexpr int64_t connect_timeout_ns = 5 * second_ns;
 constexpr int64_t answer_timeout_ns = 60 * second_ns;
 /// What a closed loop waits after a refusal without a hint.
 constexpr uint64_t retry_after_ms = 20;
+/// How long an open loop's batch waits for more arrivals when it is not full.
+constexpr int64_t batch_fill_ns = 2'000'000;
 /// More rejections than these end the run: its senders are stuck behind the missing nonces.
 constexpr uint64_t rejected_max = 100;
 constexpr size_t reasons_max = 5;
@@ -59,10 +61,12 @@ private:
     void start();
     void finish();
 
-    void on_arrival_time();
+    void take_arrivals(int64_t now_ns);
+    void wait_for_arrival();
+    int64_t fill_ns() const;
     void dispatch();
     bool has_more(uint32_t lane) const;
-    uint32_t next_request_size() const;
+    uint32_t next_request_size(int64_t now_ns) const;
     bool nothing_left() const;
     void send(uint32_t lane, uint32_t count, int64_t now_ns);
 
@@ -173,17 +177,13 @@ void Drive::start() {
     m_.generator_cpu_s = -cpu_s;
     if (options_.node_pid) { node_start_ = sample_process(*options_.node_pid); }
     if (node_start_) { m_.node = ProcessUse{0, node_start_->rss_bytes, node_start_->rss_bytes}; }
-    arrival_timer_ = loop_.timer([this] { on_arrival_time(); });
+    arrival_timer_ = loop_.timer([this] { dispatch(); });
     tick_timer_ = loop_.timer([this] { on_tick(); });
     start_ns_ = last_progress_ns_ = last_shown_ns_ = steady_ns();
     end_ns_ = start_ns_ + static_cast<int64_t>(options_.seconds * 1e9);
     tick_timer_->at(start_ns_ + tick_ns);
-    if (options_.open_loop) {
-        next_arrival_ns_ = start_ns_ + arrivals_.next_ns();
-        arrival_timer_->at(next_arrival_ns_);
-    } else {
-        dispatch();
-    }
+    if (options_.open_loop) { next_arrival_ns_ = start_ns_ + arrivals_.next_ns(); }
+    dispatch();
 }
 
 void Drive::finish() {
@@ -212,15 +212,26 @@ bool Drive::all_answered() const {
     return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.under_way.empty(); });
 }
 
-void Drive::on_arrival_time() {
-    const int64_t now_ns = steady_ns();
+void Drive::take_arrivals(int64_t now_ns) {
     while (next_arrival_ns_ <= now_ns && next_arrival_ns_ < end_ns_) {
         due_ns_.push_back(next_arrival_ns_);
         ++m_.offered;
         next_arrival_ns_ = start_ns_ + arrivals_.next_ns();
     }
-    dispatch();
-    if (next_arrival_ns_ < end_ns_ && sending_) { arrival_timer_->at(next_arrival_ns_); }
+}
+
+/// While no lane is free there is nothing to wake up for: the next answer looks at what is due.
+void Drive::wait_for_arrival() {
+    if (free_lanes_.empty()) { return; }
+    if (!due_ns_.empty()) {
+        arrival_timer_->at(due_ns_.front() + fill_ns());
+    } else if (next_arrival_ns_ < end_ns_) {
+        arrival_timer_->at(next_arrival_ns_ + fill_ns());
+    }
+}
+
+int64_t Drive::fill_ns() const {
+    return options_.mode == SendMode::batch && options_.batch > 1 ? batch_fill_ns : 0;
 }
 
 bool Drive::has_more(uint32_t lane) const {
@@ -236,27 +247,33 @@ void Drive::dispatch() {
         stop_sending();
         return;
     }
+    if (options_.open_loop) { take_arrivals(now_ns); }
     while (!free_lanes_.empty()) {
-        const uint32_t count = next_request_size();
+        const uint32_t count = next_request_size(now_ns);
         if (count == 0) { break; }
         const uint32_t lane = free_lanes_.front();
         free_lanes_.pop_front();
         // A lane that has nothing more to send stays away.
         if (has_more(lane)) { send(lane, count, now_ns); }
     }
-    if (nothing_left()) {
+    if (free_lanes_.empty() && nothing_left()) {
         m_.ran_out = !over;
         stop_sending();
     } else if (over && due_ns_.empty()) {
         // An open loop owes what was due before the end, however late.
         stop_sending();
+    } else if (options_.open_loop) {
+        wait_for_arrival();
     }
 }
 
-uint32_t Drive::next_request_size() const {
+uint32_t Drive::next_request_size(int64_t now_ns) const {
     const uint32_t most = options_.mode == SendMode::batch ? options_.batch : 1;
     if (options_.open_loop) {
-        return static_cast<uint32_t>(std::min<size_t>(most, due_ns_.size()));
+        if (due_ns_.empty()) { return 0; }
+        const bool filling = due_ns_.size() < most && next_arrival_ns_ < end_ns_ &&
+                             now_ns < due_ns_.front() + fill_ns();
+        return filling ? 0 : static_cast<uint32_t>(std::min<size_t>(most, due_ns_.size()));
     }
     if (options_.in_flight_max == 0 || feed_ == nullptr) { return most; }
     const uint64_t room = options_.in_flight_max - std::min(options_.in_flight_max, open_);

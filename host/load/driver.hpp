@@ -38,9 +38,9 @@ using Included = std::vector<bool>;
 /// Sends the workload and waits for what comes of it. Each lane has one connection and one request
 /// under way, so that nothing overtakes. A closed loop sends as soon as a lane is free and fewer
 /// than `in_flight_max` transactions wait; an open loop sends at times that do not depend on the
-/// node, and a request carries all that is due. What the node has no room for stays with its lane
-/// and is sent again at the lane's next turn: a nonce may not be left out. `stop` (any thread) ends
-/// sending early.
+/// node, and a request carries all that is due; a batch waits at most 2 ms to be filled. What the
+/// node has no room for stays with its lane and is sent again at the lane's next turn: a nonce may
+/// not be left out. `stop` (any thread) ends sending early.
 Result<Measurement> drive(EventLoop& loop, const Endpoint& endpoint, const Workload& workload,
                           const DriveOptions& options, const std::atomic<bool>& stop,
                           const std::function<void(const Progress&)>& progress, Included& included);

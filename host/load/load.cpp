@@ -90,7 +90,8 @@ struct Runner {
 
 /// Arrivals of a Poisson process vary; six deviations more are signed than are expected.
 uint64_t count_of(const LoadOptions& options, double per_second) {
-    uint64_t count = options.count;
+    // With --overload, --count is that of the closed loop.
+    uint64_t count = options.overload != 0 && per_second > 0 ? 0 : options.count;
     if (count == 0 && per_second > 0) {
         const double expected = per_second * options.seconds;
         count = static_cast<uint64_t>(std::ceil(expected + 6 * std::sqrt(expected) + 1));

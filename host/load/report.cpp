@@ -50,8 +50,10 @@ void append_phase(std::string& out, const PhaseResult& phase) {
     const Measurement& m = phase.measurement;
     append_line(out, "%s", phase.name.c_str());
     if (phase.offered_per_s > 0) {
-        append_line(out, "  offered                      %.0f/s, %llu in %.1f s",
-                    phase.offered_per_s, whole(m.offered), m.sending_s);
+        append_line(out,
+                    "  offered                      %.0f/s; %llu arrivals, sent in %.1f s (%.0f/s)",
+                    phase.offered_per_s, whole(m.offered), m.sending_s,
+                    m.sending_s > 0 ? static_cast<double>(m.sent) / m.sending_s : 0);
     }
     append_line(out,
                 "  included                     %.0f/s (%llu of %llu accepted; %.0f/s over "
