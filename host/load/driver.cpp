@@ -213,7 +213,9 @@ bool Drive::all_answered() const {
 }
 
 void Drive::take_arrivals(int64_t now_ns) {
-    while (next_arrival_ns_ <= now_ns && next_arrival_ns_ < end_ns_) {
+    // What cannot be sent any more needs no place in memory; its time does not move meanwhile.
+    while (next_arrival_ns_ <= now_ns && next_arrival_ns_ < end_ns_ &&
+           due_ns_.size() < workload_.count()) {
         due_ns_.push_back(next_arrival_ns_);
         ++m_.offered;
         next_arrival_ns_ = start_ns_ + arrivals_.next_ns();

@@ -229,6 +229,19 @@ TEST_F(LoadDriveTest, AnOpenLoopSendsAtItsOwnTimesAndCountsFromThem) {
     EXPECT_GE(m->all.acknowledged.mean_us() + 1, m->send_lag.mean_us());
 }
 
+TEST_F(LoadDriveTest, ArrivalsBeyondWhatIsSignedDoNotPileUp) {
+    sign({SendMode::raw, 4, 300, 0, 0, 1});
+    DriveOptions open = closed(SendMode::raw);
+    open.open_loop = true;
+    open.arrivals = ArrivalKind::fixed;
+    open.per_second = 1e7;
+    const auto m = run(open);
+    ASSERT_TRUE(m) << m.error().message;
+    EXPECT_EQ(m->accepted, 300u);
+    EXPECT_TRUE(m->ran_out);
+    EXPECT_LE(m->offered, 600u);
+}
+
 TEST_F(LoadDriveTest, InclusionIsLearntFromMiniBlocks) {
     tell_of_mini_blocks = true;
     sign({SendMode::batch, 2, 150, 0.2, 0, 1});
