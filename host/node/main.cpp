@@ -15,13 +15,14 @@ int main(int argc, char** argv) {
                "genesis mismatch,\n"
                "4 database newer, older or damaged, 5 disk guard, 6 GPU demanded but absent, 7 "
                "port in use.\n"
-               "130 `bench kernels` was interrupted.");
+               "130 `bench kernels` or `load` was interrupted.");
     Run run;
     add_node_command(app, run);
     add_evm_command(app, run);
     add_evm_bench_command(*app.get_subcommand("evm"), run);
     add_evm_run_command(*app.get_subcommand("evm"), run);
     add_bench_command(app, run);
+    add_load_command(app, run);
     add_config_command(app, run);
     add_completions_command(app, run);
     // CLI11 would only say that a subcommand is missing.

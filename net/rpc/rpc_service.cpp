@@ -35,11 +35,19 @@ std::string error_json(const RpcError& error) {
     return w.take();
 }
 
-std::string envelope(std::string_view id_json, std::string_view member, std::string_view value) {
-    std::string out;
-    out.reserve(40 + id_json.size() + value.size());
+/// What surrounds an id and a value.
+constexpr size_t envelope_bytes = 40;
+
+void append_envelope(std::string& out, std::string_view id_json, std::string_view member,
+                     std::string_view value) {
     out.append(R"({"jsonrpc":"2.0","id":)").append(id_json).append(",\"");
     out.append(member).append("\":").append(value).append("}");
+}
+
+std::string envelope(std::string_view id_json, std::string_view member, std::string_view value) {
+    std::string out;
+    out.reserve(envelope_bytes + id_json.size() + value.size());
+    append_envelope(out, id_json, member, value);
     return out;
 }
 
@@ -76,8 +84,18 @@ struct RpcCall {
     std::optional<RpcError> refused;
 };
 
+/// What came of a call, until all of its message have come.
+struct CallAnswer {
+    /// Set by the first who answers; what a faulty method says later is dropped.
+    std::atomic_flag taken;
+    bool is_error = false;
+    std::string value;  ///< the result or the error object as JSON
+};
+
 /// One message on its way. Kept by the callbacks that still owe an answer.
 struct Exchange {
+    /// Here and not in each call's completion, which is thereby one small allocation.
+    std::shared_ptr<RpcService> service;
     std::string body;
     size_t body_bytes = 0;
     std::shared_ptr<Subscriber> subscriber;
@@ -88,7 +106,7 @@ struct Exchange {
     bool is_batch = false;
     std::vector<RpcCall> calls;
     /// Written by the one who answers call i, read by the last one to finish.
-    std::vector<std::string> answers;
+    std::vector<CallAnswer> answers;
     std::vector<std::string> activations;
     std::atomic<size_t> answered_bytes{0};
     /// Calls without answer, plus one while `run` goes on. Release and acquire hand over answers.
@@ -130,6 +148,7 @@ void RpcService::stop() {
 
 void RpcService::handle(std::string body, std::shared_ptr<Subscriber> subscriber, Reply reply) {
     auto exchange = std::make_shared<Exchange>();
+    exchange->service = shared_from_this();
     exchange->body_bytes = body.size();
     exchange->body = std::move(body);
     exchange->subscriber = std::move(subscriber);
@@ -181,6 +200,7 @@ void RpcService::parse_and_run(const std::shared_ptr<Exchange>& exchange) {
                                                                      most + " requests)"));
             return;
         }
+        exchange->calls.reserve(items.size());
         for (const JsonElement item : items) { exchange->calls.push_back(read_call(item)); }
     } else {
         exchange->calls.push_back(read_call(root));
@@ -243,6 +263,7 @@ RpcCall RpcService::read_call(JsonElement element) const {
         call.is_notification = silent;
         return call;
     }
+    call.params.reserve(items.size());
     for (const JsonElement item : items) { call.params.push_back(item); }
     if (call.params.size() > call.method->params_max) {
         refuse(rpc_code::invalid_params,
@@ -253,7 +274,7 @@ RpcCall RpcService::read_call(JsonElement element) const {
 }
 
 void RpcService::run(const std::shared_ptr<Exchange>& exchange) {
-    exchange->answers.resize(exchange->calls.size());
+    exchange->answers = std::vector<CallAnswer>(exchange->calls.size());
     exchange->open_calls.store(exchange->calls.size() + 1, std::memory_order_relaxed);
     const auto run_all = [self = shared_from_this(), exchange] {
         for (size_t i = 0; i < exchange->calls.size(); ++i) { self->run_call(exchange, i); }
@@ -290,41 +311,36 @@ void RpcService::run_call(const std::shared_ptr<Exchange>& exchange, size_t inde
         return;
     }
     call.calls->add();
-    const auto self = shared_from_this();
-    CallContext context{self,
-                        node_,
-                        options_,
-                        *hub_,
-                        exchange->subscriber,
-                        call.method->name,
-                        exchange->activations};
+    CallContext context{
+        exchange->service,    node_, options_, *hub_, exchange->subscriber, call.method->name,
+        exchange->activations};
     const Params params(std::move(call.params));
     // An exception of the library must neither end the thread nor leave the call without answer.
-    const auto answered = std::make_shared<std::atomic_flag>();
-    const Completion done = [self, exchange, index, answered](RpcResult<std::string> result) {
-        if (!answered->test_and_set()) { self->answer(exchange, index, std::move(result)); }
-    };
     try {
         if (call.method->async != nullptr) {
-            call.method->async(context, params, done);
+            call.method->async(context, params, [exchange, index](RpcResult<std::string> result) {
+                exchange->service->answer(exchange, index, std::move(result));
+            });
             return;
         }
         JsonWriter w;
         auto outcome = call.method->sync(context, params, w);
         if (outcome) {
-            done(w.take());
+            answer(exchange, index, w.take());
         } else {
-            done(std::unexpected(std::move(outcome).error()));
+            answer(exchange, index, std::unexpected(std::move(outcome).error()));
         }
     } catch (const std::exception& e) {
         log::error("rpc method failed", {{"method", call.method->name}, {"what", e.what()}});
-        done(rpc_fail(rpc_code::internal_error, "internal error"));
+        answer(exchange, index, rpc_fail(rpc_code::internal_error, "internal error"));
     }
 }
 
 void RpcService::answer(const std::shared_ptr<Exchange>& exchange, size_t index,
                         RpcResult<std::string> result) {
     const RpcCall& call = exchange->calls[index];
+    CallAnswer& out = exchange->answers[index];
+    if (out.taken.test_and_set(std::memory_order_relaxed)) { return; }
     if (!result) { errors_.add(); }
     if (!call.is_notification) {
         if (result) {
@@ -338,29 +354,29 @@ void RpcService::answer(const std::shared_ptr<Exchange>& exchange, size_t index,
                                       " bytes); ask for less at once");
             }
         }
-        exchange->answers[index] =
-            result ? envelope(call.id_json, "result", *result)
-                   : envelope(call.id_json, "error", error_json(result.error()));
+        out.is_error = !result;
+        out.value = result ? *std::move(result) : error_json(result.error());
     }
     finish_one(exchange);
 }
 
 void RpcService::finish_one(const std::shared_ptr<Exchange>& exchange) {
     if (exchange->open_calls.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
-    std::string text;
-    if (!exchange->is_batch) {
-        text = std::move(exchange->answers.front());
-    } else {
-        size_t bytes = 2;
-        for (const auto& part : exchange->answers) { bytes += part.size() + 1; }
-        text.reserve(bytes);
-        for (const auto& part : exchange->answers) {
-            if (part.empty()) { continue; }
-            text += text.empty() ? '[' : ',';
-            text += part;
-        }
-        if (!text.empty()) { text += ']'; }
+    size_t bytes = 2;
+    for (size_t i = 0; i < exchange->calls.size(); ++i) {
+        bytes +=
+            envelope_bytes + exchange->calls[i].id_json.size() + exchange->answers[i].value.size();
     }
+    std::string text;
+    text.reserve(bytes);
+    for (size_t i = 0; i < exchange->calls.size(); ++i) {
+        const RpcCall& call = exchange->calls[i];
+        if (call.is_notification) { continue; }
+        const CallAnswer& part = exchange->answers[i];
+        if (exchange->is_batch) { text += text.empty() ? '[' : ','; }
+        append_envelope(text, call.id_json, part.is_error ? "error" : "result", part.value);
+    }
+    if (exchange->is_batch && !text.empty()) { text += ']'; }
     reply_with(exchange, std::move(text));
     for (const auto& id : exchange->activations) { hub_->activate(id); }
 }

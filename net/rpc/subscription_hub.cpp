@@ -66,7 +66,9 @@ void SubscriptionHub::on_mini_block(std::shared_ptr<const MiniBlockEvent> event)
 void SubscriptionHub::on_head(std::shared_ptr<const HeadEvent> event) { enqueue(std::move(event)); }
 void SubscriptionHub::on_pending_transactions(
     std::shared_ptr<const PendingTransactionEvent> event) {
-    enqueue(std::move(event));
+    // There are far more of these than of all others together, and few clients ask for them: they
+    // would fill the queue and cost the others their events.
+    if (is_wanted(Interest::Kind::pending_transactions)) { enqueue(std::move(event)); }
 }
 void SubscriptionHub::on_removed(std::shared_ptr<const RemovedEvent> event) {
     enqueue(std::move(event));
@@ -75,7 +77,9 @@ void SubscriptionHub::on_removed(std::shared_ptr<const RemovedEvent> event) {
 void SubscriptionHub::enqueue(Event event) {
     {
         const std::lock_guard lock(queue_mutex_);
-        if (queue_.size() >= options_.event_queue_max) {
+        // An activation is no event that can be lost: a subscription would stay silent for ever.
+        if (queue_.size() >= options_.event_queue_max &&
+            !std::holds_alternative<Activation>(event)) {
             overflowed_ = true;
             lost_counter_.add();
             return;
@@ -108,19 +112,18 @@ void SubscriptionHub::drain() {
     runtime_->post([self = shared_from_this()] { self->drain(); });
 }
 
-bool SubscriptionHub::logs_are_wanted() {
-    const auto is_logs = [](const Interest& interest) {
-        return interest.kind == Interest::Kind::logs;
-    };
+bool SubscriptionHub::is_wanted(Interest::Kind kind) {
     const std::lock_guard lock(mutex_);
-    return std::ranges::any_of(subscriptions_,
-                               [&](const auto& e) { return is_logs(e.second->interest); }) ||
-           std::ranges::any_of(filters_, [&](const auto& e) { return is_logs(e.second.interest); });
+    return std::ranges::any_of(
+               subscriptions_,
+               [kind](const auto& entry) { return entry.second->interest.kind == kind; }) ||
+           std::ranges::any_of(
+               filters_, [kind](const auto& entry) { return entry.second.interest.kind == kind; });
 }
 
 /// A subscriber must not miss an event without knowing, so after a loss all start anew.
 void SubscriptionHub::lose_everyone() {
-    std::vector<std::shared_ptr<Subscription>> all;
+    Subscriptions all;
     {
         const std::lock_guard lock(mutex_);
         for (auto& [id, subscription] : subscriptions_) { all.push_back(subscription); }
@@ -134,34 +137,50 @@ void SubscriptionHub::lose_everyone() {
     }
 }
 
-SubscriptionHub::Subscriptions SubscriptionHub::active_of(Interest::Kind kind) {
+SubscriptionHub::Subscriptions SubscriptionHub::listeners_of(Interest::Kind kind) {
     const std::lock_guard lock(mutex_);
     Subscriptions out;
     for (const auto& [id, subscription] : subscriptions_) {
-        if (subscription->active && subscription->interest.kind == kind) {
-            out.push_back(subscription);
-        }
+        if (subscription->interest.kind == kind) { out.push_back(subscription); }
     }
     return out;
 }
 
-void SubscriptionHub::send(const Subscription& to, std::shared_ptr<const std::string> body,
+void SubscriptionHub::send(Subscription& to, std::shared_ptr<const std::string> body,
                            uint64_t cursor) {
     const auto subscriber = to.subscriber.lock();
     if (!subscriber) { return; }
+    if (!to.active) {
+        to.held_bytes += body->size();
+        if (to.held_bytes > options_.ws_send_buffer_bytes_max) {
+            to.held.clear();
+            subscriber->disconnect("too much happened before the subscription was answered");
+            return;
+        }
+        to.held.push_back({std::move(body), cursor});
+        return;
+    }
     std::string head =
         R"({"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":")" + to.id +
         R"(","result":)";
     subscriber->notify(std::move(head), std::move(body), cursor);
 }
 
+void SubscriptionHub::serve(const Activation& activation) {
+    Subscription& subscription = *activation.subscription;
+    subscription.active = true;
+    for (Notification& held : std::exchange(subscription.held, {})) {
+        send(subscription, std::move(held.body), held.cursor);
+    }
+}
+
 void SubscriptionHub::serve(const std::shared_ptr<const MiniBlockEvent>& event) {
     const uint64_t cursor = event->mini_block_number;
-    if (const auto listeners = active_of(Interest::Kind::mini_blocks); !listeners.empty()) {
+    if (const auto listeners = listeners_of(Interest::Kind::mini_blocks); !listeners.empty()) {
         const auto body = to_json([&](JsonWriter& w) { write_mini_block(w, *event); });
         for (const auto& listener : listeners) { send(*listener, body, cursor); }
     }
-    if (const auto listeners = active_of(Interest::Kind::state_changes); !listeners.empty()) {
+    if (const auto listeners = listeners_of(Interest::Kind::state_changes); !listeners.empty()) {
         for (const auto& change : event->state_changes) {
             std::shared_ptr<const std::string> body;
             for (const auto& listener : listeners) {
@@ -176,7 +195,7 @@ void SubscriptionHub::serve(const std::shared_ptr<const MiniBlockEvent>& event) 
             }
         }
     }
-    if (!logs_are_wanted()) { return; }
+    if (!is_wanted(Interest::Kind::logs)) { return; }
     auto logs = std::make_shared<std::vector<LogData>>();
     for (const auto& receipt : event->receipts) {
         std::ranges::move(logs_of(receipt), std::back_inserter(*logs));
@@ -185,7 +204,7 @@ void SubscriptionHub::serve(const std::shared_ptr<const MiniBlockEvent>& event) 
 }
 
 void SubscriptionHub::serve(const std::shared_ptr<const HeadEvent>& event) {
-    if (const auto listeners = active_of(Interest::Kind::new_heads); !listeners.empty()) {
+    if (const auto listeners = listeners_of(Interest::Kind::new_heads); !listeners.empty()) {
         const auto body = to_json([&](JsonWriter& w) { write_head(w, *event); });
         for (const auto& listener : listeners) { send(*listener, body, 0); }
     }
@@ -198,7 +217,7 @@ void SubscriptionHub::serve(const std::shared_ptr<const PendingTransactionEvent>
     fill_filters(Interest::Kind::pending_transactions, [&](Filter& filter) {
         for (const auto& tx : event->transactions) { filter.items.push_back({event, &tx.hash}); }
     });
-    const auto listeners = active_of(Interest::Kind::pending_transactions);
+    const auto listeners = listeners_of(Interest::Kind::pending_transactions);
     if (listeners.empty()) { return; }
     for (const auto& tx : event->transactions) {
         std::shared_ptr<const std::string> bodies[2];
@@ -229,7 +248,7 @@ void SubscriptionHub::serve(const std::shared_ptr<const RemovedEvent>& event) {
 void SubscriptionHub::serve_logs(const std::shared_ptr<const std::vector<LogData>>& logs, bool open,
                                  uint64_t cursor) {
     if (logs->empty()) { return; }
-    const auto listeners = active_of(Interest::Kind::logs);
+    const auto listeners = listeners_of(Interest::Kind::logs);
     for (const auto& log : *logs) {
         std::shared_ptr<const std::string> body;
         for (const auto& listener : listeners) {
@@ -274,7 +293,7 @@ RpcResult<std::string> SubscriptionHub::subscribe(const std::shared_ptr<Subscrib
                             "); unsubscribe or open another connection");
     }
     auto subscription = std::make_shared<Subscription>(
-        Subscription{random_id(), std::move(interest), subscriber, subscriber.get(), false});
+        Subscription{random_id(), std::move(interest), subscriber, subscriber.get(), false, {}, 0});
     const std::string id = subscription->id;
     subscriptions_.emplace(id, std::move(subscription));
     subscriptions_gauge_.set(static_cast<int64_t>(subscriptions_.size()));
@@ -282,10 +301,15 @@ RpcResult<std::string> SubscriptionHub::subscribe(const std::shared_ptr<Subscrib
 }
 
 void SubscriptionHub::activate(const std::string& id) {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = subscriptions_.find(id); it != subscriptions_.end()) {
-        it->second->active = true;
+    SubscriptionPtr subscription;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto it = subscriptions_.find(id);
+        if (it == subscriptions_.end()) { return; }
+        subscription = it->second;
     }
+    // In line with the events, so that nothing is told out of order.
+    enqueue(Activation{std::move(subscription)});
 }
 
 bool SubscriptionHub::unsubscribe(const Subscriber* subscriber, std::string_view id) {

@@ -47,9 +47,11 @@ public:
     void on_pending_transactions(std::shared_ptr<const PendingTransactionEvent> event) override;
     void on_removed(std::shared_ptr<const RemovedEvent> event) override;
 
-    /// Makes a subscription that is silent until `activate`.
+    /// Makes a subscription that hears from now on and is silent until `activate`.
     RpcResult<std::string> subscribe(const std::shared_ptr<Subscriber>& subscriber,
                                      Interest interest);
+    /// The answer with its id is on the way: what was heard since `subscribe` follows, in order,
+    /// and then the rest. A client may act on the answer before this is called.
     void activate(const std::string& id);
     /// False when the connection has no such subscription.
     bool unsubscribe(const Subscriber* subscriber, std::string_view id);
@@ -64,18 +66,29 @@ public:
     bool remove_filter(std::string_view id);
 
 private:
-    using Event =
-        std::variant<std::shared_ptr<const MiniBlockEvent>, std::shared_ptr<const HeadEvent>,
-                     std::shared_ptr<const PendingTransactionEvent>,
-                     std::shared_ptr<const RemovedEvent>>;
+    struct Notification {
+        std::shared_ptr<const std::string> body;
+        uint64_t cursor = 0;
+    };
     using SteadyTime = std::chrono::steady_clock::time_point;
     struct Subscription {
         std::string id;
         Interest interest;
         std::weak_ptr<Subscriber> subscriber;
         const Subscriber* owner = nullptr;  ///< names the connection; never dereferenced
+        // Of `drain`, which runs once at a time.
         bool active = false;
+        std::vector<Notification> held;  ///< until it is active
+        size_t held_bytes = 0;
     };
+    using SubscriptionPtr = std::shared_ptr<Subscription>;
+    struct Activation {
+        SubscriptionPtr subscription;
+    };
+    using Event =
+        std::variant<std::shared_ptr<const MiniBlockEvent>, std::shared_ptr<const HeadEvent>,
+                     std::shared_ptr<const PendingTransactionEvent>,
+                     std::shared_ptr<const RemovedEvent>, Activation>;
     /// An unread piece of an event; `owner` keeps what `item` points to.
     struct FilterItem {
         std::shared_ptr<const void> owner;
@@ -86,20 +99,21 @@ private:
         std::vector<FilterItem> items;
         SteadyTime last_poll;
     };
-    using Subscriptions = std::vector<std::shared_ptr<const Subscription>>;
+    using Subscriptions = std::vector<SubscriptionPtr>;
 
     void enqueue(Event event);
     void drain();
     void lose_everyone();
-    bool logs_are_wanted();
-    Subscriptions active_of(Interest::Kind kind);
+    bool is_wanted(Interest::Kind kind);
+    Subscriptions listeners_of(Interest::Kind kind);
     void serve(const std::shared_ptr<const MiniBlockEvent>& event);
     void serve(const std::shared_ptr<const HeadEvent>& event);
     void serve(const std::shared_ptr<const PendingTransactionEvent>& event);
     void serve(const std::shared_ptr<const RemovedEvent>& event);
+    void serve(const Activation& activation);
     void serve_logs(const std::shared_ptr<const std::vector<LogData>>& logs, bool open,
                     uint64_t cursor);
-    void send(const Subscription& to, std::shared_ptr<const std::string> body, uint64_t cursor);
+    void send(Subscription& to, std::shared_ptr<const std::string> body, uint64_t cursor);
     template <class Fill>
     void fill_filters(Interest::Kind kind, Fill fill);
     void expire_filters(SteadyTime now);
@@ -118,7 +132,7 @@ private:
 
     /// Guards subscriptions_ and filters_.
     std::mutex mutex_;
-    std::unordered_map<std::string, std::shared_ptr<Subscription>> subscriptions_;
+    std::unordered_map<std::string, SubscriptionPtr> subscriptions_;
     std::unordered_map<std::string, Filter> filters_;
 };
 

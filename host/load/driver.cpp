@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the event handlers of a run.
+#include "host/load/driver.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include "host/load/process_use.hpp"
+
+namespace millrace::load {
+
+namespace {
+
+constexpr int64_t second_ns = 1'000'000'000;
+constexpr int64_t tick_ns = second_ns / 10;
+constexpr int64_t connect_timeout_ns = 5 * second_ns;
+constexpr int64_t answer_timeout_ns = 60 * second_ns;
+/// What a closed loop waits after a refusal without a hint.
+constexpr uint64_t retry_after_ms = 20;
+/// How long an open loop's batch waits for more arrivals when it is not full.
+constexpr int64_t batch_fill_ns = 2'000'000;
+/// More rejections than these end the run: its senders are stuck behind the missing nonces.
+constexpr uint64_t rejected_max = 100;
+constexpr size_t reasons_max = 5;
+
+enum class State : uint8_t { unsent, sent, accepted, rejected };
+
+/// A connection and its share of the workload.
+struct Lane {
+    std::unique_ptr<Connection> connection;
+    std::unique_ptr<EventLoop::Timer> backoff;
+    std::deque<uint32_t> again;       ///< refused, in order, to be sent first
+    uint32_t next = 0;                ///< first of the lane's transactions that was never sent
+    std::vector<uint32_t> under_way;  ///< in the request that waits for its answer
+    size_t answers_missing = 0;
+    bool backing_off = false;
+    int64_t sent_ns = 0;
+};
+
+class Drive {
+public:
+    Drive(EventLoop& loop, const Endpoint& endpoint, const Workload& workload,
+          const DriveOptions& options, Included& included)
+        : loop_(loop),
+          endpoint_(endpoint),
+          workload_(workload),
+          options_(options),
+          arrivals_(options.arrivals, std::max(options.per_second, 1e-9), options.seed),
+          lanes_(workload.lane_count()),
+          intended_ns_(workload.count()),
+          state_(workload.count(), State::unsent),
+          included_(included) {
+        included_.assign(workload.count(), false);
+    }
+
+    Result<Measurement> run(const std::atomic<bool>& stop,
+                            const std::function<void(const Progress&)>& progress);
+
+private:
+    Result<void> connect();
+    void start();
+    void finish();
+
+    void take_arrivals(int64_t now_ns);
+    void wait_for_arrival();
+    int64_t fill_ns() const;
+    void dispatch();
+    bool has_more(uint32_t lane) const;
+    uint32_t next_request_size(int64_t now_ns) const;
+    bool nothing_left() const;
+    void send(uint32_t lane, uint32_t count, int64_t now_ns);
+
+    void on_message(uint32_t lane, Result<std::string_view> message);
+    void on_answer(uint32_t lane, const Answer& answer, int64_t now_ns);
+    void accepted(uint32_t number, int64_t now_ns);
+    void take_receipt(uint32_t number, std::string_view text, int64_t now_ns);
+    void refused(uint32_t lane, uint32_t number, uint64_t wait_ms);
+    void rejected(uint32_t number, const RpcFailure& failure);
+    void on_included(uint32_t number, int64_t now_ns);
+    void free_lane(uint32_t lane);
+
+    void on_tick();
+    void sample_node();
+    void fail_with(Error error);
+    void stop_sending();
+    bool all_answered() const;
+
+    EventLoop& loop_;
+    const Endpoint& endpoint_;
+    const Workload& workload_;
+    const DriveOptions& options_;
+    Arrivals arrivals_;
+    std::vector<Lane> lanes_;
+    std::deque<uint32_t> free_lanes_;
+    std::deque<int64_t> due_ns_;  ///< arrivals that no lane has taken yet
+    std::vector<int64_t> intended_ns_;
+    std::vector<State> state_;
+    Included& included_;
+    std::unique_ptr<InclusionFeed> feed_;
+    std::unique_ptr<EventLoop::Timer> arrival_timer_;
+    std::unique_ptr<EventLoop::Timer> tick_timer_;
+    MessageReader reader_;
+    std::vector<std::string_view> pieces_;
+    Measurement m_;
+    std::optional<Error> failure_;
+    std::optional<ProcessSample> node_start_;
+    const std::atomic<bool>* stop_ = nullptr;
+    const std::function<void(const Progress&)>* progress_ = nullptr;
+
+    int64_t start_ns_ = 0;
+    int64_t end_ns_ = 0;  ///< when sending ends
+    int64_t next_arrival_ns_ = 0;
+    int64_t first_block_ns_ = 0;
+    int64_t last_included_ns_ = 0;
+    int64_t last_progress_ns_ = 0;  ///< any answer or inclusion
+    int64_t last_shown_ns_ = 0;
+    uint64_t included_in_first_block_ = 0;
+    uint64_t open_ = 0;  ///< sent or accepted, neither included nor refused
+    bool sending_ = false;
+};
+
+Result<void> Drive::connect() {
+    if (options_.track != Track::none) {
+        InclusionFeed::Listener listener;
+        listener.included = [this](const Hash256& hash, int64_t now_ns) {
+            const uint32_t number = workload_.find(hash);
+            if (number != Workload::absent) { on_included(number, now_ns); }
+        };
+        listener.block = [this] {
+            if (m_.included != 0 && included_in_first_block_ == 0) {
+                included_in_first_block_ = m_.included;
+                first_block_ns_ = last_included_ns_;
+            }
+            dispatch();
+        };
+        listener.broken = [this](const Error& error) { fail_with(error); };
+        MILLRACE_TRY(feed_, InclusionFeed::open(loop_, endpoint_, options_.track, options_.poll_ms,
+                                                std::move(listener)));
+        m_.track = feed_->track();
+    }
+    for (uint32_t i = 0; i < lanes_.size(); ++i) {
+        MILLRACE_TRY(lanes_[i].connection, Connection::open(loop_, endpoint_, connect_timeout_ns));
+        lanes_[i].connection->on_message(
+            [this, i](Result<std::string_view> message) { on_message(i, std::move(message)); });
+        lanes_[i].backoff = loop_.timer([this, i] {
+            lanes_[i].backing_off = false;
+            free_lane(i);
+            dispatch();
+        });
+        free_lanes_.push_back(i);
+    }
+    return {};
+}
+
+Result<Measurement> Drive::run(const std::atomic<bool>& stop,
+                               const std::function<void(const Progress&)>& progress) {
+    stop_ = &stop;
+    progress_ = &progress;
+    MILLRACE_CHECK(connect());
+    start();
+    const auto ended = [this] {
+        if (failure_) { return true; }
+        if (sending_ || !all_answered()) { return false; }
+        const bool awaiting = feed_ != nullptr && m_.included < m_.accepted;
+        const auto patience = static_cast<int64_t>(options_.drain_s * 1e9);
+        return !awaiting || steady_ns() - last_progress_ns_ > patience;
+    };
+    while (!ended()) { loop_.run_until(ended, steady_ns() + tick_ns); }
+    finish();
+    if (failure_) { return std::unexpected(*std::move(failure_)); }
+    return std::move(m_);
+}
+
+void Drive::start() {
+    sending_ = true;
+    const double cpu_s = own_cpu_s();
+    m_.generator_cpu_s = -cpu_s;
+    if (options_.node_pid) { node_start_ = sample_process(*options_.node_pid); }
+    if (node_start_) { m_.node = ProcessUse{0, node_start_->rss_bytes, node_start_->rss_bytes}; }
+    arrival_timer_ = loop_.timer([this] { dispatch(); });
+    tick_timer_ = loop_.timer([this] { on_tick(); });
+    start_ns_ = last_progress_ns_ = last_shown_ns_ = steady_ns();
+    end_ns_ = start_ns_ + static_cast<int64_t>(options_.seconds * 1e9);
+    tick_timer_->at(start_ns_ + tick_ns);
+    if (options_.open_loop) { next_arrival_ns_ = start_ns_ + arrivals_.next_ns(); }
+    dispatch();
+}
+
+void Drive::finish() {
+    m_.generator_cpu_s += own_cpu_s();
+    sample_node();
+    const int64_t last_ns = last_included_ns_ != 0 ? last_included_ns_ : last_progress_ns_;
+    m_.whole_s = static_cast<double>(last_ns - start_ns_) * 1e-9;
+    if (m_.whole_s > 0) { m_.included_per_s_whole = static_cast<double>(m_.included) / m_.whole_s; }
+    const double between_s = static_cast<double>(last_included_ns_ - first_block_ns_) * 1e-9;
+    m_.included_per_s =
+        included_in_first_block_ != 0 && between_s > 0
+            ? static_cast<double>(m_.included - included_in_first_block_) / between_s
+            : m_.included_per_s_whole;
+    arrival_timer_->cancel();
+    tick_timer_->cancel();
+}
+
+// ---------------------------------------------------------------- sending
+
+void Drive::stop_sending() {
+    sending_ = false;
+    m_.sending_s = static_cast<double>(steady_ns() - start_ns_) * 1e-9;
+}
+
+bool Drive::all_answered() const {
+    return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.under_way.empty(); });
+}
+
+void Drive::take_arrivals(int64_t now_ns) {
+    // What cannot be sent any more needs no place in memory; its time does not move meanwhile.
+    while (next_arrival_ns_ <= now_ns && next_arrival_ns_ < end_ns_ &&
+           due_ns_.size() < workload_.count()) {
+        due_ns_.push_back(next_arrival_ns_);
+        ++m_.offered;
+        next_arrival_ns_ = start_ns_ + arrivals_.next_ns();
+    }
+}
+
+/// While no lane is free there is nothing to wake up for: the next answer looks at what is due.
+void Drive::wait_for_arrival() {
+    if (free_lanes_.empty()) { return; }
+    if (!due_ns_.empty()) {
+        arrival_timer_->at(due_ns_.front() + fill_ns());
+    } else if (next_arrival_ns_ < end_ns_) {
+        arrival_timer_->at(next_arrival_ns_ + fill_ns());
+    }
+}
+
+int64_t Drive::fill_ns() const {
+    return options_.mode == SendMode::batch && options_.batch > 1 ? batch_fill_ns : 0;
+}
+
+bool Drive::has_more(uint32_t lane) const {
+    return !lanes_[lane].again.empty() || lanes_[lane].next < workload_.lane_size(lane);
+}
+
+void Drive::dispatch() {
+    if (!sending_ || failure_) { return; }
+    const int64_t now_ns = steady_ns();
+    const bool stopped = stop_->load(std::memory_order_relaxed);
+    const bool over = now_ns >= end_ns_ || stopped;
+    if (options_.open_loop ? stopped : over) {
+        stop_sending();
+        return;
+    }
+    if (options_.open_loop) { take_arrivals(now_ns); }
+    while (!free_lanes_.empty()) {
+        const uint32_t count = next_request_size(now_ns);
+        if (count == 0) { break; }
+        const uint32_t lane = free_lanes_.front();
+        free_lanes_.pop_front();
+        // A lane that has nothing more to send stays away.
+        if (has_more(lane)) { send(lane, count, now_ns); }
+    }
+    if (free_lanes_.empty() && nothing_left()) {
+        m_.ran_out = !over;
+        stop_sending();
+    } else if (over && due_ns_.empty()) {
+        // An open loop owes what was due before the end, however late.
+        stop_sending();
+    } else if (options_.open_loop) {
+        wait_for_arrival();
+    }
+}
+
+uint32_t Drive::next_request_size(int64_t now_ns) const {
+    const uint32_t most = options_.mode == SendMode::batch ? options_.batch : 1;
+    if (options_.open_loop) {
+        if (due_ns_.empty()) { return 0; }
+        const bool filling = due_ns_.size() < most && next_arrival_ns_ < end_ns_ &&
+                             now_ns < due_ns_.front() + fill_ns();
+        return filling ? 0 : static_cast<uint32_t>(std::min<size_t>(most, due_ns_.size()));
+    }
+    if (options_.in_flight_max == 0 || feed_ == nullptr) { return most; }
+    const uint64_t room = options_.in_flight_max - std::min(options_.in_flight_max, open_);
+    // No smaller requests, unless a whole one never fits.
+    return room >= std::min<uint64_t>(most, options_.in_flight_max)
+               ? static_cast<uint32_t>(std::min<uint64_t>(most, room))
+               : 0;
+}
+
+bool Drive::nothing_left() const {
+    for (uint32_t i = 0; i < lanes_.size(); ++i) {
+        if (!lanes_[i].under_way.empty() || has_more(i)) { return false; }
+    }
+    return true;
+}
+
+void Drive::send(uint32_t lane_index, uint32_t count, int64_t now_ns) {
+    Lane& lane = lanes_[lane_index];
+    lane.sent_ns = now_ns;
+    pieces_.clear();
+    const bool batch = options_.mode == SendMode::batch;
+    if (batch) { pieces_.emplace_back("["); }
+    const uint32_t base = workload_.lane_first(lane_index);
+    while (lane.under_way.size() < count && !lane.again.empty()) {
+        const uint32_t number = lane.again.front();
+        lane.again.pop_front();
+        if (!lane.under_way.empty()) { pieces_.emplace_back(","); }
+        pieces_.push_back(workload_.requests(lane_index, number - base, number - base + 1));
+        lane.under_way.push_back(number);
+    }
+    const uint32_t fresh = std::min(count - static_cast<uint32_t>(lane.under_way.size()),
+                                    workload_.lane_size(lane_index) - lane.next);
+    if (fresh != 0) {
+        if (!lane.under_way.empty()) { pieces_.emplace_back(","); }
+        pieces_.push_back(workload_.requests(lane_index, lane.next, lane.next + fresh));
+        for (uint32_t i = 0; i < fresh; ++i) { lane.under_way.push_back(base + lane.next + i); }
+        lane.next += fresh;
+        if (!options_.open_loop) { m_.offered += fresh; }
+    }
+    if (batch) { pieces_.emplace_back("]"); }
+    for (const uint32_t number : lane.under_way) {
+        int64_t intended_ns = now_ns;
+        if (options_.open_loop) {
+            intended_ns = due_ns_.front();
+            due_ns_.pop_front();
+        }
+        intended_ns_[number] = intended_ns;
+        state_[number] = State::sent;
+        m_.send_lag.record((now_ns - intended_ns) / 1000);
+    }
+    lane.answers_missing = lane.under_way.size();
+    open_ += lane.under_way.size();
+    m_.sent += lane.under_way.size();
+    lane.connection->send(pieces_);
+}
+
+void Drive::free_lane(uint32_t lane) { free_lanes_.push_back(lane); }
+
+// ---------------------------------------------------------------- answers
+
+void Drive::on_message(uint32_t lane_index, Result<std::string_view> message) {
+    if (failure_) { return; }
+    const int64_t now_ns = steady_ns();
+    last_progress_ns_ = now_ns;
+    Lane& lane = lanes_[lane_index];
+    const auto refuse_all = [&](uint64_t wait_ms) {
+        for (const uint32_t number : lane.under_way) {
+            if (state_[number] == State::sent) { refused(lane_index, number, wait_ms); }
+        }
+        lane.answers_missing = 0;
+    };
+    if (!message) {
+        if (message.error().code != ErrorCode::limit) {
+            fail_with(std::move(message).error());
+            return;
+        }
+        refuse_all(retry_after_ms);
+    } else {
+        std::optional<RpcFailure> whole;
+        std::string whole_message;
+        const auto read = reader_.read(
+            *message,
+            [&](const Answer& answer) {
+                if (answer.id) {
+                    on_answer(lane_index, answer, now_ns);
+                } else if (answer.failure) {
+                    whole = answer.failure;
+                    whole_message = answer.failure->message;
+                }
+            },
+            [](const Notification&) {});
+        if (!read) {
+            fail_with(read.error());
+            return;
+        }
+        if (whole && whole->code == limit_exceeded) {
+            refuse_all(std::max(whole->retry_after_ms, retry_after_ms));
+        } else if (whole) {
+            fail_with(
+                {ErrorCode::unavailable, "the node refused a whole request: " + whole_message +
+                                             "; is --batch larger than it takes?"});
+            return;
+        }
+    }
+    if (failure_) { return; }
+    if (lane.answers_missing != 0) {
+        fail_with({ErrorCode::corrupt, "the node left out " + std::to_string(lane.answers_missing) +
+                                           " of " + std::to_string(lane.under_way.size()) +
+                                           " answers"});
+        return;
+    }
+    // Answers come in any order; nonces may not.
+    std::ranges::sort(lane.again);
+    lane.under_way.clear();
+    if (!lane.backing_off) { free_lane(lane_index); }
+    dispatch();
+}
+
+void Drive::on_answer(uint32_t lane_index, const Answer& answer, int64_t now_ns) {
+    Lane& lane = lanes_[lane_index];
+    const uint64_t base = workload_.lane_first(lane_index);
+    const bool known = *answer.id >= base && *answer.id < base + lane.next &&
+                       state_[*answer.id] == State::sent && lane.answers_missing != 0;
+    if (!known) {
+        fail_with({ErrorCode::corrupt, "the node answered to id " + std::to_string(*answer.id) +
+                                           ", which was not asked on that connection"});
+        return;
+    }
+    const auto number = static_cast<uint32_t>(*answer.id);
+    --lane.answers_missing;
+    if (!answer.failure) {
+        accepted(number, now_ns);
+        if (options_.mode == SendMode::sync) { take_receipt(number, answer.result, now_ns); }
+        return;
+    }
+    const RpcFailure& failure = *answer.failure;
+    if (failure.code == limit_exceeded) {
+        refused(lane_index, number, std::max(failure.retry_after_ms, retry_after_ms));
+    } else if (failure.code == method_not_found) {
+        fail_with({ErrorCode::not_found,
+                   std::string("the node does not have the method that --send needs: \"") +
+                       std::string(failure.message) + "\"; choose another mode"});
+    } else {
+        rejected(number, failure);
+    }
+}
+
+void Drive::accepted(uint32_t number, int64_t now_ns) {
+    state_[number] = State::accepted;
+    ++m_.accepted;
+    if (options_.mode == SendMode::sync) { return; }
+    const int64_t us = (now_ns - intended_ns_[number]) / 1000;
+    m_.all.acknowledged.record(us);
+    if (workload_.is_priority(number)) { m_.priority.acknowledged.record(us); }
+    // The news of its block may have come first.
+    if (included_[number]) { --open_; }
+}
+
+void Drive::take_receipt(uint32_t number, std::string_view text, int64_t now_ns) {
+    const auto receipt = reader_.read_receipt(text);
+    if (!receipt || !*receipt || (*receipt)->transaction_hash != workload_.hash(number)) {
+        fail_with(receipt ? Error{ErrorCode::corrupt, "the node answered a sync send without the "
+                                                      "transaction's receipt: " +
+                                                          std::string(text.substr(0, 120))}
+                          : receipt.error());
+        return;
+    }
+    if (!(*receipt)->succeeded) { ++m_.reverted; }
+    const int64_t us = (now_ns - intended_ns_[number]) / 1000;
+    m_.all.receipt.record(us);
+    if (workload_.is_priority(number)) { m_.priority.receipt.record(us); }
+    if (feed_ == nullptr) {
+        on_included(number, now_ns);
+        if (included_in_first_block_ == 0) {
+            included_in_first_block_ = 1;
+            first_block_ns_ = now_ns;
+        }
+    } else if (included_[number]) {
+        --open_;
+    }
+}
+
+void Drive::refused(uint32_t lane_index, uint32_t number, uint64_t wait_ms) {
+    Lane& lane = lanes_[lane_index];
+    state_[number] = State::unsent;
+    lane.again.push_back(number);
+    ++m_.refused;
+    --open_;
+    // An open loop sends at its own times, whatever the node wishes.
+    if (options_.open_loop || lane.backing_off) { return; }
+    lane.backing_off = true;
+    lane.backoff->at(steady_ns() + static_cast<int64_t>(wait_ms) * 1'000'000);
+}
+
+void Drive::rejected(uint32_t number, const RpcFailure& failure) {
+    state_[number] = State::rejected;
+    ++m_.rejected;
+    --open_;
+    std::string reason =
+        std::string(failure.message) + " (code " + std::to_string(failure.code) + ")";
+    if (m_.reasons.size() < reasons_max &&
+        std::ranges::find(m_.reasons, reason) == m_.reasons.end()) {
+        m_.reasons.push_back(reason);
+    }
+    if (m_.rejected > rejected_max) {
+        fail_with(
+            {ErrorCode::unavailable, "the node rejects the transactions: " + std::move(reason)});
+    }
+}
+
+void Drive::on_included(uint32_t number, int64_t now_ns) {
+    if (included_[number]) { return; }
+    included_[number] = true;
+    ++m_.included;
+    last_included_ns_ = last_progress_ns_ = now_ns;
+    const auto second = static_cast<size_t>((now_ns - start_ns_) / second_ns);
+    constexpr size_t seconds_max = 100'000;
+    if (second < seconds_max) {
+        m_.included_by_second.resize(std::max(m_.included_by_second.size(), second + 1));
+        ++m_.included_by_second[second];
+    }
+    if (state_[number] == State::accepted) { --open_; }
+    if (feed_ == nullptr) { return; }
+    const int64_t us = (now_ns - intended_ns_[number]) / 1000;
+    m_.all.included.record(us);
+    if (workload_.is_priority(number)) { m_.priority.included.record(us); }
+}
+
+// ---------------------------------------------------------------- now and then
+
+void Drive::on_tick() {
+    const int64_t now_ns = steady_ns();
+    tick_timer_->at(now_ns + tick_ns);
+    sample_node();
+    dispatch();
+    for (const Lane& lane : lanes_) {
+        if (!lane.under_way.empty() && now_ns - lane.sent_ns > answer_timeout_ns) {
+            fail_with({ErrorCode::timeout, "the node did not answer a request in a minute"});
+        }
+    }
+    if (now_ns - last_shown_ns_ >= second_ns) {
+        last_shown_ns_ = now_ns;
+        (*progress_)({static_cast<double>(now_ns - start_ns_) * 1e-9, &m_});
+    }
+}
+
+void Drive::sample_node() {
+    if (!node_start_) { return; }
+    if (const auto sample = sample_process(*options_.node_pid)) {
+        m_.node->cpu_s = sample->cpu_s - node_start_->cpu_s;
+        m_.node->rss_max_bytes = std::max(m_.node->rss_max_bytes, sample->rss_bytes);
+    }
+}
+
+void Drive::fail_with(Error error) {
+    if (!failure_) { failure_ = std::move(error); }
+}
+
+}  // namespace
+
+Result<Measurement> drive(EventLoop& loop, const Endpoint& endpoint, const Workload& workload,
+                          const DriveOptions& options, const std::atomic<bool>& stop,
+                          const std::function<void(const Progress&)>& progress,
+                          Included& included) {
+    return Drive(loop, endpoint, workload, options, included).run(stop, progress);
+}
+
+}  // namespace millrace::load
