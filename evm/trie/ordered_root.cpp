@@ -37,7 +37,7 @@ struct IndexKey {
 /// The trie is static, so it is built over positions in the order of the keys and never stored.
 class Builder {
 public:
-    Builder(std::span<const Bytes> items, HashBatch& hasher) : items_(items), hasher_(hasher) {
+    Builder(std::span<const ByteView> items, HashBatch& hasher) : items_(items), hasher_(hasher) {
         keys_.reserve(items.size());
         for (size_t i = 0; i < items.size(); ++i) { keys_.emplace_back(index_at(i)); }
     }
@@ -72,7 +72,7 @@ private:
 
     void append_leaf_at(Bytes& out, size_t position, size_t depth) const {
         const IndexKey& key = keys_[position];
-        const Bytes& item = items_[index_at(position)];
+        const ByteView item = items_[index_at(position)];
         MILLRACE_ASSERT(!item.empty(), "a trie cannot hold an empty item");
         detail::append_leaf(out, key.bytes.data(), depth, key.nibbles, item);
     }
@@ -159,7 +159,7 @@ private:
         return ref;
     }
 
-    std::span<const Bytes> items_;
+    std::span<const ByteView> items_;
     HashBatch& hasher_;
     std::vector<IndexKey> keys_;
     std::vector<NodeRef> leaves_;
@@ -167,8 +167,13 @@ private:
 
 }  // namespace
 
-Hash256 ordered_trie_root(std::span<const Bytes> items, HashBatch& hasher) {
+Hash256 ordered_trie_root(std::span<const ByteView> items, HashBatch& hasher) {
     return items.empty() ? empty_trie_root : Builder(items, hasher).root();
+}
+
+Hash256 ordered_trie_root(std::span<const Bytes> items, HashBatch& hasher) {
+    const std::vector<ByteView> views(items.begin(), items.end());
+    return ordered_trie_root(std::span<const ByteView>{views}, hasher);
 }
 
 }  // namespace millrace::evm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the two pipeline threads: execution with its clock, and commitment to the ledger.
-#include "host/sequencer/sequencer.hpp"
+#include "host/sequencer/sequencer_impl.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -146,7 +146,7 @@ void Sequencer::run_sequencer() {
             cut();
         }
         if (now >= block_deadline_us_) {
-            if (!seal_block()) { break; }
+            if (!seal_block(Seal::decided)) { break; }
             open_block();
         }
     }
@@ -363,40 +363,51 @@ void Sequencer::cut() {
     push_commit(std::move(c));
 }
 
-Result<void> Sequencer::seal_block() {
+Result<void> Sequencer::seal_block(Seal kind) {
+    const int64_t start = clock_.steady_us();
     pause_execution();
     cut();
-    const int64_t start = clock_.steady_us();
     auto closed = std::make_shared<ClosedBlock>(builder_.close());
-    auto sealed = std::make_shared<SealedPtr>();
+    auto promise = std::make_shared<std::promise<SealedPtr>>();
+    auto future = promise->get_future();
+    Commit c;
+    c.run = [closed, promise](Ledger& l) -> Result<void> {
+        MILLRACE_CHECK(l.seal(std::move(*closed),
+                              [&](const SealedPtr& sealed) { promise->set_value(sealed); }));
+        const Result<void> checkpoint = l.checkpoint(false);
+        if (checkpoint || checkpoint.error().code == ErrorCode::io ||
+            checkpoint.error().code == ErrorCode::corrupt) {
+            return checkpoint;
+        }
+        log::warn("checkpoint failed; the log keeps everything",
+                  {{"reason", checkpoint.error().message}});
+        return {};
+    };
     // The builder has closed the block: without its seal there is no way on.
-    MILLRACE_CHECK(commit_and_wait(
-        [closed, sealed](Ledger& l) -> Result<void> {
-            MILLRACE_TRY(*sealed, l.seal(*closed));
-            const Result<void> checkpoint = l.checkpoint(false);
-            if (checkpoint || checkpoint.error().code == ErrorCode::io ||
-                checkpoint.error().code == ErrorCode::corrupt) {
-                return checkpoint;
-            }
-            log::warn("checkpoint failed; the log keeps everything",
-                      {{"reason", checkpoint.error().message}});
-            return {};
-        },
-        OnFailure::end_node));
-    head_ = *sealed;
+    c.on_failure = OnFailure::end_node;
+    c.done = [this](const Result<void>& r) {
+        if (!r) { return; }
+        metrics_.blocks->add();
+        last_seal_us_.store(clock_.steady_us(), std::memory_order_relaxed);
+    };
+    push_commit(std::move(c));
+    // The next block needs the hash of this one and nothing else: it is executed while this one is
+    // written. Whatever it gives out is in the log behind the seal.
+    MILLRACE_TRY(head_, committed(future));
     const evm::BlockHeader& h = head_->header;
     builder_.add_block_hash(h.number, head_->hash);
-    // Everything up to the seal is in the store now.
+    if (kind == Seal::durable || cells_.cell_count() > options_.cells_max) {
+        // Cells are forgotten only when all that they hold is in the store.
+        MILLRACE_CHECK(commit_and_wait([](Ledger&) { return Result<void>{}; }));
+    }
     cells_.rebase(ledger_.state().snapshot(), options_.cells_max);
     changed_since_seal_ = false;
-    metrics_.blocks->add();
-    last_seal_us_.store(clock_.steady_us(), std::memory_order_relaxed);
     log::info("block", {{"number", h.number},
                         {"txs", head_->transactions.size()},
                         {"mini_blocks", statistics_.mini_blocks},
                         {"mgas", static_cast<double>(h.gas_used) / 1e6},
                         {"mgas_per_s", statistics_.mgas_per_s()},
-                        {"seal_ms", static_cast<double>(clock_.steady_us() - start) / 1e3},
+                        {"pause_ms", static_cast<double>(clock_.steady_us() - start) / 1e3},
                         {"pool", pool_.size()}});
     statistics_ = {};
     return {};
@@ -454,13 +465,8 @@ Result<void> Sequencer::commit_and_wait(std::function<Result<void>(Ledger&)> run
     c.on_failure = on_failure;
     c.done = [promise](Result<void> r) { promise->set_value(std::move(r)); };
     push_commit(std::move(c));
-    while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
-        if (failed_.load(std::memory_order_acquire) &&
-            future.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
-            return fail(ErrorCode::io, "the log cannot be written");
-        }
-    }
-    return future.get();
+    MILLRACE_TRY(Result<void> r, committed(future));
+    return r;
 }
 
 // --- Commitment ---

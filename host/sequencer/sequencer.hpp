@@ -190,12 +190,19 @@ private:
     void resume_execution();
     bool mini_block_full() const noexcept;
     void cut();
-    Result<void> seal_block();
+    enum class Seal : uint8_t {
+        decided,  ///< the header is known, so the next block can open; the rest follows
+        durable,  ///< and everything of it is durable and published
+    };
+    Result<void> seal_block(Seal kind = Seal::durable);
     void open_block();
     void push_commit(Commit commit);
     /// Runs `f` on the sequencer's thread and waits for its result.
     template <class F>
     auto on_sequencer(F f) -> decltype(f());
+    /// Waits for what the committer promised; an error when the pipeline ends before.
+    template <class R>
+    Result<R> committed(std::future<R>& future);
     /// Waits until everything pushed so far is durable.
     Result<void> commit_and_wait(std::function<Result<void>(Ledger&)> run,
                                  OnFailure on_failure = OnFailure::report);

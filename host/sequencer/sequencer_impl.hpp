@@ -38,4 +38,19 @@ auto Sequencer::on_sequencer(F f) -> decltype(f()) {
     return future.get();
 }
 
+template <class R>
+Result<R> Sequencer::committed(std::future<R>& future) {
+    while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+        if (failed_.load(std::memory_order_acquire) &&
+            future.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
+            return fail(ErrorCode::io, "the log cannot be written");
+        }
+    }
+    try {
+        return future.get();
+    } catch (const std::future_error&) {  // the commit was given up with its promise
+        return fail(ErrorCode::io, "the log cannot be written");
+    }
+}
+
 }  // namespace millrace::sequencer

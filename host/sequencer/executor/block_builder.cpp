@@ -174,15 +174,25 @@ ClosedBlock BlockBuilder::close() {
 
 evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
                              evm::HashBatch& hash) {
-    std::vector<Bytes> raw;
-    std::vector<Bytes> receipts;
-    raw.reserve(block.transactions.size());
-    receipts.reserve(block.transactions.size());
+    const size_t count = block.transactions.size();
+    std::vector<ByteView> raw;
+    raw.reserve(count);
+    Bytes encoded;  // all receipts
+    std::vector<size_t> ends;
+    ends.reserve(count);
     evm::BlockHeader h;
     for (const ExecutedPtr& t : block.transactions) {
         raw.push_back(t->admitted->raw);
-        receipts.push_back(evm::encode_receipt(t->receipt));
+        const Bytes receipt = evm::encode_receipt(t->receipt);
+        encoded.insert(encoded.end(), receipt.begin(), receipt.end());
+        ends.push_back(encoded.size());
         evm::bloom_merge(h.logs_bloom, t->receipt.bloom);
+    }
+    std::vector<ByteView> receipts;
+    receipts.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+        const size_t begin = i == 0 ? 0 : ends[i - 1];
+        receipts.push_back(ByteView{encoded}.subspan(begin, ends[i] - begin));
     }
     h.parent_hash = block.open.parent_hash;
     h.ommers_hash = evm::empty_ommers_hash;

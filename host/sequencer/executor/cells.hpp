@@ -181,7 +181,9 @@ public:
     std::optional<Address> account_with_stray_storage() const;
 
     /// Replaces the snapshot below by a newer one and, when more than `cells_max` are held, forgets
-    /// all cells. Only at rest, when every committed change is part of `base`.
+    /// all cells. Only at rest, with nothing left for take_delta(); to forget, every committed
+    /// change must be part of `base`. What is kept needs none: of a value that has a cell nobody
+    /// asks the snapshot, and a value without one has not changed.
     void rebase(std::shared_ptr<const storage::StateSnapshot> base, size_t cells_max);
     /// As rebase, forgetting everything: after a revert.
     void reset(std::shared_ptr<const storage::StateSnapshot> base);

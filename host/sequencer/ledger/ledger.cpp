@@ -117,7 +117,8 @@ Result<void> Ledger::append_dev_edit(std::string_view kind,
 
 Result<void> Ledger::flush() { return impl_->flush(); }
 
-Result<SealedPtr> Ledger::seal(const ClosedBlock& block) {
+Result<SealedPtr> Ledger::seal(ClosedBlock block,
+                               const std::function<void(const SealedPtr&)>& decided) {
     // The root is over the closing operations too, so they are fed before the record exists.
     storage::apply_delta(*impl_->commitment, block.post_values);
     const int64_t start = impl_->clock.steady_us();
@@ -126,21 +127,26 @@ Result<SealedPtr> Ledger::seal(const ClosedBlock& block) {
     auto sealed = std::make_shared<SealedBlock>();
     sealed->header = make_header(block, root, impl_->trie_hash);
     sealed->hash = evm::header_hash(sealed->header);
-    sealed->transactions = block.transactions;
-    sealed->mini_block_ends = block.mini_block_ends;
+    sealed->transactions = std::move(block.transactions);
+    sealed->mini_block_ends = std::move(block.mini_block_ends);
     sealed->first_mini_block_number = block.first_mini_block_number;
+    if (decided) { decided(sealed); }
     const storage::BlockSeal record{block.open.number, sealed->hash,
-                                    evm::encode_header(sealed->header), root, block.post_values};
-    // A full disk is waited for here: the block is complete and nothing can follow it.
+                                    evm::encode_header(sealed->header), root,
+                                    std::move(block.post_values)};
+    // A full disk is waited for here: the block is complete, and what follows it in the log needs
+    // it.
     MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&]() -> Result<void> {
-        auto r = impl_->append(record, [this, sealed, block](uint64_t sequence) -> Result<void> {
-            // The chain data first: it may meet a full disk, and then all of this is repeated.
-            MILLRACE_CHECK(impl_->chain->append(to_stored(*sealed)));
-            MILLRACE_CHECK(impl_->state->apply(sequence, block.post_values));
-            impl_->note_sealed(*sealed, sequence);
-            impl_->view->publish_sealed(sealed, sequence);
-            return {};
-        });
+        auto r = impl_->append(
+            record,
+            [this, sealed, post_values = record.post_values](uint64_t sequence) -> Result<void> {
+                // The chain data first: it may meet a full disk, and then all of this is repeated.
+                MILLRACE_CHECK(impl_->chain->append(to_stored(*sealed)));
+                MILLRACE_CHECK(impl_->state->apply(sequence, post_values));
+                impl_->note_sealed(*sealed, sequence);
+                impl_->view->publish_sealed(sealed, sequence);
+                return {};
+            });
         return r ? Result<void>{} : std::unexpected(r.error());
     }));
     MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&] { return impl_->flush(); }));

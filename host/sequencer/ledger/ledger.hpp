@@ -89,8 +89,10 @@ public:
     Result<void> flush();
 
     /// Seals a block whose mini-blocks were appended: computes the root, appends, flushes,
-    /// publishes.
-    Result<SealedPtr> seal(const ClosedBlock& block);
+    /// publishes. `decided`, if given, is called as soon as the header is known and before
+    /// anything of it is durable.
+    Result<SealedPtr> seal(ClosedBlock block,
+                           const std::function<void(const SealedPtr&)>& decided = {});
     /// Undoes every block after `block_number`, durably, under a new fencing epoch.
     /// `ErrorCode::not_found`, `unavailable` and `invalid_input` mean that nothing was changed;
     /// `limit` that the end came while the disk was full: the log may hold the revert, so nothing

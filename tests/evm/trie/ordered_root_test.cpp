@@ -38,7 +38,7 @@ TEST(NaiveTrie, GivesTheRootOfThePublishedExample) {
     EXPECT_EQ(test::NaiveTrie::root({}), empty_trie_root);
 }
 
-TEST(OrderedRoot, OfNothingIsTheEmptyRoot) { EXPECT_EQ(ordered_trie_root({}), empty_trie_root); }
+TEST(OrderedRoot, OfNothingIsTheEmptyRoot) { EXPECT_EQ(ordered_trie_root(std::span<const Bytes>{}), empty_trie_root); }
 
 TEST(OrderedRoot, OfOneItemIsTheHashOfOneLeaf) {
     // Key 0x80 is the nibbles 8 and 0; the leaf's path is 0x20 0x80.
