@@ -132,10 +132,13 @@ void Sequencer::run_sequencer() {
         const bool work_waits = executor_->ready() || executor_->has_work() ||
                                 (executor_->has_room() && next_ready() != nullptr);
         auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
-        for (int n = 0; message; ++n) {
+        // Into the pool before anything is executed, because only there what pays most goes first;
+        // but arrivals must not keep execution and the clock waiting.
+        const int64_t admit_until = clock_.steady_us() + 1'000;
+        for (unsigned n = 1; message; ++n) {
             handle(std::move(*message));
-            // Arrivals must not keep execution and the clock waiting.
-            message = n < 256 ? inbox_.try_pop() : std::nullopt;
+            const bool time_left = n % 32 != 0 || clock_.steady_us() < admit_until;
+            message = time_left ? inbox_.try_pop() : std::nullopt;
         }
         if (stopping_.load(std::memory_order_acquire)) {
             break;
@@ -215,9 +218,11 @@ void Sequencer::execute_ready(int64_t until_us) {
 
 void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) {
     if (builder_.uncut_count() == 1) {
-        // Cuts lie on a fixed grid, so that an arrival waits half a period on average.
+        // After a pause nobody waits for a period to end: the first one is cut as soon as those
+        // that arrived with it had their chance to come along.
+        const int64_t gather_us = options_.mini_block_us / 16;
         mini_deadline_us_ =
-            (clock_.steady_us() / options_.mini_block_us + 1) * options_.mini_block_us;
+            std::max(clock_.steady_us() + gather_us, last_cut_us_ + options_.mini_block_us);
     }
     const AdmittedTransaction& tx = *executed->admitted;
     pool_.executed(tx);
@@ -349,6 +354,7 @@ void Sequencer::resume_execution() {
 void Sequencer::cut() {
     if (builder_.uncut_count() == 0) { return; }
     const int64_t start = clock_.steady_us();
+    last_cut_us_ = start;
     const MiniBlockPtr m = builder_.cut(next_mini_block_++, clock_.wall_us());
     metrics_.mini_blocks->add();
     ++statistics_.mini_blocks;

@@ -23,6 +23,7 @@
 namespace millrace::sequencer {
 
 struct SequencerOptions {
+    /// The time between two mini-blocks that are not full; after a pause the next one comes sooner.
     int64_t mini_block_us = 10'000;
     int64_t block_us = 1'000'000;
     size_t mini_block_transactions_max = 4096;
@@ -244,6 +245,7 @@ private:
     SealedPtr head_;
     uint64_t next_mini_block_ = 1;
     int64_t mini_deadline_us_ = 0;
+    int64_t last_cut_us_ = 0;
     int64_t block_deadline_us_ = 0;
     int64_t time_offset_s_ = 0;
     std::optional<uint64_t> next_timestamp_s_;
