@@ -14,6 +14,9 @@ Result<uint64_t> Sequencer::dev_snapshot() {
         if (changed_since_seal_) {
             MILLRACE_CHECK(seal_block());
             open_block();
+        } else {
+            // The last block may be decided and not durable yet.
+            MILLRACE_CHECK(commit_and_wait([](Ledger&) { return Result<void>{}; }));
         }
         if (snapshots_.size() >= 10'000) { snapshots_.erase(snapshots_.begin()); }
         snapshots_.emplace_back(next_snapshot_, head_->header.number);

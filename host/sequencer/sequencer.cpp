@@ -261,7 +261,8 @@ void Sequencer::execute_all_ready() {
     do {
         execute_ready(std::numeric_limits<int64_t>::max());
         drain();
-    } while (!mini_block_full() && next_ready() != nullptr);
+        if (mini_block_full()) { cut(); }
+    } while (next_ready() != nullptr && !stopping_.load(std::memory_order_acquire));
 }
 
 Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {

@@ -22,6 +22,8 @@ constexpr size_t tasks_at_once = 16;
 constexpr size_t worth_waking = 8;
 /// Looks at the queues before a helper sleeps, about ten microseconds.
 constexpr int spins_max = 256;
+/// One in so many times a worker looks elsewhere before it looks into its lane.
+constexpr uint64_t lane_turns = 4;
 
 uint64_t monotonic_ns() noexcept {
     return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
@@ -62,6 +64,7 @@ struct alignas(cache_line_bytes) Executor::Worker {
     std::atomic<uint64_t> conflicts[4] = {};
     std::atomic<uint64_t> alone{0};
     uint64_t attempts = 0;
+    uint64_t turns = 0;
     std::jthread thread;  ///< none for the owner
 };
 
@@ -170,8 +173,11 @@ bool Executor::try_dispatch(AdmittedPtr transaction) {
         for_helpers = !options_.owner_executes || tasks_.size_approx() >= worth_waking;
     }
     ++under_way_;
-    gas_under_way_ += tx.transaction.gas_limit;
-    long_under_way_ += takes_long ? 1 : 0;
+    if (takes_long) {
+        ++long_under_way_;
+    } else {
+        gas_under_way_ += tx.transaction.gas_limit;
+    }
     if (for_helpers) { wake_helpers(lane || takes_long); }
     return true;
 }
@@ -188,7 +194,11 @@ bool Executor::execute_one() {
     if (is_locked(block)) { return false; }
     if (task_.transaction == nullptr) {
         const std::span one{&task_.transaction, 1};
-        if (owner_->lane.try_pop(one) == 0 && tasks_.try_pop(one) == 0) { return false; }
+        TaskQueue* first = &owner_->lane;
+        TaskQueue* second = &tasks_;
+        // A lane that is never empty must not keep the others waiting.
+        if (++owner_->turns % lane_turns == 0) { std::swap(first, second); }
+        if (first->try_pop(one) == 0 && second->try_pop(one) == 0) { return false; }
         task_.refusals = 0;
         task_.execute_ns = 0;
     }
@@ -254,8 +264,11 @@ Completion* Executor::take() noexcept {
     if (taken_->kind != Completion::Kind::nothing) {
         const AdmittedTransaction& tx = *taken_->transaction;
         --under_way_;
-        gas_under_way_ -= tx.transaction.gas_limit;
-        long_under_way_ -= is_long(tx) ? 1 : 0;
+        if (is_long(tx)) {
+            --long_under_way_;
+        } else {
+            gas_under_way_ -= tx.transaction.gas_limit;
+        }
         if (options_.lanes) { predictor_.learn(tx, taken_->refusals); }
     }
     return taken_;
@@ -361,6 +374,9 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     if (alone && !begin_alone(worker, waits)) {
         return waits ? Attempt::refused : Attempt::postponed;
     }
+    if (!waits && !alone && alone_.load(std::memory_order_relaxed) != nullptr) {
+        return Attempt::postponed;  // it could not be committed yet
+    }
     worker.view.clear();
     // The two looks at the clock take a twentieth of a transfer.
     const bool timed = task.refusals != 0 || ++worker.attempts % timed_one_in == 0;
@@ -448,9 +464,12 @@ void Executor::leave_block(Worker& worker) noexcept {
 }
 
 size_t Executor::fetch(Worker& worker, std::span<AdmittedPtr> out) noexcept {
-    if (const size_t n = worker.lane.try_pop(out)) { return n; }
-    if (const size_t n = long_tasks_.try_pop(out.first(1))) { return n; }
-    return tasks_.try_pop(out, 2 * helpers_.size());
+    const bool others_first = ++worker.turns % lane_turns == 0;
+    size_t n = others_first ? 0 : worker.lane.try_pop(out);
+    if (n == 0) { n = long_tasks_.try_pop(out.first(1)); }
+    if (n == 0) { n = tasks_.try_pop(out, 2 * helpers_.size()); }
+    if (n == 0 && others_first) { n = worker.lane.try_pop(out); }
+    return n;
 }
 
 void Executor::wake_helpers(bool all) noexcept {
@@ -459,7 +478,7 @@ void Executor::wake_helpers(bool all) noexcept {
     // A helper that was woken may wait long for a core; it is not called again meanwhile, because
     // each call costs more than a transaction.
     if (sleepers_.load(std::memory_order_relaxed) != 0 &&
-        (all || !called_.exchange(true, std::memory_order_relaxed))) {
+        (all || !called_.exchange(true, std::memory_order_acq_rel))) {
         signal_.fetch_add(1, std::memory_order_release);
         if (all) {
             signal_.notify_all();
@@ -478,10 +497,13 @@ bool Executor::sleep_until_work(Worker& worker) noexcept {
     };
     sleepers_.fetch_add(1, std::memory_order_relaxed);
     const uint32_t seen = signal_.load(std::memory_order_acquire);
+    // A call that this erases was meant for nobody who sleeps; one that comes later moves the
+    // signal, and the wait returns.
+    called_.store(false, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!work()) { signal_.wait(seen, std::memory_order_acquire); }
     sleepers_.fetch_sub(1, std::memory_order_relaxed);
-    called_.store(false, std::memory_order_relaxed);
+    called_.store(false, std::memory_order_release);
     // Who was woken for a queue that is enough for two calls the next one.
     if (tasks_.size_approx() >= 2 * worth_waking) { wake_helpers(false); }
     return !stopping_.load(std::memory_order_acquire);
@@ -508,9 +530,10 @@ void Executor::run_helper(Worker& worker) {
             while (outcome == Attempt::refused) {
                 if (!begin_block(worker)) { return; }
                 outcome = attempt(worker, task, true);
+                if (outcome == Attempt::stopped) { return; }
+                // Also of a refusal: later numbers may wait for its own.
+                if (options_.completed) { options_.completed(); }
             }
-            if (outcome == Attempt::stopped) { return; }
-            if (options_.completed) { options_.completed(); }
         }
     }
 }

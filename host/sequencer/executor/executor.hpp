@@ -24,7 +24,7 @@ struct ExecutorOptions {
     /// Transactions that may be under way, for each worker. What has the workers' queue full waits
     /// for its turn behind it, whatever it pays.
     uint32_t window = 64;
-    /// And the gas of them, for each worker; one transaction is taken whatever its gas.
+    /// And the gas of those that are not long, for each worker; one is taken whatever its gas.
     uint64_t window_gas = 2'000'000;
     /// A transaction with a higher gas limit is long: the owner, who has a clock to watch, leaves
     /// it to the others, and it takes at most half of them.
@@ -112,9 +112,7 @@ public:
     }
     /// Whether try_dispatch() would take a long transaction, or another one.
     bool has_room_for_long() const noexcept { return long_under_way_ < long_max_; }
-    bool has_room() const noexcept {
-        return under_way_ < window_ && (under_way_ == 0 || gas_under_way_ < window_gas_);
-    }
+    bool has_room() const noexcept { return under_way_ < window_ && gas_under_way_ < window_gas_; }
     /// Executes one of what was dispatched. False when there is none that it may, or no block is
     /// open.
     bool execute_one();
@@ -202,7 +200,7 @@ private:
     uint64_t boundary_ = 0;        ///< the number of the last close_block()
     Completion boundary_completion_;
     size_t under_way_ = 0;
-    uint64_t gas_under_way_ = 0;
+    uint64_t gas_under_way_ = 0;  ///< of those that are not long
     size_t long_under_way_ = 0;
     AccessPredictor predictor_;
     Task task_;  ///< what the owner has to attempt again; may be none

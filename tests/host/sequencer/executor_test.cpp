@@ -194,11 +194,10 @@ TEST(Executor, LongTransactionsAreLeftToHalfOfTheOthers) {
     BlockBuilder builder{genesis.spec, precompiles, cells};
     ExecutorOptions options;
     options.worker_count = 4;
-    options.window_gas = 1'000'000'000;
     Executor executor{options, precompiles, cells};
     const auto long_transaction = [](uint64_t sender) {
         evm::Transaction tx = transfer_transaction(0, stranger(1), U256{1});
-        tx.gas_limit = 1'000'001;
+        tx.gas_limit = 20'000'000;
         return unsigned_of(account(sender), tx);
     };
     // No block is open, so nothing is executed yet.
@@ -208,6 +207,7 @@ TEST(Executor, LongTransactionsAreLeftToHalfOfTheOthers) {
     EXPECT_FALSE(executor.has_room_for_long());
     EXPECT_FALSE(executor.try_dispatch(long_transaction(2)));
     EXPECT_FALSE(executor.has_work()) << "the owner leaves them to the others";
+    EXPECT_TRUE(executor.has_room()) << "their gas takes no place from the others";
     EXPECT_TRUE(executor.try_dispatch(
         unsigned_of(account(2), transfer_transaction(0, stranger(1), U256{1}))));
     EXPECT_TRUE(executor.has_work());
