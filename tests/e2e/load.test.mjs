@@ -11,6 +11,7 @@ import { Node, e2e_dir, free_port, millrace_bin, run_program, temporary_dir } fr
 const profiles = ["transfer", "erc20", "swap", "hotspot", "mixed"];
 const anvil_bin = path.join(e2e_dir, "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
 
+const artifacts = ["--artifacts", path.join(e2e_dir, "node_modules")];
 /** Few accounts and contracts, so that getting ready takes little of the time. */
 const small = [
     ["--accounts", "40"],
@@ -19,7 +20,7 @@ const small = [
     ["--connections", "4"],
     ["--batch", "10"],
     ["--in-flight", "400"],
-    ["--artifacts", path.join(e2e_dir, "node_modules")],
+    artifacts,
 ].flat();
 
 /** Runs `millrace load`; gives its exit, output and JSON. */
@@ -135,7 +136,7 @@ test("what cannot work is said with its remedy", { timeout: 60_000 }, async (t) 
     cases.push(
         [1, node.url, ["--key", `0x${"11".repeat(32)}`], /fund it, give another with --key/],
         [1, node.url, ["--profile", "swap", "--artifacts", "nowhere"], /ERC20\.json .* --artifacts/],
-        [1, node.url, ["--count", "8000000", "--profile", "swap", "--max-fee", "1"], /GiB|fund it/],
+        [1, node.url, [...artifacts, "--count", "8000000", "--profile", "swap", "--max-fee", "1"], /GiB|fund it/],
     );
     for (const [code, url, args, message] of cases) {
         const run = await load(t, url, args);
