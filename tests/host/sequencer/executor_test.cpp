@@ -218,9 +218,8 @@ TEST(Executor, LongTransactionsAreLeftToHalfOfTheOthers) {
     block.gas_limit = genesis.block_gas_limit;
     builder.open(block);
     executor.open_block(builder.context());
-    EXPECT_TRUE(executor.execute_one());
-    EXPECT_FALSE(executor.execute_one());
     while (executor.under_way() != 0) {
+        executor.execute_one();  // unless another worker was quicker
         Completion* c = executor.take();
         if (c == nullptr || c->kind == Completion::Kind::nothing) { continue; }
         ASSERT_EQ(c->kind, Completion::Kind::executed);
