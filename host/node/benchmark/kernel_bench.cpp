@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns a run of the kernels' measurement from its options to its files.
 #include "host/node/benchmark/kernel_bench.hpp"
+#include "host/node/benchmark/output_files.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -102,31 +104,6 @@ private:
     size_t tenths_ = 0;
 };
 
-/// Says on `progress` that a file cannot be written, with the system's reason.
-bool refuse_file(const std::string& path, std::FILE* progress) {
-    std::fprintf(progress, "millrace: cannot write %s: %s\n", path.c_str(), std::strerror(errno));
-    return false;
-}
-
-/// Whether each file can be opened for writing: known before the run, not after it.
-bool files_open(const KernelBenchArguments& a, std::FILE* progress) {
-    for (const std::string* path : {&a.json, &a.csv, &a.markdown, &a.svg}) {
-        if (path->empty()) { continue; }
-        std::FILE* file = std::fopen(path->c_str(), "ab");
-        if (file == nullptr) { return refuse_file(*path, progress); }
-        std::fclose(file);
-    }
-    return true;
-}
-
-bool write_text(const std::string& path, const std::string& text, std::FILE* progress) {
-    if (path.empty()) { return true; }
-    std::FILE* file = std::fopen(path.c_str(), "wb");
-    bool done = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if (file != nullptr) { done = std::fclose(file) == 0 && done; }
-    return done || refuse_file(path, progress);
-}
-
 }  // namespace
 
 int run_kernel_bench(const KernelBenchArguments& arguments,
@@ -137,7 +114,10 @@ int run_kernel_bench(const KernelBenchArguments& arguments,
         std::fprintf(progress, "millrace: %s\n", plan.error().message.c_str());
         return exit_usage;
     }
-    if (!files_open(arguments, progress)) { return exit_unexpected; }
+    if (!files_open(std::array{arguments.json, arguments.csv, arguments.markdown, arguments.svg},
+                    progress)) {
+        return exit_unexpected;
+    }
     Progress shown(progress);
     plan->run.stop = &stop;
     plan->run.progress = [&](const bench::Row& row, size_t done, size_t total) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns a run of the pipeline's measurement from its options to its files.
 #include "host/node/benchmark/pipeline_bench.hpp"
+#include "host/node/benchmark/output_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -82,30 +84,6 @@ Result<Plan> make_plan(const PipelineBenchArguments& a) {
     MILLRACE_TRY(plan.recover,
                  kernel_bench::parse_names(a.recover, {"on", "off"}, "value of --recover"));
     return plan;
-}
-
-bool refuse_file(const std::string& path, std::FILE* progress) {
-    std::fprintf(progress, "millrace: cannot write %s: %s\n", path.c_str(), std::strerror(errno));
-    return false;
-}
-
-/// Whether each file can be opened for writing: known before the run, not after it.
-bool files_open(const PipelineBenchArguments& a, std::FILE* progress) {
-    for (const std::string* path : {&a.json, &a.markdown}) {
-        if (path->empty()) { continue; }
-        std::FILE* file = std::fopen(path->c_str(), "ab");
-        if (file == nullptr) { return refuse_file(*path, progress); }
-        std::fclose(file);
-    }
-    return true;
-}
-
-bool write_text(const std::string& path, const std::string& text, std::FILE* progress) {
-    if (path.empty()) { return true; }
-    std::FILE* file = std::fopen(path.c_str(), "wb");
-    bool done = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if (file != nullptr) { done = std::fclose(file) == 0 && done; }
-    return done || refuse_file(path, progress);
 }
 
 /// What is measured of one profile. `ErrorCode::not_found` where the profile's data is not there.
@@ -221,7 +199,7 @@ int run_pipeline_bench(const PipelineBenchArguments& a, const std::atomic<bool>&
         std::fprintf(progress, "millrace: %s\n", plan.error().message.c_str());
         return exit_usage;
     }
-    if (!files_open(a, progress)) { return exit_unexpected; }
+    if (!files_open(std::array{a.json, a.markdown}, progress)) { return exit_unexpected; }
 
     TemporaryDirectory directory;
     const auto scratch = directory.create("millrace-bench", a.scratch);
