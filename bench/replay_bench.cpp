@@ -11,11 +11,13 @@
 #include "evm/core/block_rules.hpp"
 #include "evm/core/evm.hpp"
 #include "evm/precompiles/standard.hpp"
+#include "evm/tx/receipts_digest.hpp"
 #include "evm/tx/transaction.hpp"
 #include "host/base/hex.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/validator/detail/net_writes.hpp"
 #include "host/validator/serial_execution.hpp"
+#include "host/validator/stored_pre_state.hpp"
 #include "kernels/keccak/keccak.hpp"
 #include "net/sync/access_codec.hpp"
 #include "storage/state/state_store.hpp"
@@ -59,34 +61,12 @@ std::string token_code() {
            event + "60205fa360015f5260205ff35b5f5ffd";
 }
 
-/// The state of a store as a replay reads it.
-class StoredState final : public PreState {
-public:
-    explicit StoredState(std::shared_ptr<const storage::StateSnapshot> s) : s_(std::move(s)) {}
-    std::optional<PreAccount> account(const Address& address) const override {
-        const auto a = s_->account(address);
-        PreAccount out;
-        if (a) { out = {a->nonce, a->balance, a->code_hash, 0}; }
-        out.incarnation = s_->incarnation(address);
-        return out;
-    }
-    std::optional<U256> storage(const Address& address, const U256& key) const override {
-        return s_->slot(address, key);
-    }
-    std::optional<bool> has_storage(const Address& address) const override {
-        return s_->has_storage(address);
-    }
-    std::optional<Hash256> block_hash(uint64_t) const override { return Hash256{}; }
-    evm::CodePtr code(const Hash256& hash) const override { return s_->code(hash); }
+std::optional<Hash256> no_block_hashes(uint64_t) { return Hash256{}; }
 
-private:
-    std::shared_ptr<const storage::StateSnapshot> s_;
-};
-
-/// The same for a serial execution that records.
+/// The state of a store as a serial execution reads it.
 class StoredView final : public evm::StateView {
 public:
-    explicit StoredView(const StoredState& s) : s_(s) {}
+    explicit StoredView(const PreState& s) : s_(s) {}
     bool account_exists(const Address&) override { return true; }
     uint64_t nonce(const Address& a) override { return s_.account(a)->nonce; }
     U256 balance(const Address& a) override { return s_.account(a)->balance; }
@@ -98,7 +78,7 @@ public:
     Hash256 block_hash(uint64_t) override { return {}; }
 
 private:
-    const StoredState& s_;
+    const PreState& s_;
 };
 
 /// A transaction's access that owns its parts.
@@ -221,7 +201,7 @@ void Workload::record() {
     block.environment.coinbase = open.coinbase;
     block.environment.base_fee_per_gas = open.base_fee_per_gas;
     block.environment.blob_base_fee = evm::blob_base_fee(block.rules.blob, 0);
-    const StoredState stored(store->snapshot());
+    const StoredPreState stored(store->snapshot(), no_block_hashes);
     StoredView base(stored);
     evm::StateOverlay overlay(&base);
     evm::StateOverlay again(&base);
@@ -285,8 +265,10 @@ void time_serial(benchmark::State& state, Load load) {
         for (const sequencer::AdmittedPtr& t : w.admitted) {
             if (!builder.execute(t)) { state.SkipWithError("a transaction was refused"); }
         }
-        const auto m = builder.cut(1, 0);
-        if (sequencer::receipt_digest(m->transactions) != w.access.header.receipts_digest) {
+        const auto cut = builder.cut(1, 0);
+        evm::ReceiptsDigest digest;
+        for (const auto& t : cut.mini_block->transactions) { digest.add(t->receipt); }
+        if (digest.finish() != w.access.header.receipts_digest) {
             state.SkipWithError("other receipts than the replay's");
         }
         state.PauseTiming();
@@ -299,12 +281,12 @@ void time_serial(benchmark::State& state, Load load) {
 void time_replay(benchmark::State& state, Load load, ReplayWay way, uint32_t threads) {
     const Workload& w = workload(load);
     Replayer replayer({threads}, w.precompiles);
-    const StoredState stored(w.store->snapshot());
+    const StoredPreState stored(w.store->snapshot(), no_block_hashes);
     sequencer::CellTable cells{w.store->snapshot()};
     sequencer::BlockBuilder builder{w.spec, w.precompiles, cells};
     builder.open(w.open);
     for (const sequencer::AdmittedPtr& t : w.admitted) { builder.execute(t).value(); }
-    const auto m = builder.cut(1, 0);
+    const auto m = builder.cut(1, 0).mini_block;
     const auto first = replayer.replay(way, w.block, w.transactions, w.access, stored);
     if (!first) { return state.SkipWithError(first.error().text().c_str()); }
     if (first->post_values != m->post_values) {

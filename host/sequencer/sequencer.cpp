@@ -290,7 +290,7 @@ void Sequencer::settle(Completion& c) {
     set_aside_.gas -= most.gas;
     set_aside_.bytes -= most.bytes;
     if (c.kind == Completion::Kind::executed) {
-        note_executed(builder_.add(std::move(c.execution), c.published), c.execute_ns);
+        note_executed(builder_.add(std::move(c.execution), c.published, c.reads), c.execute_ns);
     } else {
         note_rejected(c.transaction, c.error);
     }
@@ -356,11 +356,11 @@ void Sequencer::cut() {
     if (builder_.uncut_count() == 0) { return; }
     const int64_t start = clock_.steady_us();
     last_cut_us_ = start;
-    const MiniBlockPtr m = builder_.cut(next_mini_block_++, clock_.wall_us());
+    const auto [m, accesses] = builder_.cut(next_mini_block_++, clock_.wall_us());
     metrics_.mini_blocks->add();
     ++statistics_.mini_blocks;
     Commit c;
-    c.run = [m](Ledger& l) { return l.append_mini_block(m); };
+    c.run = [m, accesses](Ledger& l) { return l.append_mini_block(m, *accesses); };
     c.on_failure = OnFailure::repeat_while_full;
     c.done = [this, m, start](const Result<void>& r) {
         if (!r) { return; }

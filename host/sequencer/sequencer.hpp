@@ -26,7 +26,7 @@ struct SequencerOptions {
     /// The time between two mini-blocks that are not full; after a pause the next one comes sooner.
     int64_t mini_block_us = 10'000;
     int64_t block_us = 1'000'000;
-    size_t mini_block_transactions_max = 4096;
+    size_t mini_block_transactions_max = 4096;  ///< at most sync::transactions_max
     /// A mini-block is cut when its transactions and post-values reach this.
     size_t mini_block_bytes_max = size_t{8} << 20;
     /// A block executes nothing more when one transaction could take it beyond this, in wire forms

@@ -6,8 +6,8 @@
 
 #include "evm/core/transition.hpp"
 #include "evm/tx/bloom_memo.hpp"
+#include "evm/tx/receipts_digest.hpp"
 #include "host/base/hex.hpp"
-#include "host/base/rlp.hpp"
 #include "host/validator/detail/crew.hpp"
 #include "host/validator/detail/replay_view.hpp"
 #include "host/validator/detail/run.hpp"
@@ -294,7 +294,6 @@ void Replayer::State::execute(Member& member, uint32_t i) {
     receipt.cumulative_gas_used = run.gas_before[i + 1];
     receipt.bloom = member.blooms.bloom_of(result->logs);
     receipt.logs = std::move(result->logs);
-    record.encoded_receipt = evm::encode_receipt(receipt);
 }
 
 std::optional<ReplayFault>
@@ -351,9 +350,9 @@ sync::AccessEnvironment access_environment(const evm::BlockEnvironment& block) n
 }
 
 Hash256 receipts_digest(std::span<const evm::Receipt> receipts) {
-    Bytes all;
-    for (const evm::Receipt& r : receipts) { rlp::append_bytes(all, evm::encode_receipt(r)); }
-    return kernels::keccak256(all);
+    evm::ReceiptsDigest digest;
+    for (const evm::Receipt& r : receipts) { digest.add(r); }
+    return digest.finish();
 }
 
 }  // namespace millrace::validator

@@ -48,7 +48,7 @@ enum class ReplayWay : uint8_t {
 struct Replayed {
     std::vector<evm::Receipt> receipts;
     /// Net post-values, as the log has them: every cell that changed, even if it changed back, and
-    /// all code that was set.
+    /// all code that was set (of which the log names each only once in a block).
     storage::StateDelta post_values;
     uint64_t gas_used = 0;
 };
@@ -86,7 +86,7 @@ private:
 /// The environment of `block` in the form of the access header.
 sync::AccessEnvironment access_environment(const evm::BlockEnvironment& block) noexcept;
 
-/// As the log keeps it: keccak-256 over the RLP strings of the receipts' encodings.
+/// As the log keeps it (evm/tx/receipts_digest.hpp).
 Hash256 receipts_digest(std::span<const evm::Receipt> receipts);
 
 }  // namespace millrace::validator

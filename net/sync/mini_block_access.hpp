@@ -47,7 +47,7 @@ struct AccessHeader {
     uint64_t gas_used_before = 0;          ///< by the transactions of the block before these
     /// transactions_digest() of the hashes of the transactions.
     Hash256 transactions_digest;
-    /// Of the receipts as the log keeps it: keccak-256 over the RLP strings of their encodings.
+    /// Of the receipts as the log keeps it (evm/tx/receipts_digest.hpp).
     Hash256 receipts_digest;
     bool operator==(const AccessHeader&) const = default;
 };

@@ -4,7 +4,7 @@
 
 #include <bit>
 
-#include "kernels/keccak/keccak.hpp"
+#include "kernels/sha256/sha256.hpp"
 #include "storage/detail/codec.hpp"
 
 namespace millrace::storage {
@@ -48,7 +48,8 @@ Result<Record> decode_block_open(Reader& r) {
 }
 
 /// The part that the digest covers comes after the signature, in one piece.
-void encode_signed_part(Writer& w, Bytes& out, const MiniBlock& m) {
+void encode_signed_part(Writer& w, Bytes& out, const MiniBlockParts& parts) {
+    const MiniBlock& m = parts.fields;
     w.u64(m.chain_id);
     w.u64(m.epoch);
     w.u64(m.number);
@@ -56,16 +57,22 @@ void encode_signed_part(Writer& w, Bytes& out, const MiniBlock& m) {
     w.u64(m.block_number);
     w.u32(m.index);
     w.u64(std::bit_cast<uint64_t>(m.time_us));
-    w.fixed(m.receipt_digest);
-    w.count(m.transactions.size());
-    for (const Bytes& t : m.transactions) { w.bytes(t); }
-    encode_state_delta(m.post_values, out);
+    w.fixed(m.receipts_digest);
+    w.count(parts.transactions.size());
+    for (const ByteView t : parts.transactions) { w.bytes(t); }
+    w.bytes(parts.access);
+    encode_state_delta(parts.post_values, out);
 }
 
-void encode(Writer& w, Bytes& out, const MiniBlock& m) {
-    MILLRACE_ASSERT(m.signature.size() <= signature_bytes_max, "signatures are short");
-    w.bytes(m.signature);
-    encode_signed_part(w, out, m);
+/// Calls `f` with the parts of a mini-block that has them all.
+template <class F>
+auto with_own_parts(const MiniBlock& m, F&& f) {
+    const std::vector<ByteView> transactions(m.transactions.begin(), m.transactions.end());
+    return f(MiniBlockParts{m, transactions, m.access, m.post_values});
+}
+
+void encode(Writer&, Bytes& out, const MiniBlock& m) {
+    with_own_parts(m, [&](const MiniBlockParts& parts) { return encode_mini_block(parts, out); });
 }
 
 Result<Record> decode_mini_block(Reader& r) {
@@ -82,13 +89,14 @@ Result<Record> decode_mini_block(Reader& r) {
     MILLRACE_TRY(m.index, r.u32());
     MILLRACE_TRY(const uint64_t time, r.u64());
     m.time_us = std::bit_cast<int64_t>(time);
-    MILLRACE_TRY(m.receipt_digest, r.hash());
+    MILLRACE_TRY(m.receipts_digest, r.hash());
     MILLRACE_TRY(const size_t count, r.count(transaction_bytes_min));
     m.transactions.reserve(count);
     for (size_t i = 0; i < count; ++i) {
         MILLRACE_TRY(Bytes t, r.owned_bytes());
         m.transactions.push_back(std::move(t));
     }
+    MILLRACE_TRY(m.access, r.owned_bytes());
     MILLRACE_TRY(m.post_values, rest_as_delta(r));
     return m;
 }
@@ -186,10 +194,21 @@ Result<Record> decode_record(RecordKind kind, ByteView payload) {
 }
 
 Hash256 mini_block_digest(const MiniBlock& mini_block) {
-    Bytes encoded;
-    Writer w{encoded};
-    encode_signed_part(w, encoded, mini_block);
-    return kernels::keccak256(encoded);
+    return with_own_parts(mini_block, [](const MiniBlockParts& parts) {
+        Bytes encoded;
+        Writer w{encoded};
+        encode_signed_part(w, encoded, parts);
+        return kernels::sha256(encoded);
+    });
+}
+
+Hash256 encode_mini_block(const MiniBlockParts& parts, Bytes& out) {
+    MILLRACE_ASSERT(parts.fields.signature.size() <= signature_bytes_max, "signatures are short");
+    Writer w{out};
+    w.bytes(parts.fields.signature);
+    const size_t signed_from = out.size();
+    encode_signed_part(w, out, parts);
+    return kernels::sha256(ByteView{out}.subspan(signed_from));
 }
 
 }  // namespace millrace::storage

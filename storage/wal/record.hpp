@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the kinds of records in the write-ahead log and their canonical encoding (version 1).
+// Owns the kinds of records in the write-ahead log and their canonical encoding (version 2).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -46,8 +47,11 @@ struct MiniBlock {
     uint32_t index = 0;               ///< within the block, from 0
     int64_t time_us = 0;              ///< since the Unix epoch
     std::vector<Bytes> transactions;  ///< wire forms
+    /// What full nodes need beside the transactions, in an encoding of its own (net/sync); the log
+    /// does not look into it.
+    Bytes access;
     StateDelta post_values;
-    Hash256 receipt_digest;
+    Hash256 receipts_digest;
     Bytes signature;  ///< of mini_block_digest; empty when the sequencer does not sign
     bool operator==(const MiniBlock&) const = default;
 };
@@ -92,7 +96,17 @@ void encode_record(const Record& record, Bytes& out);
 /// Decodes a whole payload. Strict: what it accepts, encode_record gives back byte for byte.
 Result<Record> decode_record(RecordKind kind, ByteView payload);
 
-/// Keccak-256 of the encoding without the signature: what is signed, and the parent of the next.
+/// SHA-256 of the encoding without the signature: what is signed, and the parent of the next.
 Hash256 mini_block_digest(const MiniBlock& mini_block);
+
+/// A mini-block whose large parts lie elsewhere. Only looked at during a call.
+struct MiniBlockParts {
+    const MiniBlock& fields;  ///< its own transactions, access and post-values count for nothing
+    std::span<const ByteView> transactions;
+    ByteView access;
+    const StateDelta& post_values;
+};
+/// As encode_record of the whole, without copying the parts; returns mini_block_digest.
+Hash256 encode_mini_block(const MiniBlockParts& parts, Bytes& out);
 
 }  // namespace millrace::storage

@@ -79,11 +79,11 @@ TEST(DataDir, SaysWhyItRefuses) {
     expect_refused(disk, other, ErrorCode::config, "'mpt', not 'memory'");
     other.commitment = "two words\nformat = 9";
     expect_refused(disk, other, ErrorCode::config, "no name of a commitment");
-    forge(disk, "millrace data directory\nformat = 3\nanything = else\n");
+    forge(disk, "millrace data directory\nformat = 4\nanything = else\n");
     expect_refused(disk, identity(), ErrorCode::unavailable, "newer");
-    forge(disk, "millrace data directory\nformat = 1\n");
+    forge(disk, "millrace data directory\nformat = 2\n");
     expect_refused(disk, identity(), ErrorCode::unavailable, "older");
-    forge(disk, "millrace data directory\nformat = 2\nchain_id = x\n");
+    forge(disk, "millrace data directory\nformat = 3\nchain_id = x\n");
     expect_refused(disk, identity(), ErrorCode::corrupt, "malformed");
     forge(disk, "millrace data directory\nchain_id = 1\n");
     expect_refused(disk, identity(), ErrorCode::corrupt, "no format number");

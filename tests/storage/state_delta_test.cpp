@@ -94,6 +94,7 @@ std::vector<Record> sample_records() {
                                 2,
                                 -5,
                                 {Bytes{1, 2, 3}, Bytes{}, Bytes(300, 9)},
+                                Bytes(40, 6),
                                 delta(),
                                 hash(5),
                                 Bytes(65, 1)});
@@ -128,7 +129,7 @@ TEST(LogRecord, DigestCoversAllButTheSignature) {
     MiniBlock m = base;
     m.signature = {9};
     EXPECT_EQ(mini_block_digest(m), digest);
-    std::vector<MiniBlock> changed(11, base);
+    std::vector<MiniBlock> changed(12, base);
     changed[0].chain_id++;
     changed[1].epoch++;
     changed[2].number++;
@@ -139,7 +140,8 @@ TEST(LogRecord, DigestCoversAllButTheSignature) {
     changed[7].transactions.pop_back();
     changed[8].post_values.slots.clear();
     changed[8].post_values.accounts.clear();
-    changed[9].receipt_digest[31]++;
+    changed[9].receipts_digest[31]++;
+    changed[11].access[0]++;
     changed[10].transactions[0][0]++;
     for (const MiniBlock& c : changed) { EXPECT_NE(mini_block_digest(c), digest); }
 }

@@ -244,7 +244,7 @@ private:
     void settle(Completion& c, Chains& chains) {
         gas_set_aside_ -= c.transaction->transaction.gas_limit;
         if (c.kind == Completion::Kind::executed) {
-            builder_.add(std::move(c.execution), c.published);
+            builder_.add(std::move(c.execution), c.published, c.reads);
             chains.done(c.transaction.get());
         } else {
             chains.refused(c.transaction.get());
@@ -275,7 +275,7 @@ private:
 /// Everything that the block changed, in one.
 storage::StateDelta effect_of(const PipelineExecution& e) {
     storage::StateDelta all = e.opening;
-    for (const auto& m : e.mini_blocks) { all = storage::merge(all, m->post_values); }
+    for (const auto& c : e.mini_blocks) { all = storage::merge(all, c.mini_block->post_values); }
     return storage::merge(all, e.closed.post_values);
 }
 

@@ -12,6 +12,7 @@
 #include "evm/core/precompile_set.hpp"
 #include "host/base/error.hpp"
 #include "host/node/benchmark/pipeline_profile.hpp"
+#include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/state/state_store.hpp"
 
@@ -49,7 +50,7 @@ struct PipelineExecution {
     PipelineConflicts conflicts;
     uint64_t not_included = 0;  ///< transactions that were invalid where they came to run
     storage::StateDelta opening;
-    std::vector<sequencer::MiniBlockPtr> mini_blocks;
+    std::vector<sequencer::BlockBuilder::Cut> mini_blocks;
     sequencer::ClosedBlock closed;
 };
 

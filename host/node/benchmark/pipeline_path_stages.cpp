@@ -13,6 +13,7 @@
 #include "host/sequencer/admission.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
+#include "host/sequencer/ledger/mini_block_record.hpp"
 #include "host/sequencer/ledger/mpt_commitment.hpp"
 #include "host/sequencer/pool/pool.hpp"
 #include "kernels/bench/clocks.hpp"
@@ -181,29 +182,14 @@ Result<PipelineSample> run_pool(const Path& path) {
 
 // --- Seal: the record of a mini-block, as the ledger makes it ---
 
-storage::MiniBlock record_of(const PipelineProfile& profile, const MiniBlockPtr& m) {
-    storage::MiniBlock record;
-    record.chain_id = profile.genesis.spec.rules.chain_id;
-    record.epoch = 1;
-    record.number = m->number;
-    record.block_number = m->block_number;
-    record.index = m->index;
-    record.time_us = m->time_us;
-    record.post_values = m->post_values;
-    record.receipt_digest = sequencer::receipt_digest(m->transactions);
-    record.transactions.reserve(m->transactions.size());
-    for (const auto& t : m->transactions) { record.transactions.push_back(t->admitted->raw); }
-    return record;
-}
-
-std::vector<Bytes> seal_all(const Path& path) {
+Result<std::vector<Bytes>> seal_all(const Path& path) {
     std::vector<Bytes> out;
-    Hash256 parent;
-    for (const MiniBlockPtr& m : path.execution.mini_blocks) {
-        storage::MiniBlock record = record_of(*path.profile, m);
-        record.parent = parent;
-        parent = storage::mini_block_digest(record);
-        storage::encode_record(record, out.emplace_back());
+    sequencer::MiniBlockRecorder recorder;
+    sequencer::MiniBlockRecorder::Place place{path.profile->genesis.spec.rules.chain_id, 1, {}};
+    for (const auto& [m, accesses] : path.execution.mini_blocks) {
+        MILLRACE_TRY(const auto recorded, recorder.record(place, *m, *accesses));
+        place.parent = recorded.digest;
+        out.emplace_back(recorded.payload.begin(), recorded.payload.end());
     }
     return out;
 }
@@ -264,7 +250,7 @@ Result<PipelineSample> run_state(const Path& path) {
     MILLRACE_CHECK(store->apply(2, path.execution.opening));
     auto sample = timed([&]() -> Result<void> {
         uint64_t version = 2;
-        for (const MiniBlockPtr& m : path.execution.mini_blocks) {
+        for (const auto& [m, accesses] : path.execution.mini_blocks) {
             MILLRACE_CHECK(store->apply(++version, m->post_values));
         }
         return {};
@@ -283,7 +269,7 @@ Result<PipelineSample> run_root(const Path& path, Hash256* root_out) {
     double feed_us = 0;
     auto sample = timed([&]() -> Result<void> {
         const int64_t start = kernel_bench::wall_ns();
-        for (const MiniBlockPtr& m : path.execution.mini_blocks) {
+        for (const auto& [m, accesses] : path.execution.mini_blocks) {
             storage::apply_delta(*commitment, m->post_values);
         }
         storage::apply_delta(*commitment, path.execution.closed.post_values);
@@ -338,8 +324,8 @@ Result<PipelineSample> run_commit(const Path& path) {
     double seal_us = 0;
     auto sample = timed([&]() -> Result<void> {
         MILLRACE_CHECK(ledger->append_open(path.execution.closed.open, path.execution.opening));
-        for (const MiniBlockPtr& m : path.execution.mini_blocks) {
-            MILLRACE_CHECK(ledger->append_mini_block(m));
+        for (const auto& [m, accesses] : path.execution.mini_blocks) {
+            MILLRACE_CHECK(ledger->append_mini_block(m, *accesses));
             MILLRACE_CHECK(ledger->flush());
         }
         const int64_t start = kernel_bench::wall_ns();
@@ -364,7 +350,7 @@ Result<std::vector<PipelineStage>> path_stages(std::shared_ptr<const PipelinePro
     kernels::OffloadOptions offload;
     MILLRACE_TRY(path->engine, kernels::OffloadEngine::create(offload));
     path->execution = execute_block(pipeline_block_of(*profile), pipeline_precompiles(), 0);
-    path->mini_blocks = seal_all(*path);
+    MILLRACE_TRY(path->mini_blocks, seal_all(*path));
 
     std::vector<PipelineStage> stages;
     const auto add = [&](std::string name, std::function<Result<void>()> check,
@@ -384,9 +370,9 @@ Result<std::vector<PipelineStage>> path_stages(std::shared_ptr<const PipelinePro
     add(
         "seal", [path] { return check_seal(*path); },
         [path] {
-            return timed([&] {
-                return seal_all(*path) == path->mini_blocks ? Result<void>{}
-                                                            : wrong("a record differs");
+            return timed([&]() -> Result<void> {
+                MILLRACE_TRY(const auto records, seal_all(*path));
+                return records == path->mini_blocks ? Result<void>{} : wrong("a record differs");
             });
         });
     add_checked("log_durable", [path] { return run_log(*path, storage::FlushMode::durable); });

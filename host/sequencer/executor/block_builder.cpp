@@ -7,8 +7,6 @@
 #include "evm/core/block_rules.hpp"
 #include "evm/trie/ordered_root.hpp"
 #include "host/base/error.hpp"
-#include "host/base/rlp.hpp"
-#include "kernels/keccak/keccak.hpp"
 
 namespace millrace::sequencer {
 namespace {
@@ -69,6 +67,7 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     gas_used_ = uncut_gas_ = log_count_ = 0;
     uncut_bytes_ = block_bytes_ = 0;
     tips_ = base_fees_ = U256{};
+    begin_accesses();
     cells_.begin_block();
     for (const evm::OpeningCall& c :
          evm::opening_calls(context_->rules, block.parent_hash, block.parent_beacon_block_root)) {
@@ -87,19 +86,24 @@ std::expected<ExecutedPtr, evm::TxError> BlockBuilder::execute(const AdmittedPtr
     nonces_changed_.clear();
     auto r = run_transaction(*tx, view_, workspace_, precompiles_, *context_, gas_left());
     if (!r) { return std::unexpected(r.error()); }
-    const Conflict conflict = cells_.commit_alone(view_.reads(), r->changes);
+    const Conflict conflict = cells_.publish_alone(view_.reads(), r->changes, published_);
     MILLRACE_ASSERT(conflict == Conflict::none, "the only worker cannot be overtaken");
-    return keep(make_execution(tx, std::move(*r), blooms_));
+    return keep(make_execution(tx, std::move(*r), blooms_), published_, view_.reads());
 }
 
-ExecutedPtr BlockBuilder::add(Execution execution, const Published& published) {
+ExecutedPtr BlockBuilder::add(Execution execution, const Published& published,
+                              const ReadSet& reads) {
     MILLRACE_ASSERT(is_open_, "what is executed belongs to a block");
-    cells_.merge(published);
-    return keep(std::move(execution));
+    return keep(std::move(execution), published, reads);
 }
 
-ExecutedPtr BlockBuilder::keep(Execution e) {
+void BlockBuilder::begin_accesses() { accesses_->begin(block_, transactions_.size(), gas_used_); }
+
+ExecutedPtr BlockBuilder::keep(Execution e, const Published& published, const ReadSet& reads) {
     ExecutedTransaction& executed = *e.executed;
+    // What it found is what is merged.
+    accesses_->add(executed.gas_used, executed.receipt.success, reads, published);
+    cells_.merge(published);
     gas_used_ += executed.gas_used;
     uncut_gas_ += executed.gas_used;
     uncut_bytes_ += executed.admitted->raw.size();
@@ -121,7 +125,7 @@ std::vector<ExecutedPtr> BlockBuilder::discard() noexcept {
     return std::exchange(uncut_, {});
 }
 
-MiniBlockPtr BlockBuilder::cut(uint64_t number, int64_t time_us) {
+BlockBuilder::Cut BlockBuilder::cut(uint64_t number, int64_t time_us) {
     MILLRACE_ASSERT(is_open_ && !uncut_.empty(), "empty mini-blocks are not made");
     auto m = std::make_shared<MiniBlock>();
     m->number = number;
@@ -137,7 +141,9 @@ MiniBlockPtr BlockBuilder::cut(uint64_t number, int64_t time_us) {
     uncut_ = {};
     uncut_gas_ = 0;
     uncut_bytes_ = 0;
-    return m;
+    AccessLogPtr accesses = std::exchange(accesses_, access_logs_.take());
+    begin_accesses();
+    return {std::move(m), std::move(accesses)};
 }
 
 ClosedBlock BlockBuilder::close() {
@@ -212,14 +218,6 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     h.parent_beacon_block_root = block.open.parent_beacon_block_root;
     h.requests_hash = evm::empty_requests_hash;
     return h;
-}
-
-Hash256 receipt_digest(const std::vector<ExecutedPtr>& transactions) {
-    Bytes all;
-    for (const ExecutedPtr& t : transactions) {
-        rlp::append_bytes(all, evm::encode_receipt(t->receipt));
-    }
-    return kernels::keccak256(all);
 }
 
 }  // namespace millrace::sequencer

@@ -8,6 +8,7 @@
 #include "evm/core/chain_spec.hpp"
 #include "evm/core/transition.hpp"
 #include "evm/trie/hash_batch.hpp"
+#include "host/sequencer/executor/access_log.hpp"
 #include "host/sequencer/executor/execution.hpp"
 #include "host/sequencer/types.hpp"
 
@@ -34,8 +35,10 @@ public:
     uint64_t gas_used() const noexcept { return gas_used_; }
     /// Transactions executed since the last cut.
     size_t uncut_count() const noexcept { return uncut_.size(); }
-    /// About what a mini-block of them takes in the log: wire forms and post-values.
-    size_t uncut_bytes() const noexcept { return uncut_bytes_ + cells_.dirty_bytes(); }
+    /// About what a mini-block of them takes in the log: wire forms, post-values, access list.
+    size_t uncut_bytes() const noexcept {
+        return uncut_bytes_ + cells_.dirty_bytes() + accesses_->bytes();
+    }
     /// About what the block takes so far in the chain data: wire forms and receipts.
     size_t block_bytes() const noexcept { return block_bytes_; }
     size_t transaction_count() const noexcept { return transactions_.size(); }
@@ -45,14 +48,18 @@ public:
     /// Nobody else may be committing.
     std::expected<ExecutedPtr, evm::TxError> execute(const AdmittedPtr& tx);
     /// Takes a transaction that a worker committed, in the order of the sequence numbers.
-    ExecutedPtr add(Execution execution, const Published& published);
+    ExecutedPtr add(Execution execution, const Published& published, const ReadSet& reads);
     /// Accounts whose nonce the last execute() or add() changed, with the new nonce.
     const std::vector<std::pair<Address, uint64_t>>& nonces_changed() const noexcept {
         return nonces_changed_;
     }
 
+    struct Cut {
+        MiniBlockPtr mini_block;
+        AccessLogPtr accesses;  ///< what its transactions read and wrote
+    };
     /// Makes a mini-block of what was executed since the last cut; there must be something.
-    MiniBlockPtr cut(uint64_t number, int64_t time_us);
+    Cut cut(uint64_t number, int64_t time_us);
     /// Runs the closing system operations (fee vaults) and closes the block. Everything must be
     /// cut.
     ClosedBlock close();
@@ -65,7 +72,8 @@ public:
     void clear_block_hashes() { block_hashes_.clear(); }
 
 private:
-    ExecutedPtr keep(Execution execution);
+    ExecutedPtr keep(Execution execution, const Published& published, const ReadSet& reads);
+    void begin_accesses();
 
     const evm::ChainSpec& spec_;
     const evm::PrecompileSet& precompiles_;
@@ -80,6 +88,9 @@ private:
     BlockContextPtr context_;
     std::vector<ExecutedPtr> transactions_;
     std::vector<ExecutedPtr> uncut_;
+    AccessLogPool access_logs_;
+    AccessLogPtr accesses_ = access_logs_.take();  ///< of uncut_
+    Published published_;                          ///< of execute()
     std::vector<uint32_t> mini_block_ends_;
     uint64_t first_mini_block_number_ = 0;
     uint64_t gas_used_ = 0;
@@ -97,8 +108,4 @@ private:
 /// transactions and receipts.
 evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
                              evm::HashBatch& hash);
-/// What the log keeps of a mini-block's receipts: keccak over their encodings, each with its
-/// length.
-Hash256 receipt_digest(const std::vector<ExecutedPtr>& transactions);
-
 }  // namespace millrace::sequencer

@@ -333,9 +333,14 @@ void CellTable::merge(const Published& published) {
 }
 
 Conflict CellTable::commit_alone(const ReadSet& reads, const evm::StateChanges& changes) {
-    const Commit c = commit_as(given_sequence_, reads, changes, scratch_, published_, nullptr);
-    if (c.conflict == Conflict::none) { merge(published_); }
-    return c.conflict;
+    const Conflict conflict = publish_alone(reads, changes, published_);
+    if (conflict == Conflict::none) { merge(published_); }
+    return conflict;
+}
+
+Conflict CellTable::publish_alone(const ReadSet& reads, const evm::StateChanges& changes,
+                                  Published& published) {
+    return commit_as(given_sequence_, reads, changes, scratch_, published, nullptr).conflict;
 }
 
 void CellTable::forget_changes() noexcept {
@@ -469,10 +474,10 @@ AccountCells& CellView::account(const Address& address) {
 }
 
 template <class T>
-T CellView::read(const Cell<T>& cell) {
+T CellView::read(const Cell<T>& cell, CellKind kind) {
     uint64_t version = 0;
     const T v = cell.read(version);
-    reads_.reads.push_back({&cell.version_word(), version});
+    reads_.reads.push_back({&cell.version_word(), version, kind});
     return v;
 }
 
@@ -481,25 +486,31 @@ bool CellView::account_exists(const Address& address) {
            !balance(address).is_zero();
 }
 
-uint64_t CellView::nonce(const Address& address) { return read(account(address).nonce); }
+uint64_t CellView::nonce(const Address& address) {
+    return read(account(address).nonce, CellKind::nonce);
+}
 
-U256 CellView::balance(const Address& address) { return read(account(address).balance); }
+U256 CellView::balance(const Address& address) {
+    return read(account(address).balance, CellKind::balance);
+}
 
 bool CellView::balance_at_least(const Address& address, const U256& min) {
     const Cell<U256>& c = account(address).balance;
     uint64_t version = 0;
     if (c.read(version) < min) {
-        reads_.reads.push_back({&c.version_word(), version});
+        reads_.reads.push_back({&c.version_word(), version, CellKind::balance});
         return false;
     }
     reads_.bounds.push_back({&c, min});
     return true;
 }
 
-Hash256 CellView::code_hash(const Address& address) { return read(account(address).code_hash); }
+Hash256 CellView::code_hash(const Address& address) {
+    return read(account(address).code_hash, CellKind::code_hash);
+}
 
 U256 CellView::storage(const Address& address, const U256& key) {
-    return read(cells_.slot(account(address), key).value);
+    return read(cells_.slot(account(address), key).value, CellKind::slot);
 }
 
 }  // namespace millrace::sequencer

@@ -3,6 +3,7 @@
 // refuse.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,11 +17,15 @@
 
 namespace millrace::sequencer {
 
+/// Which piece of state a cell holds.
+enum class CellKind : uint8_t { nonce, balance, code_hash, slot };
+
 /// What a transaction depends on. Pointers are to cells of the table it was read from.
 struct ReadSet {
     struct Read {
         const VersionWord* cell;
         uint64_t version;
+        CellKind kind{};
     };
     struct Bound {
         const Cell<U256>* cell;
@@ -31,6 +36,13 @@ struct ReadSet {
     void clear() noexcept {
         reads.clear();
         bounds.clear();
+    }
+    /// As Published::recycle().
+    void recycle() noexcept {
+        constexpr size_t kept = 256;
+        clear();
+        if (reads.capacity() > kept) { reads = {}; }
+        if (bounds.capacity() > kept) { bounds = {}; }
     }
 };
 
@@ -55,6 +67,9 @@ struct alignas(64) AccountCells {
     uint64_t incarnation = 0;
     std::atomic<SlotCell*> slots{nullptr};  ///< newest first
 
+    /// The account that has this version word; `kind` is not `slot`.
+    static const AccountCells& of(const VersionWord* cell, CellKind kind) noexcept;
+
     /// As of the last merged commit, for the thread that merges.
     struct Merged {
         uint64_t nonce = 0;
@@ -72,9 +87,23 @@ struct alignas(64) SlotCell {
     uint64_t index_hash = 0;
     SlotCell* next = nullptr;  ///< of the same account
 
+    /// The slot that has this version word.
+    static const SlotCell& of(const VersionWord* cell) noexcept {
+        return *reinterpret_cast<const SlotCell*>(reinterpret_cast<const char*>(cell) -
+                                                  offsetof(SlotCell, value));
+    }
+
     U256 merged_value;  ///< as AccountCells::merged
     bool merged_dirty = false;
 };
+
+inline const AccountCells& AccountCells::of(const VersionWord* cell, CellKind kind) noexcept {
+    // A version word is the first member of its cell.
+    const size_t at = kind == CellKind::nonce     ? offsetof(AccountCells, nonce)
+                      : kind == CellKind::balance ? offsetof(AccountCells, balance)
+                                                  : offsetof(AccountCells, code_hash);
+    return *reinterpret_cast<const AccountCells*>(reinterpret_cast<const char*>(cell) - at);
+}
 
 /// What one commit published, with the values that it left behind. The buffers are reused.
 struct Published {
@@ -165,6 +194,9 @@ public:
     void use_sequence(uint64_t sequence) noexcept { given_sequence_ = sequence; }
     /// commit and merge of a thread that is the only one to commit.
     Conflict commit_alone(const ReadSet& reads, const evm::StateChanges& changes);
+    /// As commit_alone, but leaves the merge to the caller.
+    Conflict publish_alone(const ReadSet& reads, const evm::StateChanges& changes,
+                           Published& published);
 
     /// Net post-values of everything merged since the last call, in canonical order.
     storage::StateDelta take_delta();
@@ -259,6 +291,11 @@ public:
     Hash256 block_hash(uint64_t number) override { return block_hashes_(number); }
 
     const ReadSet& reads() const noexcept { return reads_; }
+    /// Exchanges what was recorded for buffers to record into.
+    void take_reads(ReadSet& out) noexcept {
+        out.clear();
+        std::swap(reads_, out);
+    }
     void clear() noexcept {
         reads_.clear();
         last_ = nullptr;
@@ -267,7 +304,7 @@ public:
 private:
     AccountCells& account(const Address& address);
     template <class T>
-    T read(const Cell<T>& cell);
+    T read(const Cell<T>& cell, CellKind kind);
 
     CellTable& cells_;
     const BlockHashes& block_hashes_;

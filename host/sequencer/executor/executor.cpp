@@ -224,6 +224,7 @@ bool Executor::ready() const noexcept {
 Completion* Executor::take() noexcept {
     if (taken_ != nullptr) {
         taken_->published.recycle();
+        taken_->reads.recycle();
         if (taken_slot_ != nullptr) {
             // Release: what the owner has taken out is gone before it is filled again.
             taken_slot_->turn.store(free_for(taken_->sequence + slot_count_),
@@ -410,6 +411,7 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     if (done) {
         std::swap(c->published, worker.published);
         if (result) {
+            worker.view.take_reads(c->reads);
             c->execution = make_execution(task.transaction, std::move(*result), worker.blooms);
             worker.executed.fetch_add(1, std::memory_order_relaxed);
         } else {

@@ -55,6 +55,7 @@ struct Completion {
     AdmittedPtr transaction;
     Execution execution;
     Published published;
+    ReadSet reads;  ///< what it read, for the mini-block's access list
     evm::TxError error{};
     uint32_t refusals = 0;  ///< attempts before this one
     /// Of the attempts that were timed; zero where none was. Of those that succeed at once one in

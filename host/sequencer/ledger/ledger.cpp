@@ -34,17 +34,26 @@ Result<void> Ledger::Impl::wait_for_room(std::string_view what,
 
 Result<uint64_t> Ledger::Impl::append(const storage::Record& record,
                                       std::function<Result<void>(uint64_t)> publish) {
-    auto sequence = wal->append(epoch, record);
+    encoded.clear();
+    storage::encode_record(record, encoded);
+    return append(storage::kind_of(record), encoded, storage::post_values_of(record),
+                  std::move(publish));
+}
+
+Result<uint64_t> Ledger::Impl::append(storage::RecordKind kind, ByteView payload,
+                                      const storage::StateDelta& post_values,
+                                      std::function<Result<void>(uint64_t)> publish) {
+    auto sequence = wal->append(epoch, kind, payload);
     if (!sequence && sequence.error().code == ErrorCode::limit && !pending.empty()) {
         MILLRACE_CHECK(flush());  // the group was full
-        sequence = wal->append(epoch, record);
+        sequence = wal->append(epoch, kind, payload);
     }
     if (!sequence) {
         // Alone in its group, a refusal for size is final: waiting for room would not help.
         const bool too_long = sequence.error().code == ErrorCode::limit;
         return fail(too_long ? ErrorCode::io : sequence.error().code, sequence.error().message);
     }
-    storage::apply_delta(*commitment, storage::post_values_of(record));
+    storage::apply_delta(*commitment, post_values);
     pending.push_back({*sequence, std::move(publish)});
     return *sequence;
 }
@@ -80,27 +89,18 @@ Result<void> Ledger::append_open(const OpenBlock& open, const storage::StateDelt
     return r ? Result<void>{} : std::unexpected(r.error());
 }
 
-Result<void> Ledger::append_mini_block(const MiniBlockPtr& m) {
-    storage::MiniBlock record;
-    record.chain_id = impl_->genesis.spec.rules.chain_id;
-    record.epoch = impl_->epoch;
-    record.number = m->number;
-    record.parent = impl_->last_digest;
-    record.block_number = m->block_number;
-    record.index = m->index;
-    record.time_us = m->time_us;
-    record.post_values = m->post_values;
-    record.receipt_digest = receipt_digest(m->transactions);
-    record.transactions.reserve(m->transactions.size());
-    for (const ExecutedPtr& t : m->transactions) {
-        record.transactions.push_back(t->admitted->raw);
-    }
-    const Hash256 digest = storage::mini_block_digest(record);
-    MILLRACE_CHECK(impl_->append(record, [this, m](uint64_t sequence) -> Result<void> {
-        MILLRACE_CHECK(impl_->state->apply(sequence, m->post_values));
-        impl_->view->publish_mini_block(m);
-        return {};
-    }));
+Result<void> Ledger::append_mini_block(const MiniBlockPtr& m, const AccessLog& accesses) {
+    const auto recorded = impl_->recorder.record(
+        {impl_->genesis.spec.rules.chain_id, impl_->epoch, impl_->last_digest}, *m, accesses);
+    // What is too long for the log stays too long: waiting for room would not help.
+    if (!recorded) { return fail(ErrorCode::io, recorded.error().message); }
+    const Hash256 digest = recorded->digest;
+    MILLRACE_CHECK(impl_->append(storage::RecordKind::mini_block, recorded->payload, m->post_values,
+                                 [this, m](uint64_t sequence) -> Result<void> {
+                                     MILLRACE_CHECK(impl_->state->apply(sequence, m->post_values));
+                                     impl_->view->publish_mini_block(m);
+                                     return {};
+                                 }));
     impl_->last_digest = digest;
     impl_->next_mini_block = m->number + 1;
     return {};

@@ -83,7 +83,8 @@ public:
 
     // --- Appending; nothing is visible before flush() ---
     Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);
-    Result<void> append_mini_block(const MiniBlockPtr& mini_block);
+    /// With what its transactions read and wrote, for the access list in its record.
+    Result<void> append_mini_block(const MiniBlockPtr& mini_block, const AccessLog& accesses);
     Result<void> append_dev_edit(std::string_view kind, const storage::StateDelta& post_values);
     /// Makes the appended records durable, applies them to the state and publishes them, in order.
     Result<void> flush();

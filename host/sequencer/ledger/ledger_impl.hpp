@@ -9,6 +9,7 @@
 
 #include "host/base/clock.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
+#include "host/sequencer/ledger/mini_block_record.hpp"
 #include "host/sequencer/ledger/offload_hash.hpp"
 
 namespace millrace::sequencer {
@@ -39,6 +40,10 @@ struct Ledger::Impl {
 
     Result<uint64_t> append(const storage::Record& record,
                             std::function<Result<void>(uint64_t)> publish);
+    /// As above, for a record in its encoded form that leaves `post_values` behind.
+    Result<uint64_t> append(storage::RecordKind kind, ByteView payload,
+                            const storage::StateDelta& post_values,
+                            std::function<Result<void>(uint64_t)> publish);
     Result<void> flush();
     /// Repeats `step` while the disk is full, until the end is near.
     Result<void> wait_for_room(std::string_view what, const std::function<Result<void>()>& step);
@@ -66,6 +71,8 @@ struct Ledger::Impl {
     std::unique_ptr<storage::ChainStore> chain;
     std::unique_ptr<storage::Wal> wal;
     std::unique_ptr<ChainView> view;
+    MiniBlockRecorder recorder;
+    Bytes encoded;  ///< a record; used again
     RecoveryReport report;
 
     uint64_t epoch = 1;

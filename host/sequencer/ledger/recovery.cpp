@@ -170,9 +170,11 @@ private:
             }
             ++l_.report.transactions_reexecuted;
         }
-        const MiniBlockPtr m = builder_.cut(r.number, r.time_us);
-        if (receipt_digest(m->transactions) != r.receipt_digest ||
-            m->post_values != r.post_values) {
+        const BlockBuilder::Cut cut = builder_.cut(r.number, r.time_us);
+        const MiniBlock& m = *cut.mini_block;
+        const auto recorded = l_.recorder.record({r.chain_id, r.epoch, r.parent}, m, *cut.accesses);
+        if (!recorded || recorded->receipts_digest != r.receipts_digest ||
+            m.post_values != r.post_values || !std::ranges::equal(recorded->access, r.access)) {
             return damaged("re-executing mini-block " + std::to_string(r.number) +
                            " gives other results than the log has");
         }

@@ -9,7 +9,6 @@ void Record::clear() noexcept {
     observations.clear();
     bounds.clear();
     receipt = {};
-    encoded_receipt.clear();
     fault.reset();
 }
 

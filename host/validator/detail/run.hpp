@@ -29,7 +29,6 @@ struct Record {
     /// Bounds that could not be decided when they were asked (ReplayWay::by_dependencies).
     std::vector<Bound> bounds;
     evm::Receipt receipt;
-    Bytes encoded_receipt;
     std::optional<ReplayFault> fault;
 
     void clear() noexcept;

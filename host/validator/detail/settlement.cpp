@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "evm/tx/receipts_digest.hpp"
 #include "host/base/hex.hpp"
-#include "host/base/rlp.hpp"
-#include "kernels/keccak/keccak.hpp"
 #include "net/sync/balance_dependencies.hpp"
 
 namespace millrace::validator::detail {
@@ -140,16 +139,9 @@ std::optional<ReplayFault> settle(const Run& run) {
 }
 
 std::optional<ReplayFault> compare_receipts(const Run& run) {
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < run.count(); ++i) {
-        bytes += run.records[i].encoded_receipt.size() + 9;
-    }
-    Bytes all;
-    all.reserve(bytes);
-    for (uint32_t i = 0; i < run.count(); ++i) {
-        rlp::append_bytes(all, run.records[i].encoded_receipt);
-    }
-    const Hash256 computed = kernels::keccak256(all);
+    evm::ReceiptsDigest digest;
+    for (uint32_t i = 0; i < run.count(); ++i) { digest.add(run.records[i].receipt); }
+    const Hash256 computed = digest.finish();
     const Hash256& claimed = run.access().header.receipts_digest;
     if (claimed == computed) { return std::nullopt; }
     return fault_of(ReplayError::receipts_mismatch, std::nullopt, std::nullopt,

@@ -163,9 +163,9 @@ TEST_P(PipelineProfiles, CheckFailsOnAnyDifference) {
     // One ether, one slot, one transaction less.
     const auto changed = [&](auto change) {
         PipelineExecution other = e;
-        auto m = std::make_shared<sequencer::MiniBlock>(*other.mini_blocks.back());
+        auto m = std::make_shared<sequencer::MiniBlock>(*other.mini_blocks.back().mini_block);
         change(m->post_values);
-        other.mini_blocks.back() = m;
+        other.mini_blocks.back().mini_block = m;
         const auto after = *state_after(block, other);
         EXPECT_FALSE(check_execution(block, pipeline_precompiles(), other).has_value());
         return check_profile(p, e.closed.transactions, *after->snapshot()).has_value();

@@ -150,7 +150,8 @@ TEST(Executor, TransactionThatTakesLongerThanABlockIsExecutedAllTheSame) {
             closed = c->kind == Completion::Kind::boundary;
             ASSERT_NE(c->kind, Completion::Kind::rejected);
             if (c->kind == Completion::Kind::executed) {
-                EXPECT_TRUE(builder.add(std::move(c->execution), c->published)->receipt.success);
+                EXPECT_TRUE(
+                    builder.add(std::move(c->execution), c->published, c->reads)->receipt.success);
                 builder.cut(1, 0);
                 done = true;
             }
@@ -223,7 +224,7 @@ TEST(Executor, LongTransactionsAreLeftToHalfOfTheOthers) {
         Completion* c = executor.take();
         if (c == nullptr || c->kind == Completion::Kind::nothing) { continue; }
         ASSERT_EQ(c->kind, Completion::Kind::executed);
-        builder.add(std::move(c->execution), c->published);
+        builder.add(std::move(c->execution), c->published, c->reads);
         if (c->transaction->transaction.gas_limit > options.long_gas) {
             EXPECT_TRUE(executor.has_room_for_long());
         }

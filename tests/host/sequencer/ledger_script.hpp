@@ -152,7 +152,7 @@ public:
                                                      std::string(evm::to_string(r.error())));
             }
         }
-        const MiniBlockPtr m = builder->cut(next_mini_block++, 1'700'000'000'000'000);
+        const auto [m, accesses] = builder->cut(next_mini_block++, 1'700'000'000'000'000);
         if (oracle_ != nullptr) {
             Version& v = oracle_->next();
             ExpectedBlock& b = v.blocks.back();
@@ -164,7 +164,7 @@ public:
             v.state.apply(m->post_values);
             v.next_mini_block = m->number + 1;
         }
-        MILLRACE_CHECK(ledger->append_mini_block(m));
+        MILLRACE_CHECK(ledger->append_mini_block(m, *accesses));
         return m;
     }
 

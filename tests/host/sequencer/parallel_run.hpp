@@ -2,6 +2,7 @@
 // Owns random loads on an executor, and their comparison with a serial execution in commit order.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -13,6 +14,7 @@
 #include "evm/precompiles/standard.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/executor/executor.hpp"
+#include "host/sequencer/ledger/mini_block_record.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 
 namespace millrace::sequencer::test {
@@ -237,6 +239,8 @@ inline ParallelOutcome ParallelRun::run() {
     options.long_gas = load_.seed % 2 == 0 ? 90'000 : 1'000'000;
     Executor executor{options, precompiles_, cells};
 
+    MiniBlockRecorder recorder;
+    MiniBlockRecorder serial_recorder;
     uint64_t number = 1;
     uint64_t mini_block = 1;
     const auto differ = [&](const std::string& what) {
@@ -248,11 +252,16 @@ inline ParallelOutcome ParallelRun::run() {
     };
     const auto cut = [&] {
         if (builder.uncut_count() == 0) { return; }
-        const MiniBlockPtr m = builder.cut(mini_block, 0);
-        const MiniBlockPtr s = serial.cut(mini_block++, 0);
+        const auto [m, accesses] = builder.cut(mini_block, 0);
+        const auto [s, serial_accesses] = serial.cut(mini_block++, 0);
         if (m->post_values != s->post_values) { differ("post-values"); }
-        if (receipt_digest(m->transactions) != receipt_digest(s->transactions)) {
+        const auto record = recorder.record({}, *m, *accesses);
+        const auto serial_record = serial_recorder.record({}, *s, *serial_accesses);
+        if (!record || !serial_record ||
+            record->receipts_digest != serial_record->receipts_digest) {
             differ("receipts");
+        } else if (!std::ranges::equal(record->payload, serial_record->payload)) {
+            differ("access lists");
         }
     };
     std::vector<bool> busy(chains_.size());
@@ -285,7 +294,8 @@ inline ParallelOutcome ParallelRun::run() {
             switch (c->kind) {
                 case Completion::Kind::nothing: break;
                 case Completion::Kind::executed: {
-                    const ExecutedPtr e = builder.add(std::move(c->execution), c->published);
+                    const ExecutedPtr e =
+                        builder.add(std::move(c->execution), c->published, c->reads);
                     const auto s = serial.execute(c->transaction);
                     if (!s) {
                         differ("a transaction that cannot be included (" +

@@ -2,7 +2,10 @@
 // Owns the tests of replays: both ways equal the serial execution for every number of threads.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "host/sequencer/executor/block_builder.hpp"
+#include "host/sequencer/ledger/mini_block_record.hpp"
 #include "net/sync/access_codec.hpp"
 #include "storage/state/state_store.hpp"
 #include "tests/host/validator/random_chain.hpp"
@@ -155,8 +158,13 @@ TEST(Replay, GivesThePostValuesAndTheReceiptsDigestOfTheLog) {
         open.prev_randao = m.block.environment.prev_randao;
         ASSERT_TRUE(builder.open(open).empty());
         for (const AdmittedPtr& t : m.admitted) { ASSERT_TRUE(builder.execute(t).has_value()); }
-        const auto cut = builder.cut(m.block.mini_block_number, 0);
-        EXPECT_EQ(sequencer::receipt_digest(cut->transactions), m.access.header.receipts_digest);
+        const auto [cut, accesses] = builder.cut(m.block.mini_block_number, 0);
+        sequencer::MiniBlockRecorder recorder;
+        const auto recorded = recorder.record({}, *cut, *accesses);
+        ASSERT_TRUE(recorded.has_value());
+        Bytes access;
+        ASSERT_TRUE(sync::encode_access(m.access, access).has_value());
+        EXPECT_TRUE(std::ranges::equal(recorded->access, access));
         for (const ReplayWay way : both_ways) {
             const auto r = replayer.replay(way, m.block, m.transactions, m.access, m.pre_state);
             ASSERT_TRUE(r.has_value()) << r.error().text();
