@@ -277,16 +277,21 @@ storage::StoredBlock to_stored(const SealedBlock& block) {
     s.header = evm::encode_header(block.header);
     s.mini_block_ends = block.mini_block_ends;
     s.first_mini_block_number = block.first_mini_block_number;
+    size_t raw_bytes = 0;
+    for (const ExecutedPtr& t : block.transactions) { raw_bytes += t->admitted->raw.size(); }
+    s.transactions.reserve(block.transactions.size(), raw_bytes);
+    s.transaction_hashes.reserve(block.transactions.size());
+    Bytes payload;
     for (const ExecutedPtr& t : block.transactions) {
         s.transactions.push_back(t->admitted->raw);
         s.transaction_hashes.push_back(t->admitted->hash);
         // [receipt, sender, gas used, created contract or empty]; the rest follows from the block.
-        Bytes payload;
+        payload.clear();
         rlp::append_bytes(payload, evm::encode_receipt(t->receipt));
         rlp::append_fixed(payload, t->admitted->sender);
         rlp::append_u64(payload, t->gas_used);
         rlp::append_bytes(payload, t->contract_address ? t->contract_address->view() : ByteView{});
-        s.receipts.push_back(rlp::list(payload));
+        s.receipts.append([&](Bytes& out) { rlp::append_list(out, payload); });
     }
     return s;
 }
@@ -302,7 +307,8 @@ Result<SealedPtr> from_stored(const storage::StoredBlock& stored) {
     for (size_t i = 0; i < stored.transactions.size(); ++i) {
         auto admitted = std::make_shared<AdmittedTransaction>();
         MILLRACE_TRY(admitted->transaction, evm::decode_transaction(stored.transactions[i]));
-        admitted->raw = stored.transactions[i];
+        const ByteView raw = stored.transactions[i];
+        admitted->raw.assign(raw.begin(), raw.end());
         admitted->hash = stored.transaction_hashes[i];
         auto t = std::make_shared<ExecutedTransaction>();
         MILLRACE_TRY(rlp::Reader r, rlp::read_list(stored.receipts[i]));

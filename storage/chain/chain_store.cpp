@@ -76,8 +76,9 @@ void encode_block(const StoredBlock& b, Bytes& out) {
     w.count(b.transaction_hashes.size());
     for (const Hash256& h : b.transaction_hashes) { w.fixed(h); }
     w.bytes(b.header);
-    for (const Bytes& t : b.transactions) { w.bytes(t); }
-    for (const Bytes& r : b.receipts) { w.bytes(r); }
+    for (const ByteList* list : {&b.transactions, &b.receipts}) {
+        for (size_t i = 0; i < list->size(); ++i) { w.bytes((*list)[i]); }
+    }
 }
 
 /// With `index_only`, stops after the hashes.
@@ -101,11 +102,11 @@ Result<StoredBlock> decode_block(ByteView payload, bool index_only) {
     }
     if (index_only) { return b; }
     MILLRACE_TRY(b.header, r.owned_bytes());
-    for (auto* list : {&b.transactions, &b.receipts}) {
-        list->reserve(count);
+    for (ByteList* list : {&b.transactions, &b.receipts}) {
+        list->reserve(count, r.left() / 2);
         for (size_t i = 0; i < count; ++i) {
-            MILLRACE_TRY(Bytes item, r.owned_bytes());
-            list->push_back(std::move(item));
+            MILLRACE_TRY(const ByteView item, r.bytes());
+            list->push_back(item);
         }
     }
     MILLRACE_CHECK(r.end());
@@ -127,7 +128,8 @@ public:
 
     Result<void> start();
     const ChainRecovery& recovery() const noexcept override { return recovery_; }
-    Result<void> append(const StoredBlock& block) override;
+    using ChainStore::append;
+    Result<void> append(StoredBlockPtr block) override;
     Result<void> sync() override;
     Result<void> truncate_after(uint64_t number) override;
     std::optional<uint64_t> first_number() const override;
@@ -292,7 +294,8 @@ void ChainStoreImpl::index_block(const StoredBlock& block, const Place& place) {
     }
 }
 
-Result<void> ChainStoreImpl::append(const StoredBlock& block) {
+Result<void> ChainStoreImpl::append(StoredBlockPtr stored) {
+    const StoredBlock& block = *stored;
     if (failed_) { return std::unexpected(*failed_); }
     const auto last = last_number();
     if (last && block.number != *last + 1) {
@@ -324,11 +327,10 @@ Result<void> ChainStoreImpl::append(const StoredBlock& block) {
     scratch_.resize(entry_bytes(h.payload_bytes), 0);
     // A failed write leaves end_ where it is: the next one goes over the same place.
     MILLRACE_CHECK(file_->write_at(end_, scratch_));
-    auto copy = std::make_shared<const StoredBlock>(block);
     const std::unique_lock lock{mutex_};
     index_block(block, {end_, h.payload_bytes, h.payload_crc, block.hash});
     end_ += scratch_.size();
-    cache_[block.number] = std::move(copy);
+    cache_[block.number] = std::move(stored);
     cached_bytes_ += h.payload_bytes;
     while (cache_.size() > options_.cached_blocks || cached_bytes_ > options_.cached_bytes) {
         drop_cached(cache_.begin());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "host/base/byte_list.hpp"
 #include "storage/io/file_system.hpp"
 
 namespace millrace::storage {
@@ -16,9 +17,9 @@ struct StoredBlock {
     uint64_t number = 0;
     Hash256 hash;
     Bytes header;                             ///< RLP
-    std::vector<Bytes> transactions;          ///< wire forms
+    ByteList transactions;                    ///< wire forms
     std::vector<Hash256> transaction_hashes;  ///< as many
-    std::vector<Bytes> receipts;              ///< as many, in the caller's encoding
+    ByteList receipts;                        ///< as many, in the caller's encoding
     /// Number of transactions up to and including each mini-block; never falls, ends at the number
     /// of transactions (empty for a block without mini-blocks).
     std::vector<uint32_t> mini_block_ends;
@@ -63,7 +64,10 @@ public:
     /// `ErrorCode::invalid_input` when it does not, when the parts do not fit each other or when
     /// the block is larger than `block_bytes_max`; `ErrorCode::limit` means a full disk and nothing
     /// else.
-    virtual Result<void> append(const StoredBlock& block) = 0;
+    virtual Result<void> append(StoredBlockPtr block) = 0;
+    Result<void> append(StoredBlock block) {
+        return append(std::make_shared<const StoredBlock>(std::move(block)));
+    }
     /// A failure is final, and `ErrorCode::io` whatever the system said.
     virtual Result<void> sync() = 0;
     /// Removes the blocks after `number`, durably (a revert).

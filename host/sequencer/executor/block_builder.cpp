@@ -6,6 +6,7 @@
 
 #include "evm/core/block_rules.hpp"
 #include "evm/trie/ordered_root.hpp"
+#include "host/base/byte_list.hpp"
 #include "host/base/error.hpp"
 
 namespace millrace::sequencer {
@@ -183,29 +184,19 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     const size_t count = block.transactions.size();
     std::vector<ByteView> raw;
     raw.reserve(count);
-    Bytes encoded;  // all receipts
-    std::vector<size_t> ends;
-    ends.reserve(count);
+    ByteList receipts;
     evm::BlockHeader h;
     for (const ExecutedPtr& t : block.transactions) {
         raw.push_back(t->admitted->raw);
-        const Bytes receipt = evm::encode_receipt(t->receipt);
-        encoded.insert(encoded.end(), receipt.begin(), receipt.end());
-        ends.push_back(encoded.size());
+        receipts.push_back(evm::encode_receipt(t->receipt));
         evm::bloom_merge(h.logs_bloom, t->receipt.bloom);
-    }
-    std::vector<ByteView> receipts;
-    receipts.reserve(count);
-    for (size_t i = 0; i < count; ++i) {
-        const size_t begin = i == 0 ? 0 : ends[i - 1];
-        receipts.push_back(ByteView{encoded}.subspan(begin, ends[i] - begin));
     }
     h.parent_hash = block.open.parent_hash;
     h.ommers_hash = evm::empty_ommers_hash;
     h.coinbase = block.open.coinbase;
     h.state_root = state_root;
     h.transactions_root = evm::ordered_trie_root(raw, hash);
-    h.receipts_root = evm::ordered_trie_root(receipts, hash);
+    h.receipts_root = evm::ordered_trie_root(receipts.views(), hash);
     h.number = block.open.number;
     h.gas_limit = block.open.gas_limit;
     h.gas_used = block.gas_used;
