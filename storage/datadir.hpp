@@ -9,7 +9,7 @@
 
 namespace millrace::storage {
 
-inline constexpr uint64_t datadir_format = 3;
+inline constexpr uint64_t datadir_format = 4;
 
 /// What a data directory belongs to; fixed when it is created.
 struct DataDirIdentity {

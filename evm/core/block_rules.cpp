@@ -26,6 +26,10 @@ constexpr Address beacon_roots_address =
 constexpr Address history_address =
     filled_address({0x00, 0x00, 0xf9, 0x08, 0x27, 0xf1, 0xc5, 0x3a, 0x10, 0xcb,
                     0x7a, 0x02, 0x33, 0x5b, 0x17, 0x53, 0x20, 0x00, 0x29, 0x35});
+constexpr std::string_view beacon_roots_code_hash =
+    "0xf57acd40259872606d76197ef052f3d35588dadf919ee1f0e3cb9b62d3f4b02c";
+constexpr std::string_view history_code_hash =
+    "0x6e49e66782037c0555897870e29fa5e552daf4719552131a0abce779daec0a5d";
 constexpr Address withdrawal_requests_address =
     filled_address({0x00, 0x00, 0x09, 0x61, 0xef, 0x48, 0x0e, 0xb5, 0x5e, 0x80,
                     0xd1, 0x9a, 0xd8, 0x35, 0x79, 0xa6, 0x4c, 0x00, 0x70, 0x02});
@@ -151,9 +155,12 @@ std::vector<OpeningCall> opening_calls(const Rules& rules, const Hash256& parent
                                        const Hash256& parent_beacon_root) {
     std::vector<OpeningCall> calls;
     if (rules.at_least(Revision::cancun)) {
-        calls.push_back({beacon_roots_address, parent_beacon_root});
+        calls.push_back({beacon_roots_address, parent_beacon_root,
+                         hash_literal(beacon_roots_code_hash), false});
     }
-    if (rules.at_least(Revision::prague)) { calls.push_back({history_address, parent_hash}); }
+    if (rules.at_least(Revision::prague)) {
+        calls.push_back({history_address, parent_hash, hash_literal(history_code_hash), true});
+    }
     return calls;
 }
 

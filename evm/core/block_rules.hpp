@@ -38,7 +38,13 @@ SystemCallResult system_call(const Address& target, ByteView input, StateView& v
 struct OpeningCall {
     Address target;
     Hash256 input;
+    /// Of the code that the EIP gives the contract. With it a call writes slots of its own only, as
+    /// the EIP says; with none it does nothing.
+    Hash256 standard_code_hash;
+    bool takes_parent_hash = false;
 };
+/// EIP-2935: its contract keeps the hash of block n in slot n modulo this.
+inline constexpr uint64_t history_serve_window = 8191;
 /// System calls before the first transaction, in order: EIP-4788 (Cancun), EIP-2935 (Prague).
 std::vector<OpeningCall> opening_calls(const Rules& rules, const Hash256& parent_hash,
                                        const Hash256& parent_beacon_root);

@@ -34,7 +34,16 @@ SealedPtr ChainView::head() const {
 
 std::optional<OpenBlockView> ChainView::open_block() const {
     const std::shared_lock lock(mutex_);
-    return open_;
+    const std::optional<Unsealed>& newest = open_ ? open_ : closed_;
+    return newest ? std::optional{newest->view} : std::nullopt;
+}
+
+std::vector<OpenBlockView> ChainView::unsealed_blocks() const {
+    std::vector<OpenBlockView> out;
+    const std::shared_lock lock(mutex_);
+    if (closed_) { out.push_back(closed_->view); }
+    if (open_) { out.push_back(open_->view); }
+    return out;
 }
 
 Result<SealedPtr> ChainView::sealed(uint64_t number) const {
@@ -67,9 +76,18 @@ Result<SealedPtr> ChainView::sealed(const Hash256& hash) const {
     return sealed(*number);
 }
 
-LocatedTransaction ChainView::locate_open(const ExecutedPtr& t) const {
-    return {t, open_->open.number, Hash256{}, open_->open.timestamp_s,
-            open_->open.base_fee_per_gas};
+LocatedTransaction ChainView::Unsealed::locate(const ExecutedPtr& t) const {
+    return {t, view.open.number, Hash256{}, view.open.timestamp_s, view.open.base_fee_per_gas};
+}
+
+/// Under the lock.
+std::optional<LocatedTransaction> ChainView::find_unsealed(const Hash256& hash) const {
+    for (const std::optional<Unsealed>* block : {&open_, &closed_}) {
+        if (!*block) { continue; }
+        const auto it = (*block)->transactions.find(hash);
+        if (it != (*block)->transactions.end()) { return (*block)->locate(it->second); }
+    }
+    return std::nullopt;
 }
 
 std::optional<LocatedTransaction> ChainView::find_sealed(const Hash256& hash) const {
@@ -87,11 +105,9 @@ std::optional<LocatedTransaction> ChainView::find_sealed(const Hash256& hash) co
 std::optional<LocatedTransaction> ChainView::find_transaction(const Hash256& hash) const {
     {
         const std::shared_lock lock(mutex_);
-        if (const auto it = open_transactions_.find(hash); it != open_transactions_.end()) {
-            return locate_open(it->second);
-        }
+        if (auto found = find_unsealed(hash)) { return found; }
     }
-    // A block sealed in between is in the store before it leaves the open block.
+    // A block sealed in between is in the store before it leaves those that are not.
     return find_sealed(hash);
 }
 
@@ -116,9 +132,8 @@ uint64_t ChainView::watch(const Hash256& hash, Watcher done) {
     std::optional<LocatedTransaction> found;
     {
         const std::unique_lock lock(mutex_);
-        if (const auto it = open_transactions_.find(hash); it != open_transactions_.end()) {
-            found = locate_open(it->second);
-        } else if (!chain_.find_transaction(hash)) {
+        found = find_unsealed(hash);
+        if (!found && !chain_.find_transaction(hash)) {
             const uint64_t id = next_watch_++;
             watches_.emplace(hash, Watch{id, std::move(done)});
             watched_.emplace(id, hash);
@@ -208,20 +223,26 @@ void ChainView::restore_version(uint64_t block_number, uint64_t state_version) {
 
 void ChainView::publish_open(const OpenBlock& open) {
     const std::unique_lock lock(mutex_);
-    open_ = OpenBlockView{open, {}};
-    open_transactions_.clear();
+    open_.emplace();
+    open_->view.open = open;
+}
+
+void ChainView::publish_closed() {
+    const std::unique_lock lock(mutex_);
+    closed_ = std::move(open_);
+    open_.reset();
 }
 
 void ChainView::publish_mini_block(const MiniBlockPtr& mini_block) {
     std::vector<std::pair<Watcher, LocatedTransaction>> ready;
     {
         const std::unique_lock lock(mutex_);
-        open_->mini_blocks.push_back(mini_block);
+        open_->view.mini_blocks.push_back(mini_block);
         for (const ExecutedPtr& t : mini_block->transactions) {
-            open_transactions_[t->admitted->hash] = t;
+            open_->transactions[t->admitted->hash] = t;
             auto [first, last] = watches_.equal_range(t->admitted->hash);
             for (auto it = first; it != last; ++it) {
-                ready.emplace_back(std::move(it->second.done), locate_open(t));
+                ready.emplace_back(std::move(it->second.done), open_->locate(t));
                 watched_.erase(it->second.id);
             }
             watches_.erase(first, last);
@@ -234,14 +255,18 @@ void ChainView::publish_mini_block(const MiniBlockPtr& mini_block) {
 
 void ChainView::publish_sealed(const SealedPtr& block, uint64_t state_version) {
     const size_t bytes = memory_bytes(*block);
+    std::optional<Unsealed> done;  // destroyed after the lock: it is large
     {
         const std::unique_lock lock(mutex_);
         head_ = block;
         push_recent(block, bytes);
         versions_.emplace_back(block->header.number, state_version);
         if (versions_.size() > versions_max) { versions_.pop_front(); }
-        open_.reset();
-        open_transactions_.clear();
+        std::swap(done, closed_);
+        if (open_ && open_->view.open.parent_promised) {
+            open_->view.open.parent_hash = block->hash;
+            open_->view.open.parent_promised = false;
+        }
     }
     const std::shared_lock lock(observers_mutex_);
     for (ChainObserver* o : observers_) { o->on_sealed(block); }
@@ -252,9 +277,8 @@ void ChainView::publish_reverted(const SealedPtr& last_kept, uint64_t state_vers
     std::vector<MiniBlockPtr> open;
     {
         const std::unique_lock lock(mutex_);
-        if (open_) { open = std::move(open_->mini_blocks); }
+        if (open_) { open = std::move(open_->view.mini_blocks); }
         open_.reset();
-        open_transactions_.clear();
         head_ = last_kept;
         while (!recent_.empty() && recent_.back().block->header.number > last_kept->header.number) {
             recent_bytes_ -= recent_.back().bytes;

@@ -18,13 +18,16 @@
 
 namespace millrace::sequencer {
 
-/// Takes publications on the committer's thread, in chain order. Implementations only queue.
+/// Takes publications on the committer's thread: mini-blocks in chain order, and blocks in chain
+/// order; a block comes after all of its mini-blocks, and after some of the next block's as well
+/// when those were faster than its root. Implementations only queue.
 class ChainObserver {
 public:
     virtual ~ChainObserver() = default;
     virtual void on_mini_block(const MiniBlockPtr& mini_block) = 0;
     virtual void on_sealed(const SealedPtr& block) = 0;
-    /// Blocks above `last_kept` and the open one are undone. `sealed` ascends.
+    /// Blocks above `last_kept` and the open one are undone. `sealed` ascends. No block is between
+    /// its close and its seal.
     virtual void on_reverted(uint64_t last_kept, const std::vector<SealedPtr>& sealed,
                              const std::vector<MiniBlockPtr>& open) = 0;
 };
@@ -33,12 +36,12 @@ public:
 struct LocatedTransaction {
     ExecutedPtr transaction;
     uint64_t block_number = 0;
-    Hash256 block_hash;  ///< zero while the block is open
+    Hash256 block_hash;  ///< zero until the block is sealed
     uint64_t block_timestamp_s = 0;
     U256 base_fee_per_gas;
 };
 
-/// The open block as far as it is durable.
+/// An open or closed block as far as it is durable.
 struct OpenBlockView {
     OpenBlock open;
     std::vector<MiniBlockPtr> mini_blocks;
@@ -54,7 +57,10 @@ public:
     // --- Reading ---
     /// Never null after recovery: block 0 is the genesis.
     SealedPtr head() const;
+    /// The newest block that is not sealed: open, or closed while the next one is not open yet.
     std::optional<OpenBlockView> open_block() const;
+    /// All blocks that are not sealed, ascending: at most one that is closed, and the open one.
+    std::vector<OpenBlockView> unsealed_blocks() const;
     /// Null when there is no such sealed block.
     Result<SealedPtr> sealed(uint64_t number) const;
     Result<SealedPtr> sealed(const Hash256& hash) const;
@@ -80,6 +86,8 @@ public:
     // --- Publishing (committer) ---
     void publish_genesis(const SealedPtr& genesis, uint64_t state_version);
     void publish_open(const OpenBlock& open);
+    /// The open block is complete; its seal follows.
+    void publish_closed();
     void publish_mini_block(const MiniBlockPtr& mini_block);
     void publish_sealed(const SealedPtr& block, uint64_t state_version);
     /// Undoes everything after `last_kept`, whose sealed form the caller gives.
@@ -90,7 +98,13 @@ public:
     void restore_head(const SealedPtr& head);
 
 private:
-    LocatedTransaction locate_open(const ExecutedPtr& t) const;
+    /// A block that is not sealed, with a look-up of its transactions.
+    struct Unsealed {
+        OpenBlockView view;
+        std::unordered_map<Hash256, ExecutedPtr> transactions;
+        LocatedTransaction locate(const ExecutedPtr& t) const;
+    };
+    std::optional<LocatedTransaction> find_unsealed(const Hash256& hash) const;
     std::optional<LocatedTransaction> find_sealed(const Hash256& hash) const;
     std::vector<ChainObserver*> observers() const;
 
@@ -100,8 +114,8 @@ private:
     mutable std::shared_mutex mutex_;  // guards everything below
     SealedPtr head_;
     SealedPtr genesis_;
-    std::optional<OpenBlockView> open_;
-    std::unordered_map<Hash256, ExecutedPtr> open_transactions_;
+    std::optional<Unsealed> closed_;
+    std::optional<Unsealed> open_;
     struct Recent {
         SealedPtr block;
         size_t bytes;

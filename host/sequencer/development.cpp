@@ -13,9 +13,10 @@ Result<uint64_t> Sequencer::dev_snapshot() {
         // A snapshot is a sealed block: whatever has happened since the last one is sealed first.
         if (changed_since_seal_) {
             MILLRACE_CHECK(seal_block());
-            open_block();
+            MILLRACE_CHECK(open_block());
         } else {
-            // The last block may be decided and not durable yet.
+            // The last block may be closed and not durable yet.
+            MILLRACE_CHECK(take_seal());
             MILLRACE_CHECK(commit_and_wait([](Ledger&) { return Result<void>{}; }));
         }
         if (snapshots_.size() >= 10'000) { snapshots_.erase(snapshots_.begin()); }
@@ -60,7 +61,8 @@ Result<bool> Sequencer::dev_revert(uint64_t id) {
         }
         next_mini_block_ = ledger_.next_mini_block_number();
         changed_since_seal_ = false;
-        open_block();
+        parent_ = Parent::of(*head_);
+        MILLRACE_CHECK(open_block());
         return true;
     });
 }
@@ -68,6 +70,7 @@ Result<bool> Sequencer::dev_revert(uint64_t id) {
 Result<uint64_t> Sequencer::dev_mine(uint64_t count, std::optional<uint64_t> timestamp_s,
                                      uint64_t interval_s) {
     return on_sequencer([this, count, timestamp_s, interval_s]() -> Result<uint64_t> {
+        MILLRACE_CHECK(take_seal());
         const uint64_t first_s = timestamp_s.value_or(builder_.block().timestamp_s);
         if (interval_s != 0 && count > 1 &&
             (first_s > timestamp_s_max || (timestamp_s_max - first_s) / interval_s < count - 1)) {
@@ -94,7 +97,7 @@ Result<uint64_t> Sequencer::dev_mine(uint64_t count, std::optional<uint64_t> tim
                 // The open block's time is fixed: it is completed, and a new one gets the wish.
                 MILLRACE_CHECK(seal_block());
                 next_timestamp_s_ = timestamp_s;
-                open_block();
+                MILLRACE_CHECK(open_block());
             }
         }
         execute_all_ready();
@@ -105,7 +108,7 @@ Result<uint64_t> Sequencer::dev_mine(uint64_t count, std::optional<uint64_t> tim
             const uint64_t sealed_at = builder_.block().timestamp_s;
             MILLRACE_CHECK(seal_block());
             if (interval_s != 0 && i + 1 < count) { next_timestamp_s_ = sealed_at + interval_s; }
-            open_block();
+            MILLRACE_CHECK(open_block());
         }
         return head_->header.number;
     });
@@ -125,7 +128,7 @@ Result<uint64_t> Sequencer::dev_increase_time(uint64_t seconds) {
         const auto wall_s = clock_.wall_us() / 1'000'000;
         const auto from_head = static_cast<int64_t>(head_->header.timestamp + seconds) - wall_s;
         time_offset_s_ = std::max(time_offset_s_ + static_cast<int64_t>(seconds), from_head);
-        open_block();
+        MILLRACE_CHECK(open_block());
         return static_cast<uint64_t>(time_offset_s_);
     });
 }
@@ -145,7 +148,7 @@ Result<void> Sequencer::dev_set_next_timestamp(uint64_t timestamp_s) {
         MILLRACE_CHECK(seal_block());
         time_offset_s_ = static_cast<int64_t>(timestamp_s) - clock_.wall_us() / 1'000'000;
         next_timestamp_s_ = timestamp_s;
-        open_block();
+        MILLRACE_CHECK(open_block());
         return {};
     });
 }

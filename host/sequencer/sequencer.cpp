@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "evm/core/block_rules.hpp"
 #include "host/base/log.hpp"
 #include "host/base/thread.hpp"
-#include "kernels/keccak/keccak.hpp"
 
 namespace millrace::sequencer {
 namespace {
@@ -51,6 +51,7 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
       builder_(genesis.spec, precompiles, cells_, &shared_code_),
       pool_(options.pool, pool_index_),
       head_(ledger.view().head()),
+      parent_(Parent::of(*head_)),
       next_mini_block_(ledger.next_mini_block_number()),
       inbox_(inbox_capacity),
       commits_(commit_capacity),
@@ -77,7 +78,15 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           .conflicts_read = &conflict_counter(metrics, "stale_read"),
           .conflicts_bound = &conflict_counter(metrics, "bound_violated"),
           .executed_alone = &metrics.counter("millrace_execution_alone_total",
-                                             "Attempts for which all other commits waited")} {
+                                             "Attempts for which all other commits waited"),
+          .parent_hash_waits =
+              &metrics.counter("millrace_parent_hash_waits_total",
+                               "Transactions put aside until their block's parent has its hash"),
+          .overdue_blocks =
+              &metrics.counter("millrace_overdue_blocks_total",
+                               "Blocks kept open beyond their time by the seal of the one before"),
+          .seal_seconds = &metrics.histogram("millrace_block_seal_seconds",
+                                             "From the close of a block to its durable seal")} {
     for (const auto& [number, hash] : ledger.recent_block_hashes()) {
         builder_.add_block_hash(number, hash);
     }
@@ -117,6 +126,7 @@ void Sequencer::stop() {
     commit_stopping_.store(true, std::memory_order_release);
     commits_.wake();
     commit_thread_.join();
+    ledger_.settle();  // its answers come to this object
     running_.store(false, std::memory_order_relaxed);
 }
 
@@ -124,13 +134,16 @@ void Sequencer::stop() {
 
 void Sequencer::run_sequencer() {
     set_thread_name("mr-sequencer");
-    open_block();
-    while (!stopping_.load(std::memory_order_acquire)) {
-        int64_t deadline = block_deadline_us_;
+    bool going = open_block().has_value();
+    while (going && !stopping_.load(std::memory_order_acquire)) {
+        if (seal_ready() && !take_seal()) { break; }
+        // A block that could not be closed in time has no deadline: a sign comes when it can.
+        int64_t deadline = can_close() || !overdue_ ? block_deadline_us_ : wait_forever_us;
         if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
         // With nothing left for this thread a worker gives a sign when it is done.
-        const bool work_waits = executor_->ready() || executor_->has_work() ||
-                                (executor_->has_room() && next_ready() != nullptr);
+        const bool work_waits =
+            executor_->ready() || executor_->has_work() ||
+            (executor_->has_room() && (has_returned() || next_ready() != nullptr));
         auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
         // Into the pool before anything is executed, because only there what pays most goes first;
         // but arrivals must not keep execution and the clock waiting.
@@ -148,15 +161,13 @@ void Sequencer::run_sequencer() {
         if (builder_.uncut_count() != 0 && (now >= mini_deadline_us_ || mini_block_full())) {
             cut();
         }
-        if (now >= block_deadline_us_) {
-            if (!seal_block(Seal::decided)) { break; }
-            open_block();
-        }
+        if (now >= block_deadline_us_) { going = turn_block().has_value(); }
     }
     // What was executed is sealed; what waits in the pool was never more than acknowledged as
     // pending.
     drain();
-    if (!failed_.load(std::memory_order_acquire) && builder_.is_open()) {
+    if (!failed_.load(std::memory_order_acquire) && builder_.is_open() &&
+        !builder_.awaits_parent()) {
         if (seal_block()) {
             if (const auto r = commit_and_wait([](Ledger& l) { return l.checkpoint(true); }); !r) {
                 log::warn("no checkpoint was written; the next start replays the log",
@@ -275,6 +286,11 @@ Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
 
 void Sequencer::dispatch_ready() {
     while (executor_->has_room()) {
+        if (has_returned()) {
+            if (!executor_->try_dispatch(returned_.front())) { return; }
+            returned_.pop_front();
+            continue;
+        }
         const AdmittedPtr tx = next_ready();
         if (tx == nullptr) { return; }
         const SetAside most = at_most(*tx);
@@ -286,6 +302,13 @@ void Sequencer::dispatch_ready() {
 }
 
 void Sequencer::settle(Completion& c) {
+    if (c.kind == Completion::Kind::waits) {
+        // What it may take of the block stays set aside, and its sender's next ones stay behind it.
+        if (late_.insert(c.transaction.get()).second) { metrics_.parent_hash_waits->add(); }
+        returned_.push_back(std::move(c.transaction));
+        return;
+    }
+    if (!late_.empty()) { late_.erase(c.transaction.get()); }
     const SetAside most = at_most(*c.transaction);
     set_aside_.gas -= most.gas;
     set_aside_.bytes -= most.bytes;
@@ -315,7 +338,12 @@ bool Sequencer::collect(int64_t until_us) {
 
 void Sequencer::drain() {
     if (execution_paused_) { return; }
-    for (Backoff backoff; executor_->under_way() != 0;) {
+    // Without the hash of the parent, after a failure, those that wait for it are given up.
+    const bool all = take_seal().has_value();
+    for (Backoff backoff; executor_->under_way() != 0 || (all && has_returned());) {
+        while (has_returned() && executor_->try_dispatch(returned_.front())) {
+            returned_.pop_front();
+        }
         const bool any = executor_->execute_one();
         while (Completion* c = executor_->take()) {
             if (c->kind != Completion::Kind::nothing) { settle_and_cut(*c); }
@@ -370,17 +398,68 @@ void Sequencer::cut() {
     push_commit(std::move(c));
 }
 
-Result<void> Sequencer::seal_block(Seal kind) {
+Result<void> Sequencer::close_block() {
+    MILLRACE_ASSERT(!sealing_, "a block is closed after its parent is sealed");
     const int64_t start = clock_.steady_us();
     pause_execution();
     cut();
     auto closed = std::make_shared<ClosedBlock>(builder_.close());
-    auto promise = std::make_shared<std::promise<SealedPtr>>();
-    auto future = promise->get_future();
+    parent_ = Parent::of(*closed);
+    auto promise = std::make_shared<std::promise<FinishedPtr>>();
+    sealing_.emplace(Sealing{promise->get_future(), start, std::exchange(statistics_, {})});
     Commit c;
-    c.run = [closed, promise](Ledger& l) -> Result<void> {
-        MILLRACE_CHECK(l.seal(std::move(*closed),
-                              [&](const SealedPtr& sealed) { promise->set_value(sealed); }));
+    c.run = [this, closed, promise](Ledger& l) {
+        return l.append_close(*closed, [this, promise](const FinishedPtr& finished) {
+            promise->set_value(finished);
+            inbox_.wake();
+        });
+    };
+    // The builder has closed the block: without its record there is no way on.
+    c.on_failure = OnFailure::repeat_while_full;
+    push_commit(std::move(c));
+    if (cells_.cell_count() > options_.cells_max) {
+        // Cells are forgotten only when all that they hold is in the store.
+        MILLRACE_CHECK(commit_and_wait([](Ledger&) { return Result<void>{}; }));
+    }
+    cells_.rebase(ledger_.state().snapshot(), options_.cells_max);
+    changed_since_seal_ = false;
+    return {};
+}
+
+Result<void> Sequencer::turn_block() {
+    if (!can_close()) {
+        // Its parent's root takes longer than a block: this one goes on until its gas is used up,
+        // and only then execution stands still.
+        if (!std::exchange(overdue_, true)) { metrics_.overdue_blocks->add(); }
+        return {};
+    }
+    MILLRACE_CHECK(close_block());
+    MILLRACE_CHECK(open_block());
+    if (sealing_) { sealing_->statistics.pause_us = clock_.steady_us() - sealing_->closed_us; }
+    return {};
+}
+
+bool Sequencer::seal_ready() const {
+    return sealing_ &&
+           sealing_->finished.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+Result<void> Sequencer::take_seal() {
+    if (!sealing_) { return {}; }
+    Sealing sealing = *std::exchange(sealing_, std::nullopt);
+    MILLRACE_TRY(const FinishedPtr finished, committed(sealing.finished));
+    if (execution_paused_) {
+        sealing.statistics.pause_us = clock_.steady_us() - sealing.closed_us;  // so far
+    }
+    storage::StateDelta opening;
+    if (builder_.awaits_parent()) {
+        // What comes before in the log does not know the hash, what comes after may.
+        cut();
+        opening = builder_.parent_sealed(finished->block->hash);
+    }
+    Commit c;
+    c.run = [finished, opening = std::move(opening)](Ledger& l) -> Result<void> {
+        MILLRACE_CHECK(l.append_seal(finished, opening));
         const Result<void> checkpoint = l.checkpoint(false);
         if (checkpoint || checkpoint.error().code == ErrorCode::io ||
             checkpoint.error().code == ErrorCode::corrupt) {
@@ -390,55 +469,79 @@ Result<void> Sequencer::seal_block(Seal kind) {
                   {{"reason", checkpoint.error().message}});
         return {};
     };
-    // The builder has closed the block: without its seal there is no way on.
     c.on_failure = OnFailure::end_node;
-    c.done = [this](const Result<void>& r) {
+    c.done = [this, closed_us = sealing.closed_us](const Result<void>& r) {
         if (!r) { return; }
+        const int64_t now = clock_.steady_us();
         metrics_.blocks->add();
-        last_seal_us_.store(clock_.steady_us(), std::memory_order_relaxed);
+        metrics_.seal_seconds->observe_us(static_cast<uint64_t>(now - closed_us));
+        last_seal_us_.store(now, std::memory_order_relaxed);
     };
     push_commit(std::move(c));
-    // The next block needs the hash of this one and nothing else: it is executed while this one is
-    // written. Whatever it gives out is in the log behind the seal.
-    MILLRACE_TRY(head_, committed(future));
+    head_ = finished->block;
     const evm::BlockHeader& h = head_->header;
     builder_.add_block_hash(h.number, head_->hash);
-    if (kind == Seal::durable || cells_.cell_count() > options_.cells_max) {
-        // Cells are forgotten only when all that they hold is in the store.
-        MILLRACE_CHECK(commit_and_wait([](Ledger&) { return Result<void>{}; }));
-    }
-    cells_.rebase(ledger_.state().snapshot(), options_.cells_max);
-    changed_since_seal_ = false;
+    const BlockStatistics& s = sealing.statistics;
+    const auto ms = [](int64_t us) { return static_cast<double>(us) / 1e3; };
     log::info("block", {{"number", h.number},
                         {"txs", head_->transactions.size()},
-                        {"mini_blocks", statistics_.mini_blocks},
+                        {"mini_blocks", s.mini_blocks},
                         {"mgas", static_cast<double>(h.gas_used) / 1e6},
-                        {"mgas_per_s", statistics_.mgas_per_s()},
-                        {"pause_ms", static_cast<double>(clock_.steady_us() - start) / 1e3},
+                        {"mgas_per_s", s.mgas_per_s()},
+                        {"pause_ms", ms(s.pause_us)},
+                        {"header_ms", ms(clock_.steady_us() - sealing.closed_us)},
                         {"pool", pool_.size()}});
-    statistics_ = {};
     return {};
 }
 
-void Sequencer::open_block() {
-    const evm::BlockHeader& parent = head_->header;
+Result<void> Sequencer::seal_block() {
+    MILLRACE_CHECK(take_seal());
+    MILLRACE_CHECK(close_block());
+    MILLRACE_CHECK(take_seal());
+    return commit_and_wait([](Ledger&) { return Result<void>{}; });
+}
+
+Sequencer::Parent Sequencer::Parent::of(const SealedBlock& b) {
+    const evm::BlockHeader& h = b.header;
+    return {h.number,
+            h.timestamp,
+            h.base_fee_per_gas,
+            h.gas_used,
+            h.gas_limit,
+            next_prev_randao(h.prev_randao, h.parent_hash, h.number, b.transactions,
+                             b.mini_block_ends)};
+}
+
+Sequencer::Parent Sequencer::Parent::of(const ClosedBlock& b) {
+    const OpenBlock& o = b.open;
+    return {o.number,
+            o.timestamp_s,
+            o.base_fee_per_gas,
+            b.gas_used,
+            o.gas_limit,
+            next_prev_randao(o.prev_randao, o.parent_hash, o.number, b.transactions,
+                             b.mini_block_ends)};
+}
+
+Result<void> Sequencer::open_block() {
     const auto wall_s = static_cast<uint64_t>(clock_.wall_us() / 1'000'000 + time_offset_s_);
     OpenBlock open;
-    open.number = parent.number + 1;
+    open.number = parent_.number + 1;
     // Strictly increasing, whatever the wall clock does.
-    open.timestamp_s = std::max(next_timestamp_s_.value_or(wall_s), parent.timestamp + 1);
+    open.timestamp_s = std::max(next_timestamp_s_.value_or(wall_s), parent_.timestamp_s + 1);
     next_timestamp_s_.reset();
-    open.parent_hash = head_->hash;
+    if (sealing_ && !builder_.can_open_before_parent(open.number, open.timestamp_s)) {
+        MILLRACE_CHECK(take_seal());
+    }
+    open.parent_promised = sealing_.has_value();
+    if (!sealing_) { open.parent_hash = head_->hash; }
     const evm::Rules rules = genesis_.spec.rules_at(open.number, open.timestamp_s);
-    open.base_fee_per_gas =
-        evm::next_base_fee(rules.base_fee, parent.base_fee_per_gas.value_or(rules.base_fee.initial),
-                           parent.gas_used, parent.gas_limit);
+    open.base_fee_per_gas = evm::next_base_fee(
+        rules.base_fee, parent_.base_fee_per_gas.value_or(rules.base_fee.initial), parent_.gas_used,
+        parent_.gas_limit);
     open.gas_limit = genesis_.block_gas_limit;
     open.coinbase = genesis_.coinbase;
-    Bytes seed(head_->hash.begin(), head_->hash.end());
-    seed.push_back(0x01);
-    open.prev_randao = kernels::keccak256(
-        seed);  // unpredictable only before the parent; not a source of randomness
+    open.prev_randao = parent_.child_prev_randao;
 
     storage::StateDelta delta = builder_.open(open);
     Commit c;
@@ -451,7 +554,9 @@ void Sequencer::open_block() {
     // measures the way there, so a step of the wall clock moves one block at most.
     const int64_t now = clock_.steady_us();
     block_deadline_us_ = now + options_.block_us - clock_.wall_us() % options_.block_us;
+    overdue_ = false;
     resume_execution();
+    return {};
 }
 
 void Sequencer::push_commit(Commit commit) {

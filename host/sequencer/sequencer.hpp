@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <thread>
+#include <unordered_set>
 
 #include "evm/core/precompile_set.hpp"
 #include "evm/core/transition.hpp"
@@ -82,8 +83,12 @@ public:
 };
 
 /// Threads: `mr-sequencer` owns pool, the merged state of the cells and the open block, and
-/// executes, with the help of `mr-exec-N`; `mr-commit` owns the ledger; recovery of senders runs on
-/// the offload engine.
+/// executes, with the help of `mr-exec-N`; `mr-commit` owns the ledger, whose `mr-root` computes
+/// the headers of closed blocks; recovery of senders runs on the offload engine.
+///
+/// A block opens as soon as its parent is closed. Until that has its hash, a transaction that asks
+/// for it is put aside; nobody else waits. A block stays open beyond its time while its parent is
+/// not sealed, or transactions that waited for it are still to be executed.
 class Sequencer {
 public:
     /// All references outlive the sequencer. `on_fatal` is called once, from `mr-commit`, when the
@@ -175,6 +180,7 @@ private:
     void execute_all_ready();
     /// Gives ready transactions to the executor, as many as it takes.
     void dispatch_ready();
+    bool has_returned() const noexcept { return !returned_.empty() && !builder_.awaits_parent(); }
     /// Takes what was executed, until there is nothing, the mini-block is full, or the time has
     /// come. False when there was nothing.
     bool collect(int64_t until_us);
@@ -191,12 +197,19 @@ private:
     void resume_execution();
     bool mini_block_full() const noexcept;
     void cut();
-    enum class Seal : uint8_t {
-        decided,  ///< the header is known, so the next block can open; the rest follows
-        durable,  ///< and everything of it is durable and published
-    };
-    Result<void> seal_block(Seal kind = Seal::durable);
-    void open_block();
+    /// Closes the open block, whose parent must be sealed, and has its seal begun.
+    Result<void> close_block();
+    /// Whether the open block can be closed without waiting for anything.
+    bool can_close() const noexcept { return !sealing_ && late_.empty(); }
+    /// Closes the block when its time has come and it can be, and opens the next one.
+    Result<void> turn_block();
+    bool seal_ready() const;
+    /// Waits for the header of the closed block, if there is one, gives its hash to the open block
+    /// and has the seal written.
+    Result<void> take_seal();
+    /// Closes the open block and waits until its seal is durable.
+    Result<void> seal_block();
+    Result<void> open_block();
     void push_commit(Commit commit);
     /// Runs `f` on the sequencer's thread and waits for its result.
     template <class F>
@@ -242,7 +255,24 @@ private:
     BlockBuilder builder_;
     PoolIndex pool_index_;  // has a lock of its own
     Pool pool_;
-    SealedPtr head_;
+    SealedPtr head_;  ///< the last block whose header is known
+    /// What the next block needs of the one before it, known when that is closed.
+    struct Parent {
+        uint64_t number = 0;
+        uint64_t timestamp_s = 0;
+        std::optional<U256> base_fee_per_gas;
+        uint64_t gas_used = 0;
+        uint64_t gas_limit = 0;
+        Hash256 child_prev_randao;
+        static Parent of(const SealedBlock& block);
+        static Parent of(const ClosedBlock& block);
+    };
+    Parent parent_;  ///< of the open block
+    /// Transactions that asked for the hash of the parent before it was known, to be dispatched.
+    std::deque<AdmittedPtr> returned_;
+    /// All of those that are not settled yet, in returned_ or under way.
+    std::unordered_set<const AdmittedTransaction*> late_;
+    bool overdue_ = false;  ///< the open block could not be closed in time, which was counted
     uint64_t next_mini_block_ = 1;
     int64_t mini_deadline_us_ = 0;
     int64_t last_cut_us_ = 0;
@@ -285,12 +315,16 @@ private:
         metrics::Counter* conflicts_read;
         metrics::Counter* conflicts_bound;
         metrics::Counter* executed_alone;
+        metrics::Counter* parent_hash_waits;
+        metrics::Counter* overdue_blocks;
+        metrics::Histogram* seal_seconds;
     } metrics_;
     ExecutorStatistics counted_;  ///< as the metrics have them
     void count_conflicts();
-    /// Since the last sealed block, for its log line.
+    /// Of one block, for its log line.
     struct BlockStatistics {
         uint64_t mini_blocks = 0;
+        int64_t pause_us = 0;  ///< execution stood still between this block and the next
         // Of the transactions that were timed.
         uint64_t execute_ns = 0;
         uint64_t timed_gas = 0;
@@ -300,6 +334,13 @@ private:
                        : static_cast<double>(timed_gas) * 1e3 / static_cast<double>(execute_ns);
         }
     } statistics_;
+    /// The block between its close and its seal.
+    struct Sealing {
+        std::future<FinishedPtr> finished;
+        int64_t closed_us = 0;
+        BlockStatistics statistics;
+    };
+    std::optional<Sealing> sealing_;
 };
 
 /// The words for a refusal, e.g. "nonce too low: next nonce 7, tx nonce 5".

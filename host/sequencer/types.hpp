@@ -46,6 +46,8 @@ struct OpenBlock {
     Address coinbase;
     Hash256 prev_randao;
     Hash256 parent_beacon_block_root;
+    /// `parent_hash` is zero so far: the parent is closed and not sealed yet.
+    bool parent_promised = false;
     bool operator==(const OpenBlock&) const = default;
 };
 
@@ -62,7 +64,7 @@ struct MiniBlock {
 };
 using MiniBlockPtr = std::shared_ptr<const MiniBlock>;
 
-/// Everything of a block but its state root: what the sealer needs.
+/// Everything of a block but its roots: what the sealer needs.
 struct ClosedBlock {
     OpenBlock open;
     std::vector<ExecutedPtr> transactions;

@@ -18,7 +18,7 @@ struct CheckpointMetadata {
     Hash256 mini_block_digest;  ///< of that mini-block: the parent of the next one
     uint64_t block_number = 0;
     Hash256 block_hash;
-    Hash256 state_root;  ///< of exactly this state: take checkpoints at block seals
+    Hash256 state_root;  ///< of exactly this state: that of a closed block
     uint64_t epoch = 0;
     bool operator==(const CheckpointMetadata&) const = default;
 };

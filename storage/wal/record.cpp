@@ -30,6 +30,7 @@ void encode(Writer& w, Bytes& out, const BlockOpen& b) {
     w.fixed(b.coinbase);
     w.fixed(b.prev_randao);
     w.fixed(b.parent_beacon_block_root);
+    w.u8(b.parent_promised ? 1 : 0);
     encode_state_delta(b.post_values, out);
 }
 
@@ -43,6 +44,9 @@ Result<Record> decode_block_open(Reader& r) {
     MILLRACE_TRY(b.coinbase, r.address());
     MILLRACE_TRY(b.prev_randao, r.hash());
     MILLRACE_TRY(b.parent_beacon_block_root, r.hash());
+    MILLRACE_TRY(const uint8_t promised, r.u8());
+    if (promised > 1) { return r.bad("a promise of " + std::to_string(promised)); }
+    b.parent_promised = promised == 1;
     MILLRACE_TRY(b.post_values, rest_as_delta(r));
     return b;
 }
@@ -99,6 +103,18 @@ Result<Record> decode_mini_block(Reader& r) {
     MILLRACE_TRY(m.access, r.owned_bytes());
     MILLRACE_TRY(m.post_values, rest_as_delta(r));
     return m;
+}
+
+void encode(Writer& w, Bytes& out, const BlockClose& b) {
+    w.u64(b.number);
+    encode_state_delta(b.post_values, out);
+}
+
+Result<Record> decode_block_close(Reader& r) {
+    BlockClose b;
+    MILLRACE_TRY(b.number, r.u64());
+    MILLRACE_TRY(b.post_values, rest_as_delta(r));
+    return b;
 }
 
 void encode(Writer& w, Bytes& out, const BlockSeal& b) {
@@ -161,12 +177,13 @@ std::string_view to_string(RecordKind kind) noexcept {
         case RecordKind::block_seal: return "block_seal";
         case RecordKind::dev_edit: return "dev_edit";
         case RecordKind::revert: return "revert";
+        case RecordKind::block_close: return "block_close";
     }
     return "unknown";
 }
 
 RecordKind kind_of(const Record& record) noexcept {
-    static_assert(std::variant_size_v<Record> == 5, "the alternatives are in the order of kinds");
+    static_assert(std::variant_size_v<Record> == 6, "the alternatives are in the order of kinds");
     return static_cast<RecordKind>(record.index() + 1);
 }
 
@@ -187,6 +204,7 @@ Result<Record> decode_record(RecordKind kind, ByteView payload) {
         case RecordKind::block_seal: return decode_block_seal(r);
         case RecordKind::dev_edit: return decode_dev_edit(r);
         case RecordKind::revert: return decode_revert(r);
+        case RecordKind::block_close: return decode_block_close(r);
     }
     return fail(ErrorCode::invalid_input, "log record of unknown kind " +
                                               std::to_string(static_cast<unsigned>(kind)) +

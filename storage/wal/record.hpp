@@ -18,6 +18,7 @@ enum class RecordKind : uint8_t {
     block_seal = 3,
     dev_edit = 4,
     revert = 5,
+    block_close = 6,
 };
 
 /// "block_open", ..; "unknown" for other numbers.
@@ -33,7 +34,10 @@ struct BlockOpen {
     Address coinbase;
     Hash256 prev_randao;
     Hash256 parent_beacon_block_root;
-    StateDelta post_values;  ///< of the opening system operations
+    /// `parent_hash` is zero here: the parent is closed and its seal, which brings the hash, comes
+    /// later, between the mini-blocks of this block.
+    bool parent_promised = false;
+    StateDelta post_values;  ///< of the opening system operations that need no promised hash
     bool operator==(const BlockOpen&) const = default;
 };
 
@@ -56,13 +60,21 @@ struct MiniBlock {
     bool operator==(const MiniBlock&) const = default;
 };
 
-/// A block is complete.
+/// A block takes no more: the state is the one that its root is over. The next block may open.
+struct BlockClose {
+    uint64_t number = 0;
+    StateDelta post_values;  ///< of the closing system operations
+    bool operator==(const BlockClose&) const = default;
+};
+
+/// The header of a closed block. At most one block is closed and not sealed.
 struct BlockSeal {
     uint64_t number = 0;
     Hash256 hash;
     Bytes header;  ///< RLP
     Hash256 state_root;
-    StateDelta post_values;  ///< of the closing system operations
+    /// Of the opening system operations of the next block, where they waited for this hash.
+    StateDelta post_values;
     bool operator==(const BlockSeal&) const = default;
 };
 
@@ -82,7 +94,7 @@ struct Revert {
     bool operator==(const Revert&) const = default;
 };
 
-using Record = std::variant<BlockOpen, MiniBlock, BlockSeal, DevEdit, Revert>;
+using Record = std::variant<BlockOpen, MiniBlock, BlockSeal, DevEdit, Revert, BlockClose>;
 
 RecordKind kind_of(const Record& record) noexcept;
 /// The post-values of any record.

@@ -259,10 +259,8 @@ private:
     Result<void> seal() {
         BlockSeal seal;
         seal.number = o_.now().blocks.size() + 1;
-        seal.post_values = delta();
-        StateModel after = o_.now().state;
-        after.apply(seal.post_values);
-        seal.state_root = model_root(after);
+        MILLRACE_CHECK(append(BlockClose{seal.number, delta()}));
+        seal.state_root = model_root(o_.now().state);
         seal.header = Bytes(200, static_cast<uint8_t>(seal.number));
         seal.hash = kernels::keccak256(as_bytes(std::to_string(random_())));
         MILLRACE_CHECK(append(seal));

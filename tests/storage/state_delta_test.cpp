@@ -85,7 +85,7 @@ std::vector<Record> sample_records() {
     const auto hash = [&](uint64_t i) { return to_hash(U256{i, 2, 3, random()}); };
     std::vector<Record> records;
     records.push_back(BlockOpen{7, 1700000000, hash(1), U256{1000000000}, 30000000,
-                                model_address(1), hash(2), hash(3), delta()});
+                                model_address(1), hash(2), hash(3), false, delta()});
     records.push_back(MiniBlock{1337,
                                 3,
                                 99,
@@ -102,6 +102,9 @@ std::vector<Record> sample_records() {
     records.push_back(BlockSeal{7, hash(6), Bytes(600, 4), hash(7), delta()});
     records.push_back(DevEdit{"anvil_setBalance", delta()});
     records.push_back(Revert{5, 6, 4, delta()});
+    records.push_back(BlockClose{7, delta()});
+    records.push_back(BlockOpen{
+        8, 1700000001, {}, U256{1}, 1, model_address(1), hash(2), hash(3), true, delta()});
     return records;
 }
 
@@ -120,7 +123,7 @@ TEST(LogRecord, EveryKindRoundTrips) {
         EXPECT_FALSE(decode_record(kind_of(r), raw).has_value());
     }
     EXPECT_FALSE(decode_record(static_cast<RecordKind>(0), {}).has_value());
-    EXPECT_FALSE(decode_record(static_cast<RecordKind>(6), {}).has_value());
+    EXPECT_FALSE(decode_record(static_cast<RecordKind>(7), {}).has_value());
 }
 
 TEST(LogRecord, DigestCoversAllButTheSignature) {

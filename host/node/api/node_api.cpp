@@ -209,10 +209,11 @@ ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& qu
         }
     }
     if (query.to.kind == BlockRef::Kind::pending) {
-        if (const auto open = view_.open_block()) {
-            for (const auto& m : open->mini_blocks) {
+        for (const sequencer::OpenBlockView& block : view_.unsealed_blocks()) {
+            if (block.open.number < *from) { continue; }
+            for (const auto& m : block.mini_blocks) {
                 for (const auto& t : m->transactions) {
-                    if (take(locate(open->open, t))) { continue; }
+                    if (take(locate(block.open, t))) { continue; }
                     if (*from > last) { return too_many({}); }
                     return too_many({{*from, last}});
                 }
@@ -377,15 +378,16 @@ ApiResult<net::FeeHistory> SequencerNode::fee_history(uint64_t block_count, cons
             rewards.push_back(tips.empty() ? U256{} : tips[at].first);
         }
     }
-    const auto open = view_.open_block();
-    if (open && open->open.number == last + 1) {
-        h.base_fee_per_gas.push_back(open->open.base_fee_per_gas);
-    } else {
-        auto next = view_.sealed(last + 1);
-        h.base_fee_per_gas.push_back(next && *next != nullptr
-                                         ? (*next)->header.base_fee_per_gas.value_or(U256{})
-                                         : h.base_fee_per_gas.back());
+    std::optional<U256> next_base;
+    for (const sequencer::OpenBlockView& block : view_.unsealed_blocks()) {
+        if (block.open.number == last + 1) { next_base = block.open.base_fee_per_gas; }
     }
+    if (!next_base) {
+        if (const auto next = view_.sealed(last + 1); next && *next != nullptr) {
+            next_base = (*next)->header.base_fee_per_gas;
+        }
+    }
+    h.base_fee_per_gas.push_back(next_base.value_or(h.base_fee_per_gas.back()));
     h.base_fee_per_blob_gas.push_back(U256{1});
     return h;
 }

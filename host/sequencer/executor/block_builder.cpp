@@ -8,6 +8,7 @@
 #include "evm/trie/ordered_root.hpp"
 #include "host/base/byte_list.hpp"
 #include "host/base/error.hpp"
+#include "kernels/keccak/keccak.hpp"
 
 namespace millrace::sequencer {
 namespace {
@@ -60,6 +61,8 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     environment.base_fee_per_gas = block.base_fee_per_gas;
     environment.blob_base_fee = evm::blob_base_fee(context->rules.blob, 0);
     context->block_hashes = block_hashes_;
+    parent_hash_ = block.parent_promised ? std::make_shared<ParentHash>() : nullptr;
+    context->parent_hash = parent_hash_;
     context_ = std::move(context);
     transactions_.clear();
     uncut_.clear();
@@ -72,13 +75,53 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     cells_.begin_block();
     for (const evm::OpeningCall& c :
          evm::opening_calls(context_->rules, block.parent_hash, block.parent_beacon_block_root)) {
-        view_.clear();
-        const evm::SystemCallResult r =
-            evm::system_call(c.target, c.input.view(), view_, workspace_, context_->rules,
-                             precompiles_, context_->environment);
+        if (block.parent_promised && c.takes_parent_hash) {
+            const U256 key{(block.number - 1) % evm::history_serve_window};
+            AccountCells& contract = cells_.account(c.target);
+            if (contract.merged.code_hash != evm::empty_code_hash) {
+                cells_.promise(cells_.slot(contract, key));
+            }
+            continue;
+        }
+        const evm::SystemCallResult r = run_opening(c);
         const Conflict conflict = cells_.commit_alone(view_.reads(), r.changes);
         MILLRACE_ASSERT(conflict == Conflict::none, "system operations run alone");
     }
+    return cells_.take_delta();
+}
+
+evm::SystemCallResult BlockBuilder::run_opening(const evm::OpeningCall& call) {
+    view_.clear();
+    return evm::system_call(call.target, call.input.view(), view_, workspace_, context_->rules,
+                            precompiles_, context_->environment);
+}
+
+bool BlockBuilder::can_open_before_parent(uint64_t number, uint64_t timestamp_s) const {
+    for (const evm::OpeningCall& c :
+         evm::opening_calls(spec_.rules_at(number, timestamp_s), Hash256{}, Hash256{})) {
+        const Hash256& code = cells_.account(c.target).merged.code_hash;
+        if (code != evm::empty_code_hash && code != c.standard_code_hash) { return false; }
+    }
+    return true;
+}
+
+storage::StateDelta BlockBuilder::parent_sealed(const Hash256& hash) {
+    MILLRACE_ASSERT(is_open_ && parent_hash_ != nullptr && uncut_.empty(),
+                    "a promise is kept once, between two mini-blocks");
+    block_.parent_hash = hash;
+    block_.parent_promised = false;
+    for (const evm::OpeningCall& c :
+         evm::opening_calls(context_->rules, hash, block_.parent_beacon_block_root)) {
+        if (!c.takes_parent_hash) { continue; }
+        // The contract's account is anybody's: a commit may come between the call and its own.
+        for (Conflict conflict = Conflict::stale_read; conflict != Conflict::none;) {
+            const evm::SystemCallResult r = run_opening(c);
+            conflict = cells_.commit_opening(view_.reads(), r.changes);
+        }
+    }
+    cells_.fulfil();
+    parent_hash_->set(hash);
+    parent_hash_ = nullptr;
     return cells_.take_delta();
 }
 
@@ -123,6 +166,7 @@ ExecutedPtr BlockBuilder::keep(Execution e, const Published& published, const Re
 
 std::vector<ExecutedPtr> BlockBuilder::discard() noexcept {
     is_open_ = false;
+    parent_hash_ = nullptr;
     return std::exchange(uncut_, {});
 }
 
@@ -149,6 +193,7 @@ BlockBuilder::Cut BlockBuilder::cut(uint64_t number, int64_t time_us) {
 
 ClosedBlock BlockBuilder::close() {
     MILLRACE_ASSERT(is_open_ && uncut_.empty(), "a block is closed after its last cut");
+    MILLRACE_ASSERT(parent_hash_ == nullptr, "a block is closed after its parent is sealed");
     if (context_->rules.fee_policy == evm::FeePolicy::vaults) {
         evm::StateChanges credits;
         auto credit = [&](const Address& to, const U256& amount) {
@@ -177,6 +222,22 @@ ClosedBlock BlockBuilder::close() {
     mini_block_ends_ = {};
     is_open_ = false;
     return b;
+}
+
+Hash256 next_prev_randao(const Hash256& prev_randao, const Hash256& parent_hash, uint64_t number,
+                         const std::vector<ExecutedPtr>& transactions,
+                         const std::vector<uint32_t>& mini_block_ends) {
+    Bytes seed(prev_randao.begin(), prev_randao.end());
+    seed.insert(seed.end(), parent_hash.begin(), parent_hash.end());
+    const Hash256 word = to_hash(U256{number});
+    seed.insert(seed.end(), word.begin(), word.end());
+    // Those of the last mini-block: a whole block has more than there is time for.
+    const size_t cuts = mini_block_ends.size();
+    for (size_t i = cuts < 2 ? 0 : mini_block_ends[cuts - 2]; i < transactions.size(); ++i) {
+        const Hash256& hash = transactions[i]->admitted->hash;
+        seed.insert(seed.end(), hash.begin(), hash.end());
+    }
+    return kernels::keccak256(seed);
 }
 
 evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,

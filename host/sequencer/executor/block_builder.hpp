@@ -5,6 +5,7 @@
 #include <deque>
 #include <expected>
 
+#include "evm/core/block_rules.hpp"
 #include "evm/core/chain_spec.hpp"
 #include "evm/core/transition.hpp"
 #include "evm/trie/hash_batch.hpp"
@@ -24,9 +25,19 @@ public:
     BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet& precompiles,
                  CellTable& cells, evm::SharedCode* shared_code = nullptr);
 
-    /// Opens a block and runs the opening system operations. No block may be open.
-    /// Returns their net effect.
+    /// Opens a block and runs the opening system operations. No block may be open. Returns their
+    /// net effect. Of a block whose parent is promised (only if can_open_before_parent()) those
+    /// that take the parent's hash run in parent_sealed(), and a transaction that asks for it has
+    /// to wait: nothing of the block tells whether the hash came before or after it was opened.
     storage::StateDelta open(const OpenBlock& block);
+    /// Whether the block could be opened without its parent's hash: only where the code of the
+    /// opening operations is what the EIPs say. Between blocks.
+    bool can_open_before_parent(uint64_t number, uint64_t timestamp_s) const;
+    /// The open block waits for its parent's hash.
+    bool awaits_parent() const noexcept { return parent_hash_ != nullptr; }
+    /// Brings the hash of the promised parent. Everything must be cut; workers may be executing.
+    /// Returns the net effect of the opening operations that took the hash.
+    storage::StateDelta parent_sealed(const Hash256& hash);
     bool is_open() const noexcept { return is_open_; }
     const OpenBlock& block() const noexcept { return block_; }
     /// What the transactions of the open block see.
@@ -61,7 +72,7 @@ public:
     /// Makes a mini-block of what was executed since the last cut; there must be something.
     Cut cut(uint64_t number, int64_t time_us);
     /// Runs the closing system operations (fee vaults) and closes the block. Everything must be
-    /// cut.
+    /// cut, and the parent's hash be known.
     ClosedBlock close();
     /// Forgets the open block with everything executed in it; the cells must be reset next.
     /// Returns what was executed since the last cut.
@@ -74,6 +85,7 @@ public:
 private:
     ExecutedPtr keep(Execution execution, const Published& published, const ReadSet& reads);
     void begin_accesses();
+    evm::SystemCallResult run_opening(const evm::OpeningCall& call);
 
     const evm::ChainSpec& spec_;
     const evm::PrecompileSet& precompiles_;
@@ -86,6 +98,7 @@ private:
     bool is_open_ = false;
     OpenBlock block_;
     BlockContextPtr context_;
+    std::shared_ptr<ParentHash> parent_hash_;  ///< while it is to come
     std::vector<ExecutedPtr> transactions_;
     std::vector<ExecutedPtr> uncut_;
     AccessLogPool access_logs_;
@@ -103,6 +116,13 @@ private:
     U256 base_fees_;
     std::deque<std::pair<uint64_t, Hash256>> block_hashes_;
 };
+
+/// What PREVRANDAO is in the block after one with these fields and transactions: a hash over what
+/// is known when that block is closed, before its own hash is. It only is different in each block;
+/// whoever orders or sends the last transactions can choose it, so it is no source of randomness.
+Hash256 next_prev_randao(const Hash256& prev_randao, const Hash256& parent_hash, uint64_t number,
+                         const std::vector<ExecutedPtr>& transactions,
+                         const std::vector<uint32_t>& mini_block_ends);
 
 /// Header of a closed block over this state root (Osaka's fields); `hash` hashes the tries of
 /// transactions and receipts.

@@ -3,6 +3,7 @@
 #include "host/sequencer/executor/cells.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "evm/tx/block.hpp"
 #include "host/base/error.hpp"
@@ -343,6 +344,13 @@ Conflict CellTable::publish_alone(const ReadSet& reads, const evm::StateChanges&
     return commit_as(given_sequence_, reads, changes, scratch_, published, nullptr).conflict;
 }
 
+Conflict CellTable::commit_opening(const ReadSet& reads, const evm::StateChanges& changes) {
+    const uint64_t given = std::exchange(given_sequence_, opening_sequence_);
+    const Conflict c = commit_alone(reads, changes);
+    given_sequence_ = given;
+    return c;
+}
+
 void CellTable::forget_changes() noexcept {
     for (AccountCells* a : dirty_accounts_) { a->merged.dirty = false; }
     for (SlotCell* s : dirty_slots_) { s->merged_dirty = false; }
@@ -453,6 +461,7 @@ void CellTable::rebase(std::shared_ptr<const storage::StateSnapshot> base, size_
                     "a table is rebased only when all is committed");
     base_ = std::move(base);
     if (cell_count() > cells_max) {
+        fulfil();  // who asked for it is gone with its cell
         accounts_.clear();
         slots_.clear();
         codes_.clear();
@@ -510,7 +519,10 @@ Hash256 CellView::code_hash(const Address& address) {
 }
 
 U256 CellView::storage(const Address& address, const U256& key) {
-    return read(cells_.slot(account(address), key).value, CellKind::slot);
+    const SlotCell& s = cells_.slot(account(address), key);
+    // Before the value: without a promise it is the one that was promised.
+    if (cells_.is_promised(s)) { awaits_parent_ = true; }
+    return read(s.value, CellKind::slot);
 }
 
 }  // namespace millrace::sequencer

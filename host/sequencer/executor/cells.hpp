@@ -187,7 +187,10 @@ public:
 
     /// Each block names the code that it deploys anew, known or not: what a delta holds must follow
     /// from the block alone, because recovery begins at any of them with an empty table.
-    void begin_block() { deployed_.clear(); }
+    void begin_block() {
+        deployed_.clear();
+        opening_sequence_ = given_sequence_;
+    }
     void merge(const Published& published);
     /// From now on commit_alone() uses this number, until it is zero: between two blocks of an
     /// executor, whose transactions would refuse everything that was read there.
@@ -197,6 +200,24 @@ public:
     /// As commit_alone, but leaves the merge to the caller.
     Conflict publish_alone(const ReadSet& reads, const evm::StateChanges& changes,
                            Published& published);
+    /// As commit_alone() of an opening operation of this block, while others are committing: it has
+    /// the number that those before it had. Whatever it changes must be promised, so that nobody
+    /// has committed anything that depends on it.
+    Conflict commit_opening(const ReadSet& reads, const evm::StateChanges& changes);
+
+    /// Says that `slot` is going to be written by commit_opening(): who reads it before fulfil()
+    /// has to wait (CellView::awaits_parent). At rest; one slot at a time.
+    void promise(const SlotCell& slot) noexcept {
+        promised_.store(&slot, std::memory_order_release);
+    }
+    /// The promised value is committed, or will never come.
+    void fulfil() noexcept {
+        // Release: whoever no longer sees the promise sees the value.
+        promised_.store(nullptr, std::memory_order_release);
+    }
+    bool is_promised(const SlotCell& slot) const noexcept {
+        return promised_.load(std::memory_order_acquire) == &slot;
+    }
 
     /// Net post-values of everything merged since the last call, in canonical order.
     storage::StateDelta take_delta();
@@ -260,9 +281,11 @@ private:
     CellIndex<CodeNode> codes_;
     alignas(64) std::atomic<uint64_t> sequence_{0};
     alignas(64) std::atomic<size_t> cell_count_{0};
+    alignas(64) std::atomic<const SlotCell*> promised_{nullptr};  ///< changes once a block
 
     // Of the merging thread.
     uint64_t given_sequence_ = 0;
+    uint64_t opening_sequence_ = 0;  ///< given at the beginning of the block
     Scratch scratch_;
     Published published_;
     std::vector<AccountCells*> dirty_accounts_;
@@ -273,10 +296,10 @@ private:
 };
 
 /// A transaction's view of a CellTable; records every read and bound. Block hashes come from a
-/// function of the owner. One thread.
+/// function of the owner, nothing for one that is not known yet. One thread.
 class CellView final : public evm::StateView {
 public:
-    using BlockHashes = std::function<Hash256(uint64_t)>;
+    using BlockHashes = std::function<std::optional<Hash256>(uint64_t)>;
     CellView(CellTable& cells, const BlockHashes& block_hashes)
         : cells_(cells), block_hashes_(block_hashes) {}
 
@@ -288,7 +311,11 @@ public:
     evm::CodePtr code(const Hash256& hash) override { return cells_.code(hash); }
     U256 storage(const Address& address, const U256& key) override;
     bool has_storage(const Address& address) override { return cells_.has_storage(address); }
-    Hash256 block_hash(uint64_t number) override { return block_hashes_(number); }
+    Hash256 block_hash(uint64_t number) override {
+        const std::optional<Hash256> hash = block_hashes_(number);
+        if (!hash) { awaits_parent_ = true; }
+        return hash.value_or(Hash256{});
+    }
 
     const ReadSet& reads() const noexcept { return reads_; }
     /// Exchanges what was recorded for buffers to record into.
@@ -296,9 +323,13 @@ public:
         out.clear();
         std::swap(reads_, out);
     }
+    /// Something was read that only the parent's hash will tell: what was done since clear() must
+    /// not be committed, and can be done again once the hash is known.
+    bool awaits_parent() const noexcept { return awaits_parent_; }
     void clear() noexcept {
         reads_.clear();
         last_ = nullptr;
+        awaits_parent_ = false;
     }
 
 private:
@@ -310,6 +341,7 @@ private:
     const BlockHashes& block_hashes_;
     ReadSet reads_;
     AccountCells* last_ = nullptr;  ///< questions about one account mostly come together
+    bool awaits_parent_ = false;
 };
 
 }  // namespace millrace::sequencer

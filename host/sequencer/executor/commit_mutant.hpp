@@ -13,6 +13,7 @@ enum class CommitMutant : uint8_t {
     no_bounds,              ///< balances are not looked at again
     lost_number,            ///< a refused commit does not tell of its number
     no_environment,         ///< a transaction may be committed into a later block than it saw
+    no_promise,             ///< one that needs its parent's hash does not wait for it
 };
 
 #ifdef MILLRACE_COMMIT_MUTANT

@@ -6,8 +6,9 @@
 
 namespace millrace::sequencer {
 
-Hash256 BlockContext::block_hash(uint64_t number) const noexcept {
-    if (block_hashes.empty() || number < block_hashes.front().first) { return {}; }
+std::optional<Hash256> BlockContext::block_hash(uint64_t number) const noexcept {
+    if (parent_hash != nullptr && number + 1 == block.number) { return parent_hash->get(); }
+    if (block_hashes.empty() || number < block_hashes.front().first) { return Hash256{}; }
     // Consecutive but after a revert, so the place is mostly known.
     const size_t at = number - block_hashes.front().first;
     if (at < block_hashes.size() && block_hashes[at].first == number) {
@@ -16,7 +17,7 @@ Hash256 BlockContext::block_hash(uint64_t number) const noexcept {
     for (auto it = block_hashes.rbegin(); it != block_hashes.rend(); ++it) {
         if (it->first == number) { return it->second; }
     }
-    return {};
+    return Hash256{};
 }
 
 std::expected<evm::TransactionResult, evm::TxError>

@@ -2,8 +2,10 @@
 // Owns the step from a transaction to what it did, for any thread that executes.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,16 +16,37 @@
 
 namespace millrace::sequencer {
 
-/// What all transactions of a block see. Immutable and shared.
+/// The hash of a block's parent, which may come while the block is being executed.
+class ParentHash {
+public:
+    /// Once, by the thread that owns the block.
+    void set(const Hash256& hash) noexcept {
+        hash_ = hash;
+        // Release: whoever sees that it is known sees the hash.
+        known_.store(true, std::memory_order_release);
+    }
+    /// Any thread; nothing while it is not known.
+    std::optional<Hash256> get() const noexcept {
+        return known_.load(std::memory_order_acquire) ? std::optional{hash_} : std::nullopt;
+    }
+
+private:
+    std::atomic<bool> known_{false};
+    Hash256 hash_;
+};
+
+/// What all transactions of a block see. Immutable and shared, but for a parent's hash to come.
 struct BlockContext {
-    OpenBlock block;
+    OpenBlock block;  ///< as it was opened
     evm::Rules rules;
     evm::BlockEnvironment environment;
     /// Numbers and hashes of the ancestors that are known, ascending.
     std::deque<std::pair<uint64_t, Hash256>> block_hashes;
+    /// Where the block was opened before its parent was sealed, else null.
+    std::shared_ptr<const ParentHash> parent_hash;
 
-    /// The zero hash for a block that is not known.
-    Hash256 block_hash(uint64_t number) const noexcept;
+    /// The zero hash for a block that is not known; nothing for a parent that is not sealed yet.
+    std::optional<Hash256> block_hash(uint64_t number) const noexcept;
 };
 using BlockContextPtr = std::shared_ptr<const BlockContext>;
 

@@ -386,6 +386,10 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     // The gas of the block was set aside when the transaction was dispatched.
     auto result = run_transaction(tx, worker.view, worker.workspace, precompiles_, *worker.context,
                                   tx.transaction.gas_limit);
+    if (commit_mutant != CommitMutant::no_promise && worker.view.awaits_parent()) {
+        if (alone) { end_alone(); }
+        return hand_back(worker, task);
+    }
     if (!enter_commit(worker, waits)) { return Attempt::postponed; }
     static const evm::StateChanges no_changes;
     const CellTable::Commit commit = cells_.commit(
@@ -424,6 +428,23 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     }
     placed(worker, *c);
     return done ? Attempt::done : Attempt::refused;
+}
+
+/// Gives a transaction back that cannot go on before its block's parent is sealed.
+Executor::Attempt Executor::hand_back(Worker& worker, Task& task) {
+    const uint64_t sequence = cells_.take_sequence();
+    // Like a commit: the number, then the look at the block. With one that is still open the number
+    // comes before the block's boundary.
+    const bool here = environment_.load(std::memory_order_seq_cst) == worker.block;
+    Completion* c = place_for(worker, sequence);
+    if (c == nullptr) { return Attempt::stopped; }
+    c->kind = here ? Completion::Kind::waits : Completion::Kind::nothing;
+    if (here) {
+        c->transaction = std::move(task.transaction);
+        c->refusals = 0;
+    }
+    placed(worker, *c);
+    return here ? Attempt::done : Attempt::refused;
 }
 
 // --- The other workers' side ---

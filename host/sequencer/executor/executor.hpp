@@ -48,6 +48,8 @@ struct Completion {
         nothing,   ///< a commit that was refused after it had its number
         executed,  ///< `execution` was committed, `published` is what it changed
         rejected,  ///< the transaction cannot be included, because of `error`
+        waits,     ///< the transaction needs the hash of its block's parent, which is not known
+                   ///< yet: it was not committed, and is to be dispatched again
         boundary,  ///< close_block() took this number
     };
     Kind kind = Kind::nothing;
@@ -124,7 +126,7 @@ public:
     Completion* take() noexcept;
     /// Whether take() would give something.
     bool ready() const noexcept;
-    /// Dispatched, and not yet taken as executed or rejected.
+    /// Dispatched, and not yet taken as executed, rejected or waiting.
     size_t under_way() const noexcept { return under_way_; }
     /// The most that can be under way.
     size_t window() const noexcept { return window_; }
@@ -152,6 +154,7 @@ private:
     /// One attempt in the block that the worker has begun. With `waits` the worker's thread may
     /// wait for others, without it is postponed.
     Attempt attempt(Worker& worker, Task& task, bool waits);
+    Attempt hand_back(Worker& worker, Task& task);
     Completion* place_for(Worker& worker, uint64_t sequence) noexcept;
     void placed(Worker& worker, Completion& completion) noexcept;
     bool begin_alone(Worker& worker, bool waits);

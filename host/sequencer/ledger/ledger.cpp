@@ -3,6 +3,7 @@
 #include "host/sequencer/ledger/ledger.hpp"
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "host/base/hex.hpp"
@@ -33,15 +34,15 @@ Result<void> Ledger::Impl::wait_for_room(std::string_view what,
 }
 
 Result<uint64_t> Ledger::Impl::append(const storage::Record& record,
+                                      std::shared_ptr<const storage::StateDelta> post_values,
                                       std::function<Result<void>(uint64_t)> publish) {
     encoded.clear();
     storage::encode_record(record, encoded);
-    return append(storage::kind_of(record), encoded, storage::post_values_of(record),
-                  std::move(publish));
+    return append(storage::kind_of(record), encoded, std::move(post_values), std::move(publish));
 }
 
 Result<uint64_t> Ledger::Impl::append(storage::RecordKind kind, ByteView payload,
-                                      const storage::StateDelta& post_values,
+                                      std::shared_ptr<const storage::StateDelta> post_values,
                                       std::function<Result<void>(uint64_t)> publish) {
     auto sequence = wal->append(epoch, kind, payload);
     if (!sequence && sequence.error().code == ErrorCode::limit && !pending.empty()) {
@@ -53,7 +54,7 @@ Result<uint64_t> Ledger::Impl::append(storage::RecordKind kind, ByteView payload
         const bool too_long = sequence.error().code == ErrorCode::limit;
         return fail(too_long ? ErrorCode::io : sequence.error().code, sequence.error().message);
     }
-    storage::apply_delta(*commitment, post_values);
+    sealer->apply(std::move(post_values));
     pending.push_back({*sequence, std::move(publish)});
     return *sequence;
 }
@@ -78,11 +79,12 @@ Result<void> Ledger::Impl::flush() {
 
 Result<void> Ledger::append_open(const OpenBlock& open, const storage::StateDelta& post_values) {
     const storage::BlockOpen record{
-        open.number,    open.timestamp_s, open.parent_hash, open.base_fee_per_gas,
-        open.gas_limit, open.coinbase,    open.prev_randao, open.parent_beacon_block_root,
-        post_values};
-    auto r = impl_->append(record, [this, open, post_values](uint64_t sequence) -> Result<void> {
-        MILLRACE_CHECK(impl_->state->apply(sequence, post_values));
+        open.number,          open.timestamp_s, open.parent_hash, open.base_fee_per_gas,
+        open.gas_limit,       open.coinbase,    open.prev_randao, open.parent_beacon_block_root,
+        open.parent_promised, post_values};
+    const auto delta = std::make_shared<const storage::StateDelta>(post_values);
+    auto r = impl_->append(record, delta, [this, open, delta](uint64_t sequence) -> Result<void> {
+        MILLRACE_CHECK(impl_->state->apply(sequence, *delta));
         impl_->view->publish_open(open);
         return {};
     });
@@ -95,7 +97,8 @@ Result<void> Ledger::append_mini_block(const MiniBlockPtr& m, const AccessLog& a
     // What is too long for the log stays too long: waiting for room would not help.
     if (!recorded) { return fail(ErrorCode::io, recorded.error().message); }
     const Hash256 digest = recorded->digest;
-    MILLRACE_CHECK(impl_->append(storage::RecordKind::mini_block, recorded->payload, m->post_values,
+    const std::shared_ptr<const storage::StateDelta> delta{m, &m->post_values};
+    MILLRACE_CHECK(impl_->append(storage::RecordKind::mini_block, recorded->payload, delta,
                                  [this, m](uint64_t sequence) -> Result<void> {
                                      MILLRACE_CHECK(impl_->state->apply(sequence, m->post_values));
                                      impl_->view->publish_mini_block(m);
@@ -109,52 +112,76 @@ Result<void> Ledger::append_mini_block(const MiniBlockPtr& m, const AccessLog& a
 Result<void> Ledger::append_dev_edit(std::string_view kind,
                                      const storage::StateDelta& post_values) {
     const storage::DevEdit record{std::string(kind), post_values};
-    auto r = impl_->append(record, [this, post_values](uint64_t sequence) {
-        return impl_->state->apply(sequence, post_values);
+    const auto delta = std::make_shared<const storage::StateDelta>(post_values);
+    auto r = impl_->append(record, delta, [this, delta](uint64_t sequence) {
+        return impl_->state->apply(sequence, *delta);
     });
     return r ? Result<void>{} : std::unexpected(r.error());
 }
 
 Result<void> Ledger::flush() { return impl_->flush(); }
 
-Result<SealedPtr> Ledger::seal(ClosedBlock block,
-                               const std::function<void(const SealedPtr&)>& decided) {
-    // The root is over the closing operations too, so they are fed before the record exists.
-    storage::apply_delta(*impl_->commitment, block.post_values);
-    const int64_t start = impl_->clock.steady_us();
-    const Hash256 root = impl_->commitment->root();
-    impl_->root_seconds->observe_us(static_cast<uint64_t>(impl_->clock.steady_us() - start));
-    auto sealed = std::make_shared<SealedBlock>();
-    sealed->header = make_header(block, root, impl_->trie_hash);
-    sealed->hash = evm::header_hash(sealed->header);
-    sealed->transactions = std::move(block.transactions);
-    sealed->mini_block_ends = std::move(block.mini_block_ends);
-    sealed->first_mini_block_number = block.first_mini_block_number;
-    if (decided) { decided(sealed); }
-    const storage::BlockSeal record{block.open.number, sealed->hash,
-                                    evm::encode_header(sealed->header), root,
-                                    std::move(block.post_values)};
+Result<void> Ledger::append_close(ClosedBlock& block, FinishedDone done) {
+    MILLRACE_ASSERT(impl_->closed == nullptr, "one block at a time waits for its seal");
+    const storage::BlockClose record{block.open.number, block.post_values};
+    const auto delta = std::make_shared<const storage::StateDelta>(block.post_values);
+    auto closed = std::make_shared<Impl::Closed>(
+        Impl::Closed{block.open.number, impl_->next_mini_block, impl_->last_digest, 0, nullptr});
+    MILLRACE_CHECK(
+        impl_->append(record, delta, [this, closed, delta](uint64_t sequence) -> Result<void> {
+            MILLRACE_CHECK(impl_->state->apply(sequence, *delta));
+            closed->sequence = sequence;
+            closed->state = impl_->state->snapshot();
+            impl_->view->publish_closed();
+            return {};
+        }));
+    impl_->closed = std::move(closed);
+    impl_->sealer->close(std::move(block), std::move(done));
+    return {};
+}
+
+Result<void> Ledger::append_seal(const FinishedPtr& block, const storage::StateDelta& opening) {
+    const SealedBlock& b = *block->block;
+    MILLRACE_ASSERT(impl_->closed != nullptr && impl_->closed->number == b.header.number,
+                    "a block is sealed after it was closed");
+    const storage::BlockSeal record{b.header.number, b.hash, evm::encode_header(b.header),
+                                    b.header.state_root, opening};
+    const auto delta = std::make_shared<const storage::StateDelta>(opening);
     // A full disk is waited for here: the block is complete, and what follows it in the log needs
     // it.
     MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&]() -> Result<void> {
         auto r = impl_->append(
-            record,
-            [this, sealed, post_values = record.post_values](uint64_t sequence) -> Result<void> {
+            record, delta,
+            [this, block, delta, closed = impl_->closed](uint64_t sequence) -> Result<void> {
                 // The chain data first: it may meet a full disk, and then all of this is repeated.
-                MILLRACE_CHECK(impl_->chain->append(to_stored(*sealed)));
-                MILLRACE_CHECK(impl_->state->apply(sequence, post_values));
-                impl_->note_sealed(*sealed, sequence);
-                impl_->view->publish_sealed(sealed, sequence);
+                MILLRACE_CHECK(impl_->chain->append(block->stored));
+                MILLRACE_CHECK(impl_->state->apply(sequence, *delta));
+                impl_->note_sealed(*block->block, *closed);
+                impl_->view->publish_sealed(block->block, closed->sequence);
                 return {};
             });
         return r ? Result<void>{} : std::unexpected(r.error());
     }));
-    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&] { return impl_->flush(); }));
-    return sealed;
+    impl_->closed = nullptr;
+    return impl_->wait_for_room("seal the block", [&] { return impl_->flush(); });
 }
+
+Result<SealedPtr> Ledger::seal(ClosedBlock block) {
+    auto promise = std::make_shared<std::promise<FinishedPtr>>();
+    auto finished = promise->get_future();
+    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&] {
+        return append_close(block, [promise](const FinishedPtr& f) { promise->set_value(f); });
+    }));
+    const FinishedPtr f = finished.get();
+    MILLRACE_CHECK(append_seal(f, {}));
+    return f->block;
+}
+
+void Ledger::settle() { impl_->sealer->settle(); }
 
 Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
     Impl& l = *impl_;
+    MILLRACE_ASSERT(l.closed == nullptr, "what is closed is sealed before a revert");
     MILLRACE_CHECK(l.wait_for_room("revert", [&] { return l.flush(); }));
     MILLRACE_TRY(const SealedPtr kept, l.view->sealed(block_number));
     if (kept == nullptr) {
@@ -185,17 +212,15 @@ Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
     }
     l.epoch = record.epoch;
     // By value: on a full disk the record may be published by a later flush.
-    const auto appended = l.append(record,
-                                   [&l, post_values = record.post_values, kept, undone,
-                                    block_number](uint64_t sequence) -> Result<void> {
-                                       if (!undone.empty()) {
-                                           MILLRACE_CHECK(l.chain->truncate_after(block_number));
-                                       }
-                                       MILLRACE_CHECK(l.state->apply(sequence, post_values));
-                                       l.forget_after(block_number);
-                                       l.view->publish_reverted(kept, sequence, undone);
-                                       return {};
-                                   });
+    const auto delta = std::make_shared<const storage::StateDelta>(record.post_values);
+    const auto appended = l.append(
+        record, delta, [&l, delta, kept, undone, block_number](uint64_t sequence) -> Result<void> {
+            if (!undone.empty()) { MILLRACE_CHECK(l.chain->truncate_after(block_number)); }
+            MILLRACE_CHECK(l.state->apply(sequence, *delta));
+            l.forget_after(block_number);
+            l.view->publish_reverted(kept, sequence, undone);
+            return {};
+        });
     l.next_mini_block = cut.next_mini_block;
     l.last_digest = cut.digest;
     const Result<void> done = appended ? l.wait_for_room("revert", [&] { return l.flush(); })
@@ -219,7 +244,8 @@ Result<void> Ledger::checkpoint(bool now) {
         l.background.join();
     }
     const Impl::SealedNote& note = l.sealed.back();
-    if (l.state->version() != note.sequence) { return {}; }  // something followed the seal
+    // A revert leaves no state to write: the next seal will.
+    if (l.sealed_state == nullptr) { return {}; }
     // A checkpoint must not be ahead of the log that it lets be pruned, also when receipts did not
     // wait for the disk.
     MILLRACE_CHECK(l.wal->flush(storage::FlushMode::durable));
@@ -232,7 +258,7 @@ Result<void> Ledger::checkpoint(bool now) {
     metadata.block_hash = note.hash;
     metadata.state_root = note.state_root;
     metadata.epoch = l.epoch;
-    auto work = [&l, metadata, snapshot = l.state->snapshot()]() -> Result<void> {
+    auto work = [&l, metadata, snapshot = l.sealed_state]() -> Result<void> {
         MILLRACE_CHECK(storage::write_checkpoint(l.fs, l.datadir->checkpoint_directory(), *snapshot,
                                                  metadata));
         MILLRACE_TRY(const uint64_t oldest,
@@ -256,9 +282,15 @@ Result<void> Ledger::checkpoint(bool now) {
     return {};
 }
 
-void Ledger::Impl::note_sealed(const SealedBlock& block, uint64_t sequence) {
-    sealed.push_back({block.header.number, block.hash, block.header.state_root, sequence,
-                      next_mini_block, last_digest});
+std::shared_ptr<Ledger::Impl::Closed> Ledger::Impl::close_now(uint64_t number) const {
+    return std::make_shared<Closed>(
+        Closed{number, next_mini_block, last_digest, state->version(), state->snapshot()});
+}
+
+void Ledger::Impl::note_sealed(const SealedBlock& block, const Closed& c) {
+    sealed.push_back({block.header.number, block.hash, block.header.state_root, c.sequence,
+                      c.next_mini_block, c.digest});
+    sealed_state = c.state;
     if (sealed.size() > sealed_notes_max) { sealed.pop_front(); }
 }
 
@@ -271,6 +303,7 @@ Ledger::Impl::Cut Ledger::Impl::cut_after(uint64_t block_number) const {
 
 void Ledger::Impl::forget_after(uint64_t block_number) {
     while (!sealed.empty() && sealed.back().number > block_number) { sealed.pop_back(); }
+    sealed_state = nullptr;
 }
 
 Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -11,6 +11,7 @@
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "host/sequencer/ledger/sealer.hpp"
 #include "kernels/offload/engine.hpp"
 #include "storage/chain/chain_store.hpp"
 #include "storage/datadir.hpp"
@@ -39,6 +40,8 @@ struct LedgerOptions {
     /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
     /// means the calling thread's own kernels.
     kernels::OffloadEngine* offload = nullptr;
+    /// Called before each state root, on the thread that computes it (tests); may be empty.
+    std::function<void()> before_root;
 };
 
 /// What recovery found and did; for the start-up log.
@@ -58,10 +61,14 @@ struct RecoveryReport {
 /// others read is in view(). Appended records become visible only when flush() has made them
 /// durable. An `ErrorCode::io` error is final; `ErrorCode::limit` means that the disk is full and
 /// flush() may be repeated.
+///
+/// A block is closed and then sealed. Between the two its roots are computed on a thread of the
+/// ledger's own, and the next block may be opened and appended to: its opening, mini-blocks, and
+/// then the seal of the one before. At most one block is closed and not sealed.
 class Ledger {
 public:
     /// Opens or creates the data directory, replays the log, re-executes blocks that the chain data
-    /// lacks, proves the state by every seal's root, and seals a block that was open.
+    /// lacks, proves the state by every seal's root, and seals what was closed or open.
     static Result<std::unique_ptr<Ledger>>
     open(storage::FileSystem& fs, const LedgerOptions& options, const Genesis& genesis,
          const evm::PrecompileSet& precompiles, metrics::Registry& metrics);
@@ -89,19 +96,25 @@ public:
     /// Makes the appended records durable, applies them to the state and publishes them, in order.
     Result<void> flush();
 
-    /// Seals a block whose mini-blocks were appended: computes the root, appends, flushes,
-    /// publishes. `decided`, if given, is called as soon as the header is known and before
-    /// anything of it is durable.
-    Result<SealedPtr> seal(ClosedBlock block,
-                           const std::function<void(const SealedPtr&)>& decided = {});
+    /// Closes a block whose mini-blocks were appended and has its header computed. `done` is called
+    /// with it on another thread, whether or not anything of the block is durable by then; never
+    /// when this fails or the ledger goes first. Takes from `block` only when it succeeds.
+    Result<void> append_close(ClosedBlock& block, FinishedDone done);
+    /// Seals the block that was closed last: appends, flushes, publishes. `opening` is what
+    /// BlockBuilder::parent_sealed() gave for the next block; empty where that is not open yet.
+    Result<void> append_seal(const FinishedPtr& block, const storage::StateDelta& opening);
+    /// Both, one after the other.
+    Result<SealedPtr> seal(ClosedBlock block);
+    /// Waits until the `done` of each append_close() has returned.
+    void settle();
     /// Undoes every block after `block_number`, durably, under a new fencing epoch.
     /// `ErrorCode::not_found`, `unavailable` and `invalid_input` mean that nothing was changed;
     /// `limit` that the end came while the disk was full: the log may hold the revert, so nothing
     /// may be appended any more.
     Result<SealedPtr> revert_to(uint64_t block_number);
 
-    /// Writes a checkpoint of the last sealed block, if one is due or `now`; in the background
-    /// unless `now`. Call right after seal().
+    /// Writes a checkpoint of the state after the last sealed block, if one is due or `now`; in the
+    /// background unless `now`. What followed that block meanwhile is not in it.
     Result<void> checkpoint(bool now);
 
     struct Impl;  ///< shared with the recovery of ledger/recovery.cpp only

@@ -32,22 +32,35 @@ struct Ledger::Impl {
         uint64_t next_mini_block;
         Hash256 digest;
     };
+    /// A block between its close and its seal.
+    struct Closed {
+        uint64_t number;
+        uint64_t next_mini_block;
+        Hash256 digest;
+        // From the time on when its record is published:
+        uint64_t sequence = 0;
+        std::shared_ptr<const storage::StateSnapshot> state;  ///< for a checkpoint
+    };
     struct Cut {
         uint64_t next_mini_block;
         Hash256 digest;
     };
     static constexpr size_t sealed_notes_max = 1 << 20;
 
+    /// `post_values` are the record's.
     Result<uint64_t> append(const storage::Record& record,
+                            std::shared_ptr<const storage::StateDelta> post_values,
                             std::function<Result<void>(uint64_t)> publish);
     /// As above, for a record in its encoded form that leaves `post_values` behind.
     Result<uint64_t> append(storage::RecordKind kind, ByteView payload,
-                            const storage::StateDelta& post_values,
+                            std::shared_ptr<const storage::StateDelta> post_values,
                             std::function<Result<void>(uint64_t)> publish);
     Result<void> flush();
     /// Repeats `step` while the disk is full, until the end is near.
     Result<void> wait_for_room(std::string_view what, const std::function<Result<void>()>& step);
-    void note_sealed(const SealedBlock& block, uint64_t sequence);
+    /// Takes the present state for that of a closed block.
+    std::shared_ptr<Closed> close_now(uint64_t number) const;
+    void note_sealed(const SealedBlock& block, const Closed& closed);
     Cut cut_after(uint64_t block_number) const;
     void forget_after(uint64_t block_number);
     /// Tells the builder the hashes up to block `last` that BLOCKHASH can ask for next.
@@ -67,7 +80,8 @@ struct Ledger::Impl {
 
     std::optional<storage::DataDir> datadir;
     std::unique_ptr<storage::StateStore> state;
-    std::unique_ptr<storage::StateCommitment> commitment;
+    std::unique_ptr<storage::StateCommitment> commitment;  ///< the sealer's after recovery
+    std::unique_ptr<Sealer> sealer;
     std::unique_ptr<storage::ChainStore> chain;
     std::unique_ptr<storage::Wal> wal;
     std::unique_ptr<ChainView> view;
@@ -79,7 +93,9 @@ struct Ledger::Impl {
     uint64_t next_mini_block = 1;
     Hash256 last_digest;
     std::deque<SealedNote> sealed;
-    std::vector<Pending> pending;      ///< appended
+    std::shared_ptr<const storage::StateSnapshot> sealed_state;  ///< after the newest of them
+    std::shared_ptr<Closed> closed;                              ///< null when all is sealed
+    std::vector<Pending> pending;                                ///< appended
     std::deque<Pending> flushed;       ///< durable, to be published in order
     uint64_t checkpoint_sequence = 0;  ///< of the newest checkpoint
 

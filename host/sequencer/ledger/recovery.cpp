@@ -30,6 +30,7 @@ class Survivors {
 public:
     Result<void> read(const storage::RecordInfo& info, ByteView payload) {
         if (info.kind == storage::RecordKind::mini_block ||
+            info.kind == storage::RecordKind::block_close ||
             info.kind == storage::RecordKind::dev_edit) {
             return {};
         }
@@ -37,9 +38,11 @@ public:
         if (const auto* open = std::get_if<storage::BlockOpen>(&record)) {
             blocks_.push_back({open->number, info.sequence, std::nullopt});
         } else if (const auto* seal = std::get_if<storage::BlockSeal>(&record)) {
-            if (!blocks_.empty() && blocks_.back().number == seal->number) {
-                blocks_.back().hash = seal->hash;
-            }
+            // The block after it may be open already.
+            const auto sealed = std::find_if(blocks_.rbegin(), blocks_.rend(), [&](const Block& b) {
+                return b.number == seal->number;
+            });
+            if (sealed != blocks_.rend()) { sealed->hash = seal->hash; }
         } else if (const auto* revert = std::get_if<storage::Revert>(&record)) {
             while (!blocks_.empty() && blocks_.back().number > revert->to_block) {
                 blocks_.pop_back();
@@ -52,7 +55,7 @@ public:
     struct Block {
         uint64_t number;
         uint64_t sequence;            ///< of the record that opens it
-        std::optional<Hash256> hash;  ///< absent while it is open
+        std::optional<Hash256> hash;  ///< absent until it is sealed
     };
     /// The block that the record `sequence` opens; null when a revert undoes it.
     const Block* find(uint64_t sequence) const {
@@ -67,6 +70,14 @@ public:
 private:
     std::vector<Block> blocks_;
     std::unordered_set<uint64_t> revert_targets_;
+};
+
+/// A closed block, until the log has its seal.
+struct Unsealed {
+    uint64_t number = 0;
+    Hash256 root;
+    std::optional<ClosedBlock> block;  ///< where it was executed again
+    bool from_checkpoint = false;
 };
 
 /// Replays records and keeps what a running sequencer would keep.
@@ -96,10 +107,32 @@ public:
         l_.last_digest = l_.sealed.front().digest;
         // Its record may have been pruned.
         digests_[l_.next_mini_block - 1] = l_.last_digest;
+        // A checkpoint has the state of a closed block; the record of its seal comes after.
+        if (l_.checkpoint_sequence != 0) {
+            closed_.emplace();
+            closed_->number = l_.sealed.front().number;
+            closed_->root = l_.sealed.front().state_root;
+            closed_->from_checkpoint = true;
+        }
     }
 
-    /// The block that was open when the log ended.
+    /// A block was open when the log ended.
     bool open() const noexcept { return open_.has_value(); }
+    /// The block that was closed and not sealed when the log ended; null when there was none. It
+    /// was executed again, because the chain data cannot have it.
+    Result<FinishedPtr> finish_closed() {
+        if (!closed_) { return FinishedPtr{}; }
+        if (!closed_->block) {
+            return damaged("the log has no seal of block " + std::to_string(closed_->number) +
+                           ", which the checkpoint is of");
+        }
+        return finish_block(std::move(*closed_->block), closed_->root, l_.trie_hash);
+    }
+    /// The effect of its hash on the block that is open; empty when there is none.
+    storage::StateDelta open_after(const Hash256& hash) {
+        return open_ && open_->parent_promised ? builder_.parent_sealed(hash)
+                                               : storage::StateDelta{};
+    }
 
 private:
     void note_mini_block(const storage::MiniBlock& m) {
@@ -124,8 +157,15 @@ private:
         if (open_) {
             return damaged("block " + std::to_string(r.number) + " opens inside of another");
         }
-        open_ = OpenBlock{r.number,    r.timestamp_s, r.parent_hash, r.base_fee_per_gas,
-                          r.gas_limit, r.coinbase,    r.prev_randao, r.parent_beacon_block_root};
+        if (closed_.has_value() != r.parent_promised ||
+            (closed_ && closed_->number + 1 != r.number)) {
+            return damaged("block " + std::to_string(r.number) +
+                           " does not open on the block that was closed before it");
+        }
+        open_ =
+            OpenBlock{r.number,         r.timestamp_s, r.parent_hash, r.base_fee_per_gas,
+                      r.gas_limit,      r.coinbase,    r.prev_randao, r.parent_beacon_block_root,
+                      r.parent_promised};
         const Survivors::Block* survivor = survivors_.find(sequence);
         const bool in_chain =
             survivor != nullptr && survivor->hash && l_.chain->hash_of(r.number) == *survivor->hash;
@@ -181,41 +221,79 @@ private:
         return {};
     }
 
-    Result<void> replay(const storage::BlockSeal& r, uint64_t sequence) {
-        if (!open_ || open_->number != r.number) {
-            return damaged("block " + std::to_string(r.number) + " is sealed but was not open");
+    Result<void> replay(const storage::BlockClose& r, uint64_t sequence) {
+        if (!open_ || open_->number != r.number || open_->parent_promised || closed_) {
+            return damaged("block " + std::to_string(r.number) +
+                           " is closed but was not open, or its parent is not sealed");
         }
         MILLRACE_CHECK(take(sequence, r.post_values));
-        const Hash256 root = l_.commitment->root();
-        if (root != r.state_root) {
-            return damaged("the state root after block " + std::to_string(r.number) + " is " +
-                           to_hex(root) + ", the log has " + to_hex(r.state_root));
-        }
-        auto sealed = std::make_shared<SealedBlock>();
-        MILLRACE_TRY(sealed->header, evm::decode_header(r.header));
-        sealed->hash = r.hash;
+        l_.closed = l_.close_now(r.number);
+        closed_.emplace();
+        closed_->number = r.number;
+        closed_->root = l_.commitment->root();
         if (builder_open_) {
-            ClosedBlock closed = builder_.close();
+            closed_->block = builder_.close();
             builder_open_ = false;
-            if (closed.post_values != r.post_values ||
-                evm::header_hash(make_header(closed, root, l_.trie_hash)) != r.hash) {
+            if (closed_->block->post_values != r.post_values) {
                 return damaged("re-executing block " + std::to_string(r.number) +
-                               " gives another header than the log has");
+                               " gives other closing values than the log has");
             }
-            sealed->transactions = std::move(closed.transactions);
-            sealed->mini_block_ends = std::move(closed.mini_block_ends);
-            sealed->first_mini_block_number = closed.first_mini_block_number;
-            MILLRACE_CHECK(l_.chain->append(to_stored(*sealed)));
-            ++l_.report.blocks_restored;
         }
-        builder_.add_block_hash(r.number, r.hash);
-        l_.note_sealed(*sealed, sequence);
-        l_.view->restore_version(r.number, sequence);
         open_.reset();
         return {};
     }
 
+    Result<void> replay(const storage::BlockSeal& r, uint64_t sequence) {
+        if (!closed_ || closed_->number != r.number) {
+            return damaged("block " + std::to_string(r.number) + " is sealed but was not closed");
+        }
+        if (closed_->root != r.state_root) {
+            return damaged("the state root after block " + std::to_string(r.number) + " is " +
+                           to_hex(closed_->root) + ", the log has " + to_hex(r.state_root));
+        }
+        MILLRACE_CHECK(closed_->from_checkpoint ? compare_checkpoint(r) : restore(r));
+        builder_.add_block_hash(r.number, r.hash);
+        closed_.reset();
+        l_.closed = nullptr;
+        if (open_) {
+            open_->parent_hash = r.hash;
+            open_->parent_promised = false;
+        }
+        if (builder_open_ && builder_.parent_sealed(r.hash) != r.post_values) {
+            return damaged("the hash of block " + std::to_string(r.number) +
+                           " gives other values than the log has");
+        }
+        return take(sequence, r.post_values);
+    }
+
+    Result<void> compare_checkpoint(const storage::BlockSeal& r) const {
+        if (r.hash == l_.sealed.back().hash) { return {}; }
+        return damaged("the checkpoint is of block " + std::to_string(r.number) + ", " +
+                       to_hex(l_.sealed.back().hash) + ", the log has " + to_hex(r.hash));
+    }
+
+    /// Gives the sealed block its place.
+    Result<void> restore(const storage::BlockSeal& r) {
+        SealedBlock sealed;
+        MILLRACE_TRY(sealed.header, evm::decode_header(r.header));
+        sealed.hash = r.hash;
+        if (closed_->block) {
+            const FinishedPtr f =
+                finish_block(std::move(*closed_->block), closed_->root, l_.trie_hash);
+            if (f->block->hash != r.hash) {
+                return damaged("re-executing block " + std::to_string(r.number) +
+                               " gives another header than the log has");
+            }
+            MILLRACE_CHECK(l_.chain->append(f->stored));
+            ++l_.report.blocks_restored;
+        }
+        l_.note_sealed(sealed, *l_.closed);
+        l_.view->restore_version(r.number, l_.closed->sequence);
+        return {};
+    }
+
     Result<void> replay(const storage::DevEdit& r, uint64_t sequence) {
+        if (closed_) { return damaged("an edit comes between the close of a block and its seal"); }
         MILLRACE_CHECK(take(sequence, r.post_values));
         // The edit came between mini-blocks; what is re-executed after it must see it.
         if (builder_open_) {
@@ -232,10 +310,12 @@ private:
             builder_open_ = false;
         }
         open_.reset();
+        closed_.reset();
+        l_.closed = nullptr;
         return_to(r);
         l_.forget_after(r.to_block);
         if (l_.sealed.empty() || l_.sealed.back().number != r.to_block) {
-            MILLRACE_CHECK(note_from_chain(r.to_block, sequence));
+            MILLRACE_CHECK(note_from_chain(r.to_block));
         }
         l_.view->restore_version(r.to_block, sequence);
         l_.epoch = r.epoch;
@@ -245,7 +325,7 @@ private:
     }
 
     /// A revert that goes below the checkpoint ends at a block that only the chain data knows.
-    Result<void> note_from_chain(uint64_t number, uint64_t sequence) {
+    Result<void> note_from_chain(uint64_t number) {
         SealedBlock block;
         block.hash = l_.genesis.hash;
         block.header = l_.genesis.header;
@@ -254,7 +334,7 @@ private:
             MILLRACE_TRY(block.header, evm::decode_header(stored->header));
             block.hash = stored->hash;
         }
-        l_.note_sealed(block, sequence);
+        l_.note_sealed(block, *l_.close_now(number));
         return {};
     }
 
@@ -265,7 +345,8 @@ private:
     std::unordered_map<uint64_t, Hash256> digests_;  ///< of mini-blocks that reverts return to
     bool begun_ = false;
     std::optional<OpenBlock> open_;
-    bool builder_open_ = false;  ///< the open block is being re-executed
+    bool builder_open_ = false;       ///< the open block is being re-executed
+    std::optional<Unsealed> closed_;  ///< the block that waits for its seal
 };
 
 }  // namespace
@@ -372,6 +453,13 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         }
         MILLRACE_TRY(const SealedPtr head, from_stored(**stored));
         view->restore_head(head);
+    }
+    Sealer::Options sealing{options.before_root, root_seconds};
+    sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
+    MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
+    if (finished != nullptr) {
+        MILLRACE_CHECK(self.append_seal(finished, replay.open_after(finished->block->hash)));
+        report.sealed_open_block = true;
     }
     if (replay.open()) {
         // Its time and opening operations are part of the state: it is completed, empty or not.

@@ -19,6 +19,23 @@ TEST(SystemCalls, OpeningCallsByFork) {
     EXPECT_EQ(calls[0].input, to_hash(U256{2}));
     EXPECT_EQ(calls[1].target, address_literal("0x0000f90827f1c53a10cb7a02335b175320002935"));
     EXPECT_EQ(calls[1].input, to_hash(U256{1}));
+    EXPECT_FALSE(calls[0].takes_parent_hash);
+    EXPECT_TRUE(calls[1].takes_parent_hash);
+    // The runtime code that the EIPs give.
+    EXPECT_EQ(
+        calls[0].standard_code_hash,
+        kernels::keccak256(
+            from_hex("3373fffffffffffffffffffffffffffffffffffffffe14604d57602036146024575f5ffd5b5f"
+                     "35801560495762001fff810690815414603c575f5ffd5b62001fff01545f5260205ff35b5f5f"
+                     "fd5b62001fff42064281555f359062001fff015500")
+                .value()));
+    EXPECT_EQ(
+        calls[1].standard_code_hash,
+        kernels::keccak256(
+            from_hex("3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143"
+                     "038111604257611fff81430311604257611fff9006545f5260205ff35b5f5ffd5b5f35611fff"
+                     "60014303065500")
+                .value()));
 }
 
 TEST(SystemCalls, RunFromTheSystemAddressWithoutFeesOrNonce) {

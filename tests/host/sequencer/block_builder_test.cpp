@@ -212,6 +212,68 @@ TEST_F(BlockBuilderTest, BlockHashIsThatOfTheAncestorsItWasTold) {
     EXPECT_EQ(ask(4, 301), U256{});
 }
 
+TEST_F(BlockBuilderTest, PromisedParentGivesWhatAKnownOneGives) {
+    builder_->add_block_hash(5, to_hash(U256{5}));
+    ASSERT_TRUE(builder_->can_open_before_parent(7, block(7).timestamp_s));
+    OpenBlock open = block(7);
+    open.parent_hash = {};
+    open.parent_promised = true;
+    EXPECT_TRUE(builder_->open(open).empty());
+    EXPECT_TRUE(builder_->awaits_parent());
+    EXPECT_FALSE(builder_->context()->block_hash(6));
+    EXPECT_EQ(builder_->context()->block_hash(5), to_hash(U256{5}));
+    EXPECT_EQ(builder_->context()->block_hash(4), Hash256{});
+    run(0, transfer_transaction(0, stranger(1), U256{1}));
+    builder_->cut(1, 0);
+    const storage::StateDelta opened = builder_->parent_sealed(block(7).parent_hash);
+    ASSERT_EQ(opened.slots.size(), 1u);
+    EXPECT_TRUE(opened.accounts.empty());
+    EXPECT_EQ(opened.slots[0],
+              (storage::SlotDelta{history_contract, U256{6}, to_u256(block(7).parent_hash)}));
+    EXPECT_FALSE(builder_->awaits_parent());
+    EXPECT_EQ(builder_->context()->block_hash(6), block(7).parent_hash);
+    run(0, call_transaction(1, parent_hash_contract, {}, Bytes(32, 0)));
+    run(0, call_transaction(2, history_reader, {}, Bytes(32, 0)));
+    EXPECT_EQ(slot(parent_hash_contract, 0), to_u256(block(7).parent_hash));
+    EXPECT_EQ(slot(history_reader, 0), to_u256(block(7).parent_hash));
+    builder_->cut(2, 0);
+    EXPECT_EQ(builder_->close().open, block(7));
+}
+
+TEST_F(BlockBuilderTest, OtherCodeInASystemContractNeedsTheParentFirst) {
+    EXPECT_TRUE(builder_->can_open_before_parent(1, block(1).timestamp_s));
+    cells_->set_code(history_contract, Bytes{0x00});
+    cells_->take_delta();
+    EXPECT_FALSE(builder_->can_open_before_parent(1, block(1).timestamp_s));
+    cells_->set_code(history_contract, {});
+    cells_->take_delta();
+    EXPECT_TRUE(builder_->can_open_before_parent(1, block(1).timestamp_s));
+    cells_->set_code(address_literal("0x000f3df6d732807ef1319fb7b8bb8522d0beac02"), Bytes{0x00});
+    cells_->take_delta();
+    EXPECT_FALSE(builder_->can_open_before_parent(1, block(1).timestamp_s));
+}
+
+TEST_F(BlockBuilderTest, PrevRandaoDependsOnTheLastMiniBlockAndTheParent) {
+    builder_->open(block(1));
+    run(0, transfer_transaction(0, stranger(1), U256{1}));
+    builder_->cut(1, 0);
+    run(0, transfer_transaction(1, stranger(1), U256{1}));
+    builder_->cut(2, 0);
+    const ClosedBlock b = builder_->close();
+    const auto next = [&](const Hash256& randao, const Hash256& parent, uint64_t number,
+                          std::vector<ExecutedPtr> transactions, std::vector<uint32_t> ends) {
+        return next_prev_randao(randao, parent, number, transactions, ends);
+    };
+    const Hash256 one = to_hash(U256{1});
+    const Hash256 base = next({}, {}, 1, b.transactions, b.mini_block_ends);
+    EXPECT_NE(base, next(one, {}, 1, b.transactions, b.mini_block_ends));
+    EXPECT_NE(base, next({}, one, 1, b.transactions, b.mini_block_ends));
+    EXPECT_NE(base, next({}, {}, 2, b.transactions, b.mini_block_ends));
+    EXPECT_NE(base, next({}, {}, 1, {b.transactions[0]}, {1}));
+    EXPECT_NE(base, next({}, {}, 1, {}, {}));
+    EXPECT_EQ(base, next({}, {}, 1, {b.transactions[1]}, {1})) << "only the last one counts";
+}
+
 TEST_F(BlockBuilderTest, HashOfARevertedBlockIsReplaced) {
     builder_->add_block_hash(1, to_hash(U256{1}));
     builder_->add_block_hash(2, to_hash(U256{2}));

@@ -30,6 +30,9 @@ int main() {
                 load.kinds = kind(LoadKind::skew) | kind(LoadKind::counter) |
                              kind(LoadKind::balance_read) | kind(LoadKind::racing_transfer);
                 break;
+            case CommitMutant::no_promise:
+                load.kinds = kind(LoadKind::parent_hash) | kind(LoadKind::history);
+                break;
             default: break;
         }
         const ParallelOutcome out = ParallelRun(load).run();

@@ -60,18 +60,32 @@ TEST_P(ExecutorProfiles, EqualTheSerialExecutionInCommitOrder) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, ExecutorProfiles,
-    ::testing::Values(Profile{"WriteSkew", kinds({LoadKind::skew})},
-                      Profile{"RingTransfers", kinds({LoadKind::ring_transfer})},
-                      Profile{"HotCounter", kinds({LoadKind::counter})},
-                      Profile{"RacingBalances",
-                              kinds({LoadKind::racing_transfer, LoadKind::balance_read})},
-                      Profile{"Till", kinds({LoadKind::till})},
-                      Profile{"PurseAndDestruction", kinds({LoadKind::purse, LoadKind::factory})},
-                      Profile{"Creations", kinds({LoadKind::creation, LoadKind::factory})},
-                      Profile{"Delegations", kinds({LoadKind::set_code, LoadKind::counter})},
-                      Profile{"BlockBorder", kinds({LoadKind::number, LoadKind::block_hash,
-                                                    LoadKind::coinbase_read})}),
+    ::testing::Values(
+        Profile{"WriteSkew", kinds({LoadKind::skew})},
+        Profile{"RingTransfers", kinds({LoadKind::ring_transfer})},
+        Profile{"HotCounter", kinds({LoadKind::counter})},
+        Profile{"RacingBalances", kinds({LoadKind::racing_transfer, LoadKind::balance_read})},
+        Profile{"Till", kinds({LoadKind::till})},
+        Profile{"PurseAndDestruction", kinds({LoadKind::purse, LoadKind::factory})},
+        Profile{"Creations", kinds({LoadKind::creation, LoadKind::factory})},
+        Profile{"Delegations", kinds({LoadKind::set_code, LoadKind::counter})},
+        Profile{"ParentHash", kinds({LoadKind::parent_hash, LoadKind::history, LoadKind::counter})},
+        Profile{"BlockBorder",
+                kinds({LoadKind::number, LoadKind::block_hash, LoadKind::coinbase_read})}),
     [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Executor, WhoAsksForAHashThatIsToComeWaits) {
+    uint64_t waited = 0;
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+        ParallelLoad load;
+        load.seed = seed;
+        load.kinds = kinds({LoadKind::parent_hash, LoadKind::history, LoadKind::ring_transfer});
+        const ParallelOutcome out = ParallelRun(load).run();
+        ASSERT_EQ(out.wrong, "") << "seed " << seed;
+        waited += out.waited;
+    }
+    EXPECT_GT(waited, 0u) << "schedules in which nobody waits prove nothing";
+}
 
 TEST(Executor, HotSlotMakesProgressBecauseTheThirdAttemptIsAlone) {
     ParallelLoad load;

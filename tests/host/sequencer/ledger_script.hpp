@@ -3,6 +3,7 @@
 // knows after every record what readers must see.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <random>
@@ -34,11 +35,12 @@ struct ExpectedTransaction {
 struct ExpectedBlock {
     uint64_t number = 0;
     std::optional<Hash256> hash;  ///< absent while the block is open
+    bool awaits_parent = false;   ///< the seal of the parent is not in the log yet
     U256 base_fee;
     std::vector<ExpectedTransaction> transactions;
     std::vector<uint32_t> mini_block_ends;
     uint64_t first_mini_block = 0;
-    // After the seal, for reverts.
+    // After the close, for reverts.
     std::shared_ptr<const storage::StateModel> state;
     uint64_t next_mini_block = 1;
 };
@@ -50,7 +52,6 @@ struct Version {
     uint64_t next_mini_block = 1;
 
     bool is_open() const { return !blocks.empty() && !blocks.back().hash; }
-    uint64_t sealed_count() const { return blocks.size() - (is_open() ? 1 : 0); }
 };
 
 struct Oracle {
@@ -76,10 +77,15 @@ inline ExpectedTransaction expected_of(const ExecutedTransaction& t) {
             t.contract_address, t.first_log_index};
 }
 
-/// The state after recovery has sealed an open block: the fees are in the vaults.
+/// The state after recovery has sealed what was open: the parent's hash is in its slot (EIP-2935),
+/// the fees are in the vaults.
 inline storage::StateModel sealed_state(const Version& v) {
     storage::StateModel s = v.state;
     if (!v.is_open()) { return s; }
+    if (v.blocks.back().awaits_parent) {
+        const ExpectedBlock& parent = v.blocks[v.blocks.size() - 2];
+        s.accounts[history_contract].slots[U256{parent.number % 8191}] = to_u256(*parent.hash);
+    }
     const auto credit = [&](const Address& to, const U256& amount) {
         if (amount.is_zero()) { return; }
         storage::Account& a = s.accounts[to].account;
@@ -123,15 +129,25 @@ public:
         return {};
     }
 
+    /// Opens a block on the last one, which may be closed and not sealed.
     Result<void> open_block() {
-        const SealedPtr head = ledger->view().head();
         OpenBlock open;
-        open.number = head->header.number + 1;
-        open.timestamp_s = std::max<uint64_t>(1'700'000'000, head->header.timestamp + 1);
-        open.parent_hash = head->hash;
-        open.base_fee_per_gas =
-            evm::next_base_fee(genesis_.spec.rules.base_fee, *head->header.base_fee_per_gas,
-                               head->header.gas_used, head->header.gas_limit);
+        if (closed_) {
+            open.number = closed_->number + 1;
+            open.timestamp_s = closed_->timestamp_s + 1;
+            open.base_fee_per_gas =
+                evm::next_base_fee(genesis_.spec.rules.base_fee, closed_->base_fee_per_gas,
+                                   closed_gas_used_, closed_->gas_limit);
+            open.parent_promised = true;
+        } else {
+            const SealedPtr head = ledger->view().head();
+            open.number = head->header.number + 1;
+            open.timestamp_s = std::max<uint64_t>(1'700'000'000, head->header.timestamp + 1);
+            open.parent_hash = head->hash;
+            open.base_fee_per_gas =
+                evm::next_base_fee(genesis_.spec.rules.base_fee, *head->header.base_fee_per_gas,
+                                   head->header.gas_used, head->header.gas_limit);
+        }
         open.gas_limit = genesis_.block_gas_limit;
         open.coinbase = genesis_.coinbase;
         const storage::StateDelta delta = builder->open(open);
@@ -140,6 +156,7 @@ public:
             ExpectedBlock& b = v.blocks.emplace_back();
             b.number = open.number;
             b.base_fee = open.base_fee_per_gas;
+            b.awaits_parent = open.parent_promised;
             v.state.apply(delta);
         }
         return ledger->append_open(open, delta);
@@ -184,8 +201,9 @@ public:
         return {};
     }
 
-    Result<SealedPtr> seal() {
-        const ClosedBlock closed = builder->close();
+    /// Closes the open block; its seal follows.
+    Result<void> close() {
+        ClosedBlock closed = builder->close();
         if (oracle_ != nullptr) {
             Version& v = oracle_->next();
             v.state.apply(closed.post_values);
@@ -197,11 +215,37 @@ public:
             b.state = std::make_shared<const storage::StateModel>(v.state);
             b.next_mini_block = v.next_mini_block;
         }
-        MILLRACE_TRY(SealedPtr sealed, ledger->seal(closed));
-        if (oracle_ != nullptr) { oracle_->acknowledged = oracle_->versions.size() - 1; }
-        builder->add_block_hash(sealed->header.number, sealed->hash);
+        const OpenBlock open = closed.open;
+        closed_gas_used_ = closed.gas_used;
+        auto promise = std::make_shared<std::promise<FinishedPtr>>();
+        finished_ = promise->get_future();
+        MILLRACE_CHECK(ledger->append_close(
+            closed, [promise](const FinishedPtr& f) { promise->set_value(f); }));
+        closed_ = open;
         cells->rebase(ledger->state().snapshot(), 1'000'000);
-        return sealed;
+        return {};
+    }
+
+    /// Seals the block that was closed.
+    Result<SealedPtr> finish() {
+        const FinishedPtr f = finished_.get();
+        closed_.reset();
+        storage::StateDelta opening;
+        if (builder->awaits_parent()) { opening = builder->parent_sealed(f->block->hash); }
+        if (oracle_ != nullptr) {
+            Version& v = oracle_->next();
+            v.blocks.back().awaits_parent = false;
+            v.state.apply(opening);
+        }
+        MILLRACE_CHECK(ledger->append_seal(f, opening));
+        if (oracle_ != nullptr) { oracle_->acknowledged = oracle_->versions.size() - 1; }
+        builder->add_block_hash(f->block->header.number, f->block->hash);
+        return f->block;
+    }
+
+    Result<SealedPtr> seal() {
+        MILLRACE_CHECK(close());
+        return finish();
     }
 
     Result<void> revert(uint64_t to_block) {
@@ -235,6 +279,9 @@ public:
     std::unique_ptr<CellTable> cells;
     std::unique_ptr<BlockBuilder> builder;
     uint64_t next_mini_block = 1;
+    std::optional<OpenBlock> closed_;  ///< waits for its seal
+    uint64_t closed_gas_used_ = 0;
+    std::future<FinishedPtr> finished_;
 };
 
 inline bool same_block(const ExpectedBlock& e, const SealedBlock& b) {
@@ -315,6 +362,7 @@ inline std::string check(ScriptedNode& node, Oracle& oracle) {
             b.hash = head->hash;
             b.state = std::make_shared<const storage::StateModel>(state);
             b.next_mini_block = kept.next_mini_block;
+            b.awaits_parent = false;
         }
         oracle.versions.assign(1, std::move(kept));
         oracle.acknowledged = 0;
@@ -324,43 +372,56 @@ inline std::string check(ScriptedNode& node, Oracle& oracle) {
            std::to_string(oracle.versions.size() - 1) + " (" + last_reason + ")";
 }
 
-/// A random run: transfers, calls, creations, failures, edits, checkpoints, reverts. Ends with an
-/// open block. Returns at the first error.
+/// A few mini-blocks of random transactions, most of them flushed.
+inline Result<void> random_mini_blocks(ScriptedNode& node, std::mt19937_64& random) {
+    for (uint64_t m = random() % 4; m > 0; --m) {
+        std::vector<AdmittedPtr> transactions;
+        std::vector<uint64_t> used(4);
+        for (uint64_t t = random() % 3 + 1; t > 0; --t) {
+            const uint64_t key = random() % used.size();
+            const uint64_t nonce = node.nonce(key) + used[key]++;
+            const auto call = [&](const Address& to, U256 value = {}, Bytes data = {}) {
+                return admitted(key, call_transaction(nonce, to, value, std::move(data)));
+            };
+            switch (random() % 5) {
+                case 0:
+                    transactions.push_back(
+                        admitted(key, transfer_transaction(nonce, stranger(random() % 5),
+                                                           U256{random() % 1000})));
+                    break;
+                case 1: transactions.push_back(call(counter_contract)); break;
+                case 2: transactions.push_back(call(reverting_contract, U256{1})); break;
+                case 3:
+                    transactions.push_back(admitted(
+                        key, call_transaction(nonce, std::nullopt, {},
+                                              from_hex("6001600055615f5f5f526002601ef3").value())));
+                    break;
+                case 4: {
+                    // The newest ancestor whose hash is known.
+                    const uint64_t parent = node.builder->block().number - 1;
+                    const Hash256 word =
+                        to_hash(U256{node.builder->awaits_parent() ? parent - 1 : parent});
+                    transactions.push_back(
+                        call(random() % 2 == 0 ? block_hash_contract : history_contract, {},
+                             Bytes(word.begin(), word.end())));
+                    break;
+                }
+            }
+        }
+        MILLRACE_CHECK(node.mini_block(transactions));
+        if (random() % 3 != 0) { MILLRACE_CHECK(node.flush()); }
+    }
+    return {};
+}
+
+/// A random run: transfers, calls, creations, failures, block hashes, blocks that open before the
+/// one before them is sealed, edits, checkpoints, reverts. Ends with an open block. Returns at the
+/// first error.
 inline Result<void> run_script(ScriptedNode& node, uint64_t seed, uint64_t block_count) {
     std::mt19937_64 random{seed};
     MILLRACE_CHECK(node.open_block());
     for (uint64_t b = 1; b <= block_count; ++b) {
-        for (uint64_t m = random() % 4; m > 0; --m) {
-            std::vector<AdmittedPtr> transactions;
-            std::vector<uint64_t> used(4);
-            for (uint64_t t = random() % 3 + 1; t > 0; --t) {
-                const uint64_t key = random() % used.size();
-                const uint64_t nonce = node.nonce(key) + used[key]++;
-                switch (random() % 4) {
-                    case 0:
-                        transactions.push_back(
-                            admitted(key, transfer_transaction(nonce, stranger(random() % 5),
-                                                               U256{random() % 1000})));
-                        break;
-                    case 1:
-                        transactions.push_back(
-                            admitted(key, call_transaction(nonce, counter_contract)));
-                        break;
-                    case 2:
-                        transactions.push_back(
-                            admitted(key, call_transaction(nonce, reverting_contract, U256{1})));
-                        break;
-                    case 3:
-                        transactions.push_back(admitted(
-                            key,
-                            call_transaction(nonce, std::nullopt, {},
-                                             from_hex("6001600055615f5f5f526002601ef3").value())));
-                        break;
-                }
-            }
-            MILLRACE_CHECK(node.mini_block(transactions));
-            if (random() % 3 != 0) { MILLRACE_CHECK(node.flush()); }
-        }
+        MILLRACE_CHECK(random_mini_blocks(node, random));
         if (random() % 3 == 0) {
             MILLRACE_CHECK(node.edit([&](CellTable& c) {
                 const Address who = stranger(random() % 8);
@@ -374,9 +435,16 @@ inline Result<void> run_script(ScriptedNode& node, uint64_t seed, uint64_t block
                 if (random() % 2 == 0) { c.set_nonce(who, random() % 5); }
             }));
         }
-        MILLRACE_CHECK(node.seal());
+        MILLRACE_CHECK(node.close());
+        if (random() % 3 == 0) { MILLRACE_CHECK(node.flush()); }
+        const bool early = random() % 2 == 0;
+        if (early) {
+            MILLRACE_CHECK(node.open_block());
+            MILLRACE_CHECK(random_mini_blocks(node, random));
+        }
+        MILLRACE_CHECK(node.finish());
         if (b % 2 == 0) { MILLRACE_CHECK(node.ledger->checkpoint(true)); }
-        MILLRACE_CHECK(node.open_block());
+        if (!early) { MILLRACE_CHECK(node.open_block()); }
         if (b % 3 == 0) {
             const uint64_t head = node.ledger->view().head()->header.number;
             const uint64_t target = head - std::min<uint64_t>(head, random() % 3);

@@ -136,9 +136,76 @@ TEST_F(LedgerTest, CleanRestartFromACheckpointExecutesNothing) {
     ASSERT_NE(again, nullptr);
     const RecoveryReport& r = again->ledger->recovery();
     EXPECT_EQ(r.checkpoint_block, 1u);
-    EXPECT_EQ(r.records_replayed, 0u);
+    EXPECT_EQ(r.records_replayed, 1u) << "the seal, which tells nothing new";
     EXPECT_EQ(r.transactions_reexecuted, 0u);
     EXPECT_FALSE(r.sealed_open_block);
+}
+
+TEST_F(LedgerTest, RestartSealsWhatWasClosedAndWhatWasOpenedOnIt) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    const AdmittedPtr first = admitted(0, transfer_transaction(0, stranger(1), U256{5}));
+    ASSERT_OK(n->mini_block({first}));
+    ASSERT_OK(n->close());
+    ASSERT_OK(n->open_block());
+    const AdmittedPtr second = admitted(0, transfer_transaction(1, stranger(1), U256{7}));
+    ASSERT_OK(n->mini_block({second}));
+    ASSERT_OK(n->flush());
+    // Both are there, with their own numbers, and neither has a hash.
+    ChainView& view = n->ledger->view();
+    EXPECT_EQ(view.head()->header.number, 0u);
+    EXPECT_EQ(view.unsealed_blocks().size(), 2u);
+    EXPECT_EQ(view.open_block()->open.number, 2u);
+    EXPECT_EQ(view.find_transaction(first->hash)->block_number, 1u);
+    EXPECT_EQ(view.find_transaction(second->hash)->block_number, 2u);
+    EXPECT_TRUE(view.find_transaction(first->hash)->block_hash.is_zero());
+    EXPECT_EQ(view.latest_state()->account(stranger(1))->balance, U256{12});
+    EXPECT_EQ(view.latest_state()->slot(history_contract, U256{1}), U256{});
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    const RecoveryReport& r = again->ledger->recovery();
+    EXPECT_TRUE(r.sealed_open_block);
+    EXPECT_EQ(r.transactions_reexecuted, 2u);
+    const SealedPtr head = again->ledger->view().head();
+    EXPECT_EQ(head->header.number, 2u);
+    EXPECT_EQ(head->header.parent_hash, again->ledger->view().sealed(1).value()->hash);
+    EXPECT_EQ(again->ledger->view().latest_state()->slot(history_contract, U256{1}),
+              to_u256(head->header.parent_hash));
+}
+
+TEST_F(LedgerTest, CheckpointHoldsABlockWhileTheNextOneIsOpen) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(0, stranger(1), U256{5}))}));
+    ASSERT_OK(n->close());
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(n->mini_block({admitted(0, transfer_transaction(1, stranger(1), U256{7}))}));
+    ASSERT_OK(n->flush());
+    EXPECT_TRUE(n->ledger->view().open_block()->open.parent_hash.is_zero());
+    ASSERT_OK(n->finish());
+    EXPECT_EQ(n->ledger->view().open_block()->open.parent_hash, n->ledger->view().head()->hash);
+    EXPECT_EQ(n->ledger->view().unsealed_blocks().size(), 1u);
+    ASSERT_OK(n->ledger->checkpoint(true));
+    ASSERT_OK(n->mini_block({admitted(0, call_transaction(2, history_contract, {}, Bytes(32, 0))),
+                             admitted(1, call_transaction(0, block_hash_contract, {}, [] {
+                                          Bytes word(32, 0);
+                                          word[31] = 1;
+                                          return word;
+                                      }()))}));
+    ASSERT_OK(n->flush());
+    EXPECT_EQ(n->ledger->view().latest_state()->slot(block_hash_contract, U256{0}),
+              to_u256(n->ledger->view().head()->hash));
+    EXPECT_EQ(n->ledger->view().state_after(1).value()->account(stranger(1))->balance, U256{5});
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    const RecoveryReport& r = again->ledger->recovery();
+    EXPECT_EQ(r.checkpoint_block, 1u);
+    EXPECT_EQ(r.transactions_reexecuted, 3u) << "those of the block that was open";
+    EXPECT_EQ(again->ledger->view().state_after(1).value()->account(stranger(1))->balance, U256{5});
 }
 
 TEST_F(LedgerTest, StateOfEarlierBlocksStaysReadable) {

@@ -64,6 +64,8 @@ enum class LoadKind : uint8_t {
     set_code,
     coinbase_read,
     block_hash,
+    parent_hash,  ///< by BLOCKHASH, perhaps before it is known
+    history,      ///< the same by EIP-2935
     count_
 };
 
@@ -71,6 +73,7 @@ struct ParallelOutcome {
     std::string wrong;  ///< empty when everything equals the serial execution
     ExecutorStatistics statistics;
     uint64_t blocks = 0;
+    uint64_t waited = 0;  ///< attempts that met a hash that was not known
 };
 
 /// A chain whose senders have little, so that balances run short, and its transactions in chains of
@@ -180,6 +183,12 @@ private:
             case LoadKind::block_hash:
                 tx = call_transaction(nonce, block_hash_contract, {}, word(U256{random_() % 4}));
                 break;
+            case LoadKind::parent_hash:
+                tx = call_transaction(nonce, parent_hash_contract, {}, word(U256{random_() % 8}));
+                break;
+            case LoadKind::history:
+                tx = call_transaction(nonce, history_reader, {}, word(U256{random_() % 8}));
+                break;
             case LoadKind::count_: break;
         }
         auto admitted =
@@ -188,11 +197,14 @@ private:
         return admitted;
     }
 
+    static Hash256 block_hash(uint64_t number) {
+        return kernels::keccak256(as_bytes(std::to_string(number)));
+    }
     OpenBlock block(uint64_t number) const {
         OpenBlock b;
         b.number = number;
         b.timestamp_s = 1'700'000'000 + number;
-        b.parent_hash = kernels::keccak256(as_bytes("parent of " + std::to_string(number)));
+        b.parent_hash = block_hash(number - 1);
         b.base_fee_per_gas = U256{gwei};
         b.gas_limit = genesis_.block_gas_limit;
         b.coinbase = genesis_.coinbase;
@@ -214,6 +226,8 @@ inline ParallelOutcome ParallelRun::run() {
     CellTable serial_cells{store_->snapshot()};
     BlockBuilder builder{genesis_.spec, precompiles_, cells};
     BlockBuilder serial{genesis_.spec, precompiles_, serial_cells};
+    builder.add_block_hash(0, block_hash(0));
+    serial.add_block_hash(0, block_hash(0));
     std::atomic<uint64_t> step{load_.seed};
     ExecutorOptions options;
     options.worker_count = load_.workers;
@@ -243,11 +257,21 @@ inline ParallelOutcome ParallelRun::run() {
     MiniBlockRecorder serial_recorder;
     uint64_t number = 1;
     uint64_t mini_block = 1;
+    std::deque<AdmittedPtr> returned;  // by the executor, because the parent's hash is to come
     const auto differ = [&](const std::string& what) {
         if (out.wrong.empty()) { out.wrong = what + " in block " + std::to_string(number); }
     };
+    storage::StateDelta opening;  // as the serial execution has it
     const auto open = [&] {
-        if (builder.open(block(number)) != serial.open(block(number))) { differ("opening"); }
+        opening = serial.open(block(number));
+        OpenBlock first = block(number);
+        if (random_() % 2 == 0 && builder.can_open_before_parent(number, first.timestamp_s)) {
+            first.parent_promised = true;
+            first.parent_hash = {};
+            if (!builder.open(first).empty()) { differ("opening without the parent"); }
+        } else if (builder.open(first) != opening) {
+            differ("opening");
+        }
         executor.open_block(builder.context());
     };
     const auto cut = [&] {
@@ -264,6 +288,11 @@ inline ParallelOutcome ParallelRun::run() {
             differ("access lists");
         }
     };
+    // While others are executing.
+    const auto seal_parent = [&] {
+        cut();
+        if (builder.parent_sealed(block_hash(number - 1)) != opening) { differ("late opening"); }
+    };
     std::vector<bool> busy(chains_.size());
     size_t left = 0;
     for (const auto& c : chains_) { left += c.size(); }
@@ -278,6 +307,10 @@ inline ParallelOutcome ParallelRun::run() {
             if (!busy[i] && !chains_[i].empty() && executor.try_dispatch(chains_[i].front())) {
                 busy[i] = true;
             }
+        }
+        while (!builder.awaits_parent() && !returned.empty() &&
+               executor.try_dispatch(returned.front())) {
+            returned.pop_front();
         }
         if (random_() % 2 == 0) { executor.execute_one(); }
         if (Completion* c = executor.take()) {
@@ -318,6 +351,10 @@ inline ParallelOutcome ParallelRun::run() {
                     settle();
                     break;
                 }
+                case Completion::Kind::waits:
+                    returned.push_back(std::move(c->transaction));
+                    ++out.waited;
+                    break;
                 case Completion::Kind::boundary: {
                     cut();
                     executor.rest();
@@ -326,9 +363,8 @@ inline ParallelOutcome ParallelRun::run() {
                     if (a.post_values != b.post_values || a.gas_used != b.gas_used) {
                         differ("closing");
                     }
-                    const Hash256 hash = kernels::keccak256(as_bytes(std::to_string(number)));
-                    builder.add_block_hash(number, hash);
-                    serial.add_block_hash(number, hash);
+                    builder.add_block_hash(number, block_hash(number));
+                    serial.add_block_hash(number, block_hash(number));
                     ++out.blocks;
                     ++number;
                     closing = false;
@@ -342,7 +378,13 @@ inline ParallelOutcome ParallelRun::run() {
         const bool moved = progress != last_progress;
         last_progress = progress;
         if (moved && random_() % 16 == 0) { cut(); }
-        if (!closing && builder.is_open() && ((moved && random_() % 48 == 0) || left == 0)) {
+        // Also when nothing moves any more because all that is left waits for it.
+        if (!closing && builder.awaits_parent() &&
+            (random_() % 64 == 0 || executor.under_way() == 0)) {
+            seal_parent();
+        }
+        if (!closing && builder.is_open() && !builder.awaits_parent() &&
+            ((moved && random_() % 48 == 0) || left == 0)) {
             executor.close_block();
             closing = true;
         }

@@ -113,8 +113,9 @@ class Node {
 public:
     Node(storage::FileSystem& fs, const Genesis& genesis, const std::string& path,
          const SequencerOptions& options, bool simulated = false,
-         uint64_t stored_block_bytes_max = 256 << 20) {
+         uint64_t stored_block_bytes_max = 256 << 20, std::function<void()> before_root = {}) {
         LedgerOptions l;
+        l.before_root = std::move(before_root);
         l.stored_block_bytes_max = stored_block_bytes_max;
         l.path = path;
         l.checkpoint_every_records = 0;
@@ -199,8 +200,10 @@ public:
 class SequencerTest : public ::testing::Test {
 protected:
     static void SetUpTestSuite() { log::configure({log::Level::warn, log::Format::terminal}); }
-    std::unique_ptr<Node> start(const SequencerOptions& options = quick_options()) {
-        return std::make_unique<Node>(*fs_, genesis_, scratch_.path() + "/node", options);
+    std::unique_ptr<Node> start(const SequencerOptions& options = quick_options(),
+                                std::function<void()> before_root = {}) {
+        return std::make_unique<Node>(*fs_, genesis_, scratch_.path() + "/node", options, false,
+                                      256 << 20, std::move(before_root));
     }
     Genesis genesis_ = make_genesis();
     storage::ScratchDirectory scratch_;

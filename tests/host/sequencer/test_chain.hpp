@@ -35,6 +35,12 @@ inline const Address reverting_contract =
 inline const Address block_hash_contract =
     address_literal("0x00000000000000000000000000000000000000c3");
 
+/// Stores BLOCKHASH(NUMBER - 1) in the slot that calldata names.
+inline const Address parent_hash_contract =
+    address_literal("0x00000000000000000000000000000000000000c4");
+/// Stores what the history contract (EIP-2935) says of NUMBER - 1 in the slot that calldata names.
+inline const Address history_reader = address_literal("0x00000000000000000000000000000000000000c5");
+
 /// A key that belongs to account `i`.
 inline Hash256 secret_key(uint64_t i) {
     return kernels::keccak256(as_bytes("millrace test key " + std::to_string(i)));
@@ -81,6 +87,11 @@ inline Genesis make_genesis(const GenesisOptions& options = {}) {
     add_account(g.state, counter_contract, {}, "5f54600101805f555f523360205fa160205ff3", 1);
     add_account(g.state, reverting_contract, {}, "60ff5f5260205ffd", 1);
     add_account(g.state, block_hash_contract, {}, "5f35405f5500", 1);
+    add_account(g.state, parent_hash_contract, {}, "60014303405f355500", 1);
+    add_account(g.state, history_reader, {},
+                "600143035f5260205f60205f73" + to_hex(history_contract).substr(2) +
+                    "5afa505f515f355500",
+                1);
     if (options.history_contract) {
         // EIP-2935's contract.
         add_account(
