@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "evm/core/state_view.hpp"
 #include "storage/state/state_store.hpp"
@@ -26,16 +27,34 @@ public:
     Hash256 code_hash(const Address& address) override;
     evm::CodePtr code(const Hash256& hash) override;
     U256 storage(const Address& address, const U256& key) override {
+        if (promised_ && key == promised_->key && address == promised_->contract) {
+            awaits_parent_ = true;
+        }
         return snapshot_->slot(address, key);
     }
     bool has_storage(const Address& address) override { return snapshot_->has_storage(address); }
-    Hash256 block_hash(uint64_t number) override { return block_hashes_(number); }
+    Hash256 block_hash(uint64_t number) override {
+        if (promised_ && number == promised_->parent) { awaits_parent_ = true; }
+        return block_hashes_(number);
+    }
+
+    /// What a block that opened before its parent was sealed has yet to learn.
+    struct Promised {
+        uint64_t parent = 0;  ///< number
+        Address contract;     ///< of EIP-2935, zero where there is none
+        U256 key;             ///< its slot for the parent's hash
+    };
+    void promise(const Promised& promised) { promised_ = promised; }
+    /// Something promised was read: what came of it is wrong, and right once the parent is sealed.
+    bool awaits_parent() const noexcept { return awaits_parent_; }
 
 private:
     const std::optional<storage::Account>& account(const Address& address);
 
     std::shared_ptr<const storage::StateSnapshot> snapshot_;
     BlockHashes block_hashes_;
+    std::optional<Promised> promised_;
+    bool awaits_parent_ = false;
     bool cached_ = false;
     Address cached_address_;
     std::optional<storage::Account> cached_account_;

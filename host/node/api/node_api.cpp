@@ -3,7 +3,10 @@
 #include "host/node/api/node_api.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
+#include "evm/core/block_rules.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/api/convert.hpp"
 #include "host/node/api/simulation.hpp"
@@ -14,6 +17,13 @@ namespace millrace::node {
 using net::ApiErrorKind;
 using net::ApiResult;
 using net::BlockRef;
+
+namespace {
+
+/// How long a simulation waits for the hash of a closed block; a root takes a tenth of it.
+constexpr int64_t seal_wait_max_us = 2'000'000;
+
+}  // namespace
 
 SequencerNode::SequencerNode(const NodeApiOptions& options, const sequencer::Genesis& genesis,
                              const evm::PrecompileSet& precompiles, sequencer::Sequencer& sequencer,
@@ -264,9 +274,34 @@ ApiResult<U256> SequencerNode::storage(const Address& address, const U256& slot,
 template <class F>
 auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides& overrides, F f) {
     using R = decltype(f(std::declval<const SimulationContext&>()));
+    // Who asks for a hash that is not known yet waits for it, and nobody else does.
+    for (const int64_t give_up_us = clock_.steady_us() + seal_wait_max_us;;) {
+        std::optional<uint64_t> awaited;
+        R result = try_context(ref, overrides, f, awaited);
+        if (!awaited) { return result; }
+        while (view_.head()->header.number < *awaited) {
+            if (clock_.steady_us() > give_up_us) {
+                return R(net::api_fail(ApiErrorKind::not_ready,
+                                       "the hash of block " + std::to_string(*awaited) +
+                                           " is not known yet; try again"));
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+}
+
+/// Once; `awaited` gets the block whose hash was asked for and is not known.
+template <class F>
+auto SequencerNode::try_context(const BlockRef& ref, const net::BlockOverrides& overrides, F& f,
+                                std::optional<uint64_t>& awaited) {
+    using R = decltype(f(std::declval<const SimulationContext&>()));
     // Looked up once: between two looks a block may be undone.
     auto r = resolve(ref);
     if (!r) { return R(std::unexpected(r.error())); }
+    // At `latest` the state is that of the newest mini-block, so the block around it is the open
+    // one. Looked up before the state: what a seal brings is in the state before the block shows
+    // it.
+    if (ref.kind == BlockRef::Kind::latest && !r->open) { r->open = view_.open_block(); }
     auto state = state_at(ref, *r);
     if (!state) { return R(std::unexpected(state.error())); }
     evm::BlockEnvironment env;
@@ -279,9 +314,6 @@ auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides&
         env.base_fee_per_gas = o.base_fee_per_gas;
         env.blob_base_fee = U256{1};
     };
-    // At `latest` the state is that of the newest mini-block, so the block around it is the open
-    // one.
-    if (ref.kind == BlockRef::Kind::latest && !r->open) { r->open = view_.open_block(); }
     if (r->open) {
         from_open(r->open->open);
     } else {
@@ -298,7 +330,17 @@ auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides&
     const evm::Rules rules = genesis_.spec.rules_at(env.number, env.timestamp);
     apply_overrides(env, overrides);
     SnapshotView view{*state, [this](uint64_t n) { return hash_of(n); }};
-    return f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap, &code_});
+    if (r->open && r->open->open.parent_promised) {
+        const uint64_t parent = r->open->open.number - 1;
+        SnapshotView::Promised promised{parent, {}, U256{parent % evm::history_serve_window}};
+        for (const evm::OpeningCall& c : evm::opening_calls(rules, {}, {})) {
+            if (c.takes_parent_hash) { promised.contract = c.target; }
+        }
+        view.promise(promised);
+    }
+    R result = f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap, &code_});
+    if (view.awaits_parent()) { awaited = r->open->open.number - 1; }
+    return result;
 }
 
 ApiResult<net::CallResult> SequencerNode::call(const net::CallRequest& request, const BlockRef& ref,

@@ -120,6 +120,9 @@ private:
     /// Runs `f` with a simulation context at `ref`.
     template <class F>
     auto with_context(const net::BlockRef& ref, const net::BlockOverrides& overrides, F f);
+    template <class F>
+    auto try_context(const net::BlockRef& ref, const net::BlockOverrides& overrides, F& f,
+                     std::optional<uint64_t>& awaited);
 
     NodeApiOptions options_;
     const sequencer::Genesis& genesis_;
