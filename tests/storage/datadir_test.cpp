@@ -79,11 +79,14 @@ TEST(DataDir, SaysWhyItRefuses) {
     expect_refused(disk, other, ErrorCode::config, "'mpt', not 'memory'");
     other.commitment = "two words\nformat = 9";
     expect_refused(disk, other, ErrorCode::config, "no name of a commitment");
-    forge(disk, "millrace data directory\nformat = 4\nanything = else\n");
+    const auto format = [](uint64_t n) {
+        return "millrace data directory\nformat = " + std::to_string(n) + "\n";
+    };
+    forge(disk, format(datadir_format + 1) + "anything = else\n");
     expect_refused(disk, identity(), ErrorCode::unavailable, "newer");
-    forge(disk, "millrace data directory\nformat = 2\n");
+    forge(disk, format(datadir_format - 1));
     expect_refused(disk, identity(), ErrorCode::unavailable, "older");
-    forge(disk, "millrace data directory\nformat = 3\nchain_id = x\n");
+    forge(disk, format(datadir_format) + "chain_id = x\n");
     expect_refused(disk, identity(), ErrorCode::corrupt, "malformed");
     forge(disk, "millrace data directory\nchain_id = 1\n");
     expect_refused(disk, identity(), ErrorCode::corrupt, "no format number");
