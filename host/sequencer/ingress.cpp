@@ -15,8 +15,12 @@ Refusal refuse(Refusal::Kind kind, std::string detail = {}) {
 Refusal refuse(evm::TxError rule, std::string detail = {}) {
     return {Refusal::Kind::rule, rule, {}, std::move(detail)};
 }
-Refusal refuse(PoolRefusal pool, std::string detail = {}) {
-    return {Refusal::Kind::pool, {}, pool, std::move(detail)};
+Refusal refuse(PoolRefusal pool, uint32_t retry_after_ms) {
+    return {Refusal::Kind::pool, {}, pool, {}, retry_after_ms};
+}
+Refusal refuse_overloaded(const IngressGate& gate) {
+    const uint32_t ms = gate.retry_after_ms();
+    return {Refusal::Kind::overloaded, {}, {}, "in " + std::to_string(ms) + " ms", ms};
 }
 Refusal too_large(size_t bytes, size_t bytes_max) {
     return refuse(Refusal::Kind::too_large, "transaction size " + std::to_string(bytes) +
@@ -30,54 +34,71 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
         metrics_.refused->add();
         done(std::unexpected(std::move(r)));
     };
-    // Overload is decided here, before any work on signatures. Relaxed: only a count.
-    if (stopping_.load(std::memory_order_relaxed)) {
-        return refused(refuse(Refusal::Kind::stopping));
-    }
-    if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
-    if (ingress_count_.load(std::memory_order_relaxed) >= options_.ingress_max) {
-        return refused(refuse(Refusal::Kind::overloaded));
-    }
+    // Overload is decided here, before any work on the transaction.
+    if (!gate_.has_room(raw.size())) { return refused(refuse_overloaded(gate_)); }
     if (raw.size() > options_.transaction_bytes_max) {
         return refused(too_large(raw.size(), options_.transaction_bytes_max));
     }
-    auto decoded = evm::decode_transaction(raw);
-    if (!decoded) { return refused(refuse(Refusal::Kind::malformed, decoded.error().message)); }
-    auto tx = std::make_shared<AdmittedTransaction>();
-    tx->transaction = std::move(*decoded);
-    tx->raw = std::move(raw);
-    const evm::Transaction& t = tx->transaction;
-    if (t.type == evm::TxType::deposit) { return refused(refuse(Refusal::Kind::deposit)); }
-    if (auto r = check_stateless(t)) { return refused(std::move(*r)); }
-    if (!t.chain_id && !options_.allow_unprotected) {
-        return refused(refuse(Refusal::Kind::unprotected));
-    }
-    if (!evm::signature_values_valid(t)) {
-        return refused(refuse(evm::TxError::signature_invalid));
-    }
-    tx->hash = kernels::keccak256(tx->raw);
-
-    RecoveryJobs jobs = recovery_jobs(t);
+    auto checked = check(std::move(raw));
+    if (!checked) { return refused(std::move(checked.error())); }
+    std::shared_ptr<AdmittedTransaction> tx = std::move(*checked);
+    const auto place = take_place(tx->raw.size());
+    if (!place) { return done(std::unexpected(place.error())); }
+    RecoveryJobs jobs = recovery_jobs(tx->transaction);
     std::vector<kernels::RecoverJob> list = jobs.jobs;
-    ingress_count_.fetch_add(1, std::memory_order_relaxed);
     auto shared_done = std::make_shared<AdmissionDone>(std::move(done));
     const auto submitted = offload_.submit_recover(
-        std::move(list), [this, tx, jobs = std::move(jobs),
+        std::move(list), [this, place = *place, tx, jobs = std::move(jobs),
                           shared_done](const std::vector<std::optional<Address>>& recovered) {
             if (!take_recovered(*tx, jobs, recovered)) {
-                ingress_count_.fetch_sub(1, std::memory_order_relaxed);
+                give_up(place);
                 metrics_.refused->add();
                 (*shared_done)(std::unexpected(refuse(evm::TxError::signature_invalid)));
                 return;
             }
-            ingress_count_.fetch_sub(1, std::memory_order_relaxed);
-            submit_admitted(tx, std::move(*shared_done));
+            arrive(place, tx, std::move(*shared_done));
         });
     if (!submitted) {
-        ingress_count_.fetch_sub(1, std::memory_order_relaxed);
+        give_up(*place);
         metrics_.refused->add();
-        (*shared_done)(std::unexpected(refuse(Refusal::Kind::overloaded)));
+        (*shared_done)(std::unexpected(refuse_overloaded(gate_)));
     }
+}
+
+std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes) {
+    auto refused = [&](Refusal r) {
+        metrics_.refused->add();
+        return std::unexpected(std::move(r));
+    };
+    // Relaxed: an order to stop that is seen late only means that the pipeline refuses instead.
+    if (stopping_.load(std::memory_order_relaxed)) {
+        return refused(refuse(Refusal::Kind::stopping));
+    }
+    if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
+    if (!gate_.try_enter(bytes)) { return refused(refuse_overloaded(gate_)); }
+    // Relaxed: the order of one thread's submissions, or of threads that hand on to each other.
+    return Place{next_submission_.fetch_add(1, std::memory_order_relaxed), bytes};
+}
+
+std::expected<std::shared_ptr<AdmittedTransaction>, Refusal> Sequencer::check(Bytes raw) const {
+    auto decoded = evm::decode_transaction(raw);
+    if (!decoded) {
+        return std::unexpected(refuse(Refusal::Kind::malformed, decoded.error().message));
+    }
+    auto tx = std::make_shared<AdmittedTransaction>();
+    tx->transaction = std::move(*decoded);
+    tx->raw = std::move(raw);
+    const evm::Transaction& t = tx->transaction;
+    if (t.type == evm::TxType::deposit) { return std::unexpected(refuse(Refusal::Kind::deposit)); }
+    if (auto r = check_stateless(t)) { return std::unexpected(std::move(*r)); }
+    if (!t.chain_id && !options_.allow_unprotected) {
+        return std::unexpected(refuse(Refusal::Kind::unprotected));
+    }
+    if (!evm::signature_values_valid(t)) {
+        return std::unexpected(refuse(evm::TxError::signature_invalid));
+    }
+    tx->hash = kernels::keccak256(tx->raw);
+    return tx;
 }
 
 std::optional<Refusal> Sequencer::check_stateless(const evm::Transaction& t) const {
@@ -126,19 +147,63 @@ void Sequencer::submit_impersonated(evm::Transaction tx, const Address& sender,
 }
 
 void Sequencer::submit_admitted(AdmittedPtr tx, AdmissionDone done) {
-    // Relaxed: an order to stop that is seen late only means that the pipeline refuses instead.
+    const auto place = take_place(tx->raw.size());
+    if (!place) { return done(std::unexpected(place.error())); }
+    arrive(*place, std::move(tx), std::move(done));
+}
+
+void Sequencer::arrive(Place place, AdmittedPtr tx, AdmissionDone done) {
+    // Relaxed: as in take_place().
     if (stopping_.load(std::memory_order_relaxed)) {
+        gate_.leave(place.bytes);
         metrics_.refused->add();
         done(std::unexpected(refuse(Refusal::Kind::stopping)));
         return;
     }
-    Message m = Admit{std::move(tx), std::move(done)};
-    if (!inbox_.try_push(std::move(m))) {
-        metrics_.refused->add();
-        std::get<Admit>(m).done(std::unexpected(refuse(Refusal::Kind::overloaded)));
-        return;
+    Message m = Admit{place, std::move(tx), std::move(done)};
+    const bool pushed = inbox_.try_push(std::move(m));
+    MILLRACE_ASSERT(pushed, "the inbox has room for all that the gate lets in");
+}
+
+void Sequencer::give_up(Place place) {
+    arrive(place, nullptr, [](auto&&) {});
+}
+
+void Sequencer::take_arrival(Admit a) {
+    const uint64_t number = a.place.number;
+    if (a.tx == nullptr) {
+        gate_.leave(a.place.bytes);
+    } else if (is_early(a)) {
+        const Address sender = a.tx->sender;
+        const uint64_t nonce = a.tx->transaction.nonce;
+        held_.hold(number, sender, nonce, std::move(a));
+    } else {
+        const AdmittedPtr tx = a.tx;
+        admit(std::move(a));
+        if (!held_.empty()) { release_followers(tx->sender); }
     }
-    metrics_.ingress_depth->set(static_cast<int64_t>(inbox_.size_approx()));
+    submission_order_.arrived(number);
+    while (auto next = held_.take_before(submission_order_.first_missing())) {
+        admit(*std::move(next));
+    }
+}
+
+bool Sequencer::is_early(const Admit& a) {
+    if (submission_order_.first_missing() >= a.place.number) { return false; }
+    const uint64_t nonce = a.tx->transaction.nonce;
+    const uint64_t account_nonce = cells_.account(a.tx->sender).merged.nonce;
+    return nonce > account_nonce && nonce > pool_.expected_nonce(a.tx->sender, account_nonce);
+}
+
+void Sequencer::release_followers(const Address& sender) {
+    for (;;) {
+        const uint64_t nonce = pool_.expected_nonce(sender, cells_.account(sender).merged.nonce);
+        auto next = held_.take(sender, nonce);
+        if (!next) { return; }
+        admit(*std::move(next));
+        // Refused: what follows it waits as if this one had not come yet.
+        if (pool_.expected_nonce(sender, nonce) == nonce) { return; }
+    }
 }
 
 void Sequencer::admit(Admit a) {
@@ -147,6 +212,7 @@ void Sequencer::admit(Admit a) {
     const evm::Transaction& t = tx.transaction;
     auto refused = [&](Refusal r) {
         metrics_.refused->add();
+        gate_.leave(a.place.bytes);
         a.done(std::unexpected(std::move(r)));
     };
     if (t.gas_limit > genesis_.block_gas_limit) {
@@ -155,7 +221,7 @@ void Sequencer::admit(Admit a) {
                                   std::to_string(genesis_.block_gas_limit)));
     }
     if (pool_index_.find(tx.hash) != nullptr) {
-        return refused(refuse(PoolRefusal::already_known));
+        return refused(refuse(PoolRefusal::already_known, 0));
     }
     // What is merged, not what workers have committed since: the pool knows no more.
     const AccountCells::Merged& sender = cells_.account(tx.sender).merged;
@@ -182,7 +248,7 @@ void Sequencer::admit(Admit a) {
     }
     account_moved(tx.sender, nonce);
     const auto added = pool_.add(a.tx, nonce);
-    if (!added) { return refused(refuse(added.error())); }
+    if (!added) { return refused(refuse(added.error(), gate_.retry_after_ms())); }
     if (added->replaced != nullptr) {
         drop_all({added->replaced}, "replaced by a transaction with higher fees");
     }
@@ -190,6 +256,8 @@ void Sequencer::admit(Admit a) {
     if (pool_observer_ != nullptr && !added->promoted.empty()) {
         pool_observer_->on_executable(added->promoted);
     }
+    gate_.set_pool(pool_.size(), pool_.bytes());
+    gate_.leave(a.place.bytes);
     a.done(Admission{tx.hash, added->executable, added->expected_nonce});
     metrics_.admit_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
 }
@@ -228,7 +296,9 @@ std::string to_string(const Refusal& r) {
         case Refusal::Kind::disk_full: text = "the node's disk is full; try again later"; break;
         case Refusal::Kind::stopping: text = "the node is stopping"; break;
     }
-    return r.detail.empty() ? text : text + ": " + r.detail;
+    if (r.detail.empty()) { return text; }
+    // "try again in 20 ms" and "nonce too low: next nonce 7".
+    return text + (r.kind == Refusal::Kind::overloaded ? " " : ": ") + r.detail;
 }
 
 }  // namespace millrace::sequencer

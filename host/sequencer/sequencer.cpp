@@ -3,6 +3,7 @@
 #include "host/sequencer/sequencer_impl.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -13,7 +14,10 @@
 namespace millrace::sequencer {
 namespace {
 
-constexpr size_t inbox_capacity = 1 << 16;
+/// Beside what the gate lets in: commands, at most one for each thread that waits for one.
+constexpr size_t inbox_commands_max = 1024;
+/// Of submissions that may overtake one; a recovery that takes longer is not waited for.
+constexpr uint64_t submission_window = 1 << 16;
 constexpr size_t commit_capacity = 256;  // mini-blocks that may wait for the log (sequencer note)
 constexpr int64_t wait_forever_us = int64_t{1} << 60;
 
@@ -53,7 +57,10 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
       head_(ledger.view().head()),
       parent_(Parent::of(*head_)),
       next_mini_block_(ledger.next_mini_block_number()),
-      inbox_(inbox_capacity),
+      submission_order_(submission_window),
+      gate_({options.ingress_max, options.ingress_bytes_max, options.pool.transactions_max,
+             options.pool.bytes_max}),
+      inbox_(std::bit_ceil(options.ingress_max + inbox_commands_max)),
       commits_(commit_capacity),
       metrics_{
           .transactions = &metrics.counter("millrace_transactions_total", "Transactions executed"),
@@ -180,20 +187,27 @@ void Sequencer::run_sequencer() {
 }
 
 void Sequencer::refuse_rest() {
+    const auto refuse_stopping = [](const Admit& a) {
+        a.done(std::unexpected(Refusal{Refusal::Kind::stopping, {}, {}, {}}));
+    };
     while (auto message = inbox_.try_pop()) {
         if (auto* a = std::get_if<Admit>(&*message)) {
-            a->done(std::unexpected(Refusal{Refusal::Kind::stopping, {}, {}, {}}));
+            if (a->tx != nullptr) { refuse_stopping(*a); }
         } else {
             std::get<Command>(*message).run();
         }
+    }
+    while (auto held = held_.take_before(std::numeric_limits<uint64_t>::max())) {
+        refuse_stopping(*held);
     }
 }
 
 void Sequencer::handle(Message message) {
     if (auto* a = std::get_if<Admit>(&message)) {
-        admit(std::move(*a));
+        take_arrival(std::move(*a));
     } else {
         std::get<Command>(message).run();
+        gate_.set_pool(pool_.size(), pool_.bytes());
     }
 }
 
@@ -225,6 +239,8 @@ void Sequencer::execute_ready(int64_t until_us) {
         any = collect(until_us) || any;
     }
     metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
+    metrics_.ingress_depth->set(static_cast<int64_t>(gate_.count()));
+    gate_.set_pool(pool_.size(), pool_.bytes());
 }
 
 void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) {
@@ -385,6 +401,7 @@ void Sequencer::cut() {
     const int64_t start = clock_.steady_us();
     last_cut_us_ = start;
     const auto [m, accesses] = builder_.cut(next_mini_block_++, clock_.wall_us());
+    gate_.executed(m->transactions.size(), start);
     metrics_.mini_blocks->add();
     ++statistics_.mini_blocks;
     Commit c;

@@ -17,8 +17,10 @@
 #include "host/base/ring.hpp"
 #include "host/sequencer/executor/executor.hpp"
 #include "host/sequencer/executor/shared_code.hpp"
+#include "host/sequencer/ingress_gate.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/pool/pool.hpp"
+#include "host/sequencer/submission_order.hpp"
 #include "kernels/offload/engine.hpp"
 
 namespace millrace::sequencer {
@@ -34,8 +36,10 @@ struct SequencerOptions {
     /// and receipts; at most half of what the chain data takes as one block.
     size_t block_bytes_max = size_t{128} << 20;
     size_t transaction_bytes_max = 128 * 1024;
-    /// Transactions between their arrival and the pool; more are refused with a retry hint.
-    size_t ingress_max = 65536;
+    /// Transactions between their arrival and the pool, and their bytes in wire form; more are
+    /// refused with a retry hint. So is what the pool, with these in it, would have no room for.
+    size_t ingress_max = 64'000;
+    size_t ingress_bytes_max = size_t{64} << 20;
     size_t cells_max = 8'000'000;
     /// Threads that execute transactions at the same time, the sequencer's own among them; at least
     /// 1. Several may put transactions into another order; whatever the order, the results are
@@ -64,6 +68,8 @@ struct Refusal {
     evm::TxError rule{};  ///< for `rule`
     PoolRefusal pool{};   ///< for `pool`
     std::string detail;   ///< numbers that help, may be empty
+    /// For `overloaded` and a full pool: when to try again.
+    uint32_t retry_after_ms = 0;
 };
 
 struct Admission {
@@ -111,10 +117,23 @@ public:
     void stop();
 
     // --- Any thread ---
-    /// Decodes, checks and hands on; `done` runs exactly once, on any thread.
+    /// Decodes, checks and hands on; `done` runs exactly once, on any thread. What one thread, or
+    /// several one after the other, submits of one sender is admitted in that order, though
+    /// recovery works on several batches at a time: a transaction ahead of its sender's next nonce
+    /// waits for those submitted before it, and nothing else does.
     void submit(Bytes raw, AdmissionDone done);
-    /// The second half of submit, for a transaction that was checked and whose sender is certain.
+    /// As submit for a transaction that was checked and whose sender is certain.
     void submit_admitted(AdmittedPtr tx, AdmissionDone done);
+    /// The two halves of submit: a place in the order of submission, and what arrives there later;
+    /// each place is used once, by either. Not after stop().
+    struct Place {
+        uint64_t number = 0;
+        size_t bytes = 0;
+    };
+    std::expected<Place, Refusal> take_place(size_t bytes);
+    void arrive(Place place, AdmittedPtr tx, AdmissionDone done);
+    /// Nothing will arrive there.
+    void give_up(Place place);
     /// As submit for an unsigned transaction of an account that a development node impersonates.
     void submit_impersonated(evm::Transaction tx, const Address& sender, AdmissionDone done);
     const PoolIndex& pool_index() const noexcept { return pool_index_; }
@@ -153,7 +172,8 @@ public:
 
 private:
     struct Admit {
-        AdmittedPtr tx;
+        Place place;
+        AdmittedPtr tx;  ///< null for a place that was given up
         AdmissionDone done;
     };
     struct Command {
@@ -174,6 +194,11 @@ private:
     void run_sequencer();
     void run_committer();
     void handle(Message message);
+    void take_arrival(Admit a);
+    /// Whether it is to wait for submissions before it: these may bring the nonces that it lacks.
+    bool is_early(const Admit& a);
+    /// Admits what was held of a sender and has become executable.
+    void release_followers(const Address& sender);
     void admit(Admit a);
     void execute_ready(int64_t until_us);
     /// Has the workers execute everything that is ready.
@@ -233,6 +258,8 @@ private:
     /// An account's nonce moved: transactions that this leaves behind are dropped.
     void account_moved(const Address& sender, uint64_t nonce);
     void drop_all(const std::vector<AdmittedPtr>& transactions, std::string_view reason);
+    /// Decodes and checks what needs neither sender nor state.
+    std::expected<std::shared_ptr<AdmittedTransaction>, Refusal> check(Bytes raw) const;
     /// Refusals that need neither signature nor state.
     std::optional<Refusal> check_stateless(const evm::Transaction& tx) const;
     void refuse_rest();
@@ -287,9 +314,13 @@ private:
     bool execution_paused_ = true;
     SetAside set_aside_;  ///< of all that is under way
 
-    Mailbox<Message> inbox_;
+    SubmissionOrder submission_order_;
+    HeldArrivals<Admit> held_;
+
+    IngressGate gate_;
+    Mailbox<Message> inbox_;  ///< has room for all that the gate lets in
     Mailbox<Commit> commits_;
-    std::atomic<size_t> ingress_count_{0};
+    std::atomic<uint64_t> next_submission_{0};
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> commit_stopping_{false};

@@ -127,22 +127,38 @@ private:
         if (closing_) { return; }
         ++outstanding_;
         ++core_->open_answers;
-        core_->service->handle(std::move(text), shared_from_this(),
-                               [self = shared_from_this()](std::string answer) {
-                                   --self->core_->open_answers;
-                                   self->core_->runtime->run_on(
-                                       self->strand_, [self, answer = std::move(answer)]() mutable {
-                                           self->on_answer(std::move(answer));
-                                       });
-                               });
+        beginning_ = true;
+        core_->service->handle(
+            std::move(text), shared_from_this(),
+            [self = shared_from_this()](std::string answer) {
+                --self->core_->open_answers;
+                self->core_->runtime->run_on(self->strand_,
+                                             [self, answer = std::move(answer)]() mutable {
+                                                 self->on_answer(std::move(answer));
+                                             });
+            },
+            [self = shared_from_this()] { self->on_begun(); });
         read_on();
     }
 
-    /// Back-pressure: a client that asks faster than it listens is not read from.
+    /// Mostly inside of on_read's call; on another thread when a worker began the message.
+    void on_begun() {
+        if (strand_.running_in_this_thread()) {
+            beginning_ = false;
+            return;
+        }
+        core_->runtime->run_on(strand_, [self = shared_from_this()] {
+            self->beginning_ = false;
+            if (!self->closing_ && !self->finished_) { self->read_on(); }
+        });
+    }
+
+    /// Back-pressure: a client that asks faster than it listens is not read from. Nor is one whose
+    /// last message waits for a worker: what it sends is begun in its order.
     void read_on() {
         const bool room = outstanding_ < core_->options.outstanding_per_connection_max &&
                           queued_bytes_ <= core_->options.ws_send_buffer_bytes_max / 2;
-        if (room && !reading_ && !closing_) { read(); }
+        if (room && !reading_ && !beginning_ && !closing_) { read(); }
     }
 
     void on_answer(std::string answer) {
@@ -249,6 +265,7 @@ private:
     size_t outstanding_ = 0;
     uint64_t sent_cursor_ = 0;
     bool reading_ = false;
+    bool beginning_ = false;
     bool writing_ = false;
     bool closing_ = false;
     bool finished_ = false;

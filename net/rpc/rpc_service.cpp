@@ -55,6 +55,15 @@ std::string whole_error(int code, std::string message) {
     return envelope("null", "error", error_json({code, std::move(message), {}}));
 }
 
+/// What a client does well to wait when a queue of the server's own is full.
+constexpr std::string_view busy_data = R"({"retryAfterMs":100})";
+
+std::string whole_busy(std::string message) {
+    return envelope("null", "error",
+                    error_json({rpc_code::limit_exceeded, std::move(message) + "; retry in 100 ms",
+                                std::string(busy_data)}));
+}
+
 /// The id as JSON; nothing when it is of a type that JSON-RPC does not allow.
 std::optional<std::string> id_to_json(JsonElement id) {
     using simdjson::dom::element_type;
@@ -100,6 +109,7 @@ struct Exchange {
     size_t body_bytes = 0;
     std::shared_ptr<Subscriber> subscriber;
     Reply reply;
+    std::function<void()> begun;  ///< empty once it was called
     std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
     simdjson::dom::parser parser;
@@ -111,6 +121,11 @@ struct Exchange {
     std::atomic<size_t> answered_bytes{0};
     /// Calls without answer, plus one while `run` goes on. Release and acquire hand over answers.
     std::atomic<size_t> open_calls{0};
+
+    /// The thread that runs the calls, or answers them all at once, tells it.
+    void tell_begun() {
+        if (const auto tell = std::exchange(begun, nullptr)) { tell(); }
+    }
 };
 
 RpcService::RpcService(RpcOptions options, NodeApi& node, std::shared_ptr<Runtime> runtime,
@@ -146,18 +161,19 @@ void RpcService::stop() {
     waits_->stop();
 }
 
-void RpcService::handle(std::string body, std::shared_ptr<Subscriber> subscriber, Reply reply) {
+void RpcService::handle(std::string body, std::shared_ptr<Subscriber> subscriber, Reply reply,
+                        std::function<void()> begun) {
     auto exchange = std::make_shared<Exchange>();
     exchange->service = shared_from_this();
     exchange->body_bytes = body.size();
     exchange->body = std::move(body);
     exchange->subscriber = std::move(subscriber);
     exchange->reply = std::move(reply);
+    exchange->begun = std::move(begun);
     const size_t before = bytes_in_flight_.fetch_add(exchange->body_bytes);
     if (before + exchange->body_bytes > options_.requests_in_flight_bytes_max) {
         overloads_.add();
-        reply_with(exchange, whole_error(rpc_code::limit_exceeded,
-                                         "too much is being answered already; retry in 100 ms"));
+        reply_with(exchange, whole_busy("too much is being answered already"));
         return;
     }
     if (exchange->body_bytes <= parse_inline_bytes_max) {
@@ -167,7 +183,7 @@ void RpcService::handle(std::string body, std::shared_ptr<Subscriber> subscriber
     if (!runtime_->post_work(
             [self = shared_from_this(), exchange] { self->parse_and_run(exchange); })) {
         overloads_.add();
-        reply_with(exchange, whole_error(rpc_code::limit_exceeded, "server busy; retry in 100 ms"));
+        reply_with(exchange, whole_busy("server busy"));
     }
 }
 
@@ -278,6 +294,7 @@ void RpcService::run(const std::shared_ptr<Exchange>& exchange) {
     exchange->open_calls.store(exchange->calls.size() + 1, std::memory_order_relaxed);
     const auto run_all = [self = shared_from_this(), exchange] {
         for (size_t i = 0; i < exchange->calls.size(); ++i) { self->run_call(exchange, i); }
+        exchange->tell_begun();
         // What waits for a receipt does not need the request any more.
         exchange->parser = simdjson::dom::parser();
         exchange->body = {};
@@ -295,7 +312,7 @@ void RpcService::run(const std::shared_ptr<Exchange>& exchange) {
     for (size_t i = 0; i < exchange->calls.size(); ++i) {
         answer(exchange, i,
                rpc_fail(rpc_code::limit_exceeded, "server busy; retry in 100 ms",
-                        R"({"retryAfterMs":100})"));
+                        std::string(busy_data)));
     }
     finish_one(exchange);
 }
@@ -382,6 +399,7 @@ void RpcService::finish_one(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void RpcService::reply_with(const std::shared_ptr<Exchange>& exchange, std::string text) {
+    exchange->tell_begun();
     bytes_in_flight_.fetch_sub(exchange->body_bytes);
     const auto elapsed = std::chrono::steady_clock::now() - exchange->started;
     duration_.observe_us(static_cast<uint64_t>(

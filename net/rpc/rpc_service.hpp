@@ -39,7 +39,10 @@ public:
     void stop();
 
     /// Answers one message. `reply` runs exactly once, on any thread, possibly before this returns.
-    void handle(std::string body, std::shared_ptr<Subscriber> subscriber, Reply reply);
+    /// So does `begun`, where it is given, when all calls of the message have been begun in their
+    /// order: transactions of a message that is given after it follow those of this one.
+    void handle(std::string body, std::shared_ptr<Subscriber> subscriber, Reply reply,
+                std::function<void()> begun = {});
     /// Forgets the subscriptions of a closed connection.
     void closed(const Subscriber* subscriber) { hub_->forget(subscriber); }
 

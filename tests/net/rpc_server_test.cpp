@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -409,6 +410,34 @@ TEST_F(RpcServerTest, ManyOutstandingRequestsAreAllAnswered) {
     ASSERT_TRUE(ws.connected());
     for (int i = 0; i < 100; ++i) { ASSERT_TRUE(ws.send(request("eth_gasPrice"))); }
     for (int i = 0; i < 100; ++i) { ASSERT_TRUE(ws.receive()) << i; }
+}
+
+TEST_F(RpcServerTest, MessagesThatWorkersBeginAreBegunInTheOrderOfTheConnection) {
+    start();
+    std::mutex mutex;
+    std::vector<size_t> order;
+    node.on_send = [&](Bytes raw, SendCallback done) {
+        // Time for another worker to overtake this one, if it could.
+        if (raw.size() % 2 == 1) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+        {
+            const std::lock_guard lock(mutex);
+            order.push_back(raw.size());
+        }
+        done(SendOutcome{kernels::keccak256(raw), true, 0});
+    };
+    WsClient ws(port());
+    ASSERT_TRUE(ws.connected());
+    constexpr size_t first_bytes = 40'000;  // two hexadecimal digits each: too long for this thread
+    constexpr size_t count = 8;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t bytes = i == 5 ? i : first_bytes + i;
+        const std::string raw = "\"0x" + std::string(2 * bytes, '1') + "\"";
+        ASSERT_TRUE(ws.send(request("eth_sendRawTransaction", "[" + raw + "]")));
+    }
+    for (size_t i = 0; i < count; ++i) { ASSERT_TRUE(ws.receive()) << i; }
+    const std::lock_guard lock(mutex);
+    ASSERT_EQ(order.size(), count);
+    for (size_t i = 0; i < count; ++i) { EXPECT_EQ(order[i], i == 5 ? i : first_bytes + i); }
 }
 
 class SubscriptionTest : public RpcServerTest {

@@ -192,7 +192,7 @@ std::unexpected<net::ApiError> to_api_error(const sequencer::Refusal& r) {
     switch (r.kind) {
         case Kind::malformed:
             return net::api_fail(net::ApiErrorKind::invalid_params, sequencer::to_string(r));
-        case Kind::overloaded: return limit(100);
+        case Kind::overloaded: return limit(r.retry_after_ms);
         case Kind::disk_full:
         case Kind::stopping:
             return net::api_fail(net::ApiErrorKind::not_ready, sequencer::to_string(r));
@@ -212,8 +212,11 @@ std::unexpected<net::ApiError> to_api_error(const sequencer::Refusal& r) {
                     return net::reject(TxRejection::nonce_too_high, r.detail);
                 case sequencer::PoolRefusal::replacement_underpriced:
                     return net::reject(TxRejection::replacement_underpriced, r.detail);
-                case sequencer::PoolRefusal::full:
-                    return net::reject(TxRejection::pool_full, r.detail);
+                case sequencer::PoolRefusal::full: {
+                    auto full = net::reject(TxRejection::pool_full, r.detail);
+                    full.error().retry_after_ms = r.retry_after_ms;
+                    return full;
+                }
             }
             break;
         case Kind::rule:

@@ -12,12 +12,7 @@
 namespace millrace::sequencer {
 namespace {
 
-/// Memory that one pooled transaction takes beside its own bytes, roughly.
-constexpr size_t entry_overhead_bytes = 1024;
-
-size_t cost_bytes(const AdmittedTransaction& tx) noexcept {
-    return 2 * tx.raw.size() + entry_overhead_bytes;
-}
+size_t cost_bytes(const AdmittedTransaction& tx) noexcept { return pooled_bytes(1, tx.raw.size()); }
 
 bool outbids(const U256& offer, const U256& current, uint64_t percent) noexcept {
     U256 high;
@@ -367,6 +362,11 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     }
     publish_counts();
     return result;
+}
+
+uint64_t Pool::expected_nonce(const Address& sender, uint64_t account_nonce) const {
+    const auto it = senders_.find(sender);
+    return it == senders_.end() ? account_nonce : std::max(account_nonce, it->second.missing);
 }
 
 uint64_t Pool::first_missing(const Sender& s, uint64_t from) noexcept {

@@ -18,6 +18,12 @@
 
 namespace millrace::sequencer {
 
+/// Memory that so many pooled transactions of so many bytes in wire form take together, roughly.
+constexpr size_t pooled_bytes(size_t count, size_t wire_bytes) noexcept {
+    constexpr size_t entry_overhead_bytes = 1024;
+    return 2 * wire_bytes + count * entry_overhead_bytes;
+}
+
 struct PoolLimits {
     size_t transactions_max = 200'000;
     size_t bytes_max = size_t{512} << 20;
@@ -124,6 +130,9 @@ public:
     void begin_block(const U256& base_fee);
     /// Returns everything that it held.
     std::vector<AdmittedPtr> clear();
+
+    /// The first nonce that its sender, whose next one to execute is `account_nonce`, has to send.
+    uint64_t expected_nonce(const Address& sender, uint64_t account_nonce) const;
 
     size_t size() const noexcept { return count_; }
     size_t bytes() const noexcept { return bytes_; }

@@ -66,6 +66,32 @@ TEST_F(SequencerTest, FullIngressIsRefusedBeforeAnyWork) {
     const auto r = n->send(0, transfer_transaction(0, stranger(1), U256{1}));
     ASSERT_FALSE(r.has_value());
     EXPECT_EQ(r.error().kind, Refusal::Kind::overloaded);
+    EXPECT_GE(r.error().retry_after_ms, IngressGate::retry_ms_min);
+    EXPECT_LE(r.error().retry_after_ms, IngressGate::retry_ms_max);
+}
+
+TEST_F(SequencerTest, WhatThePoolHasNoRoomForIsRefusedAtTheGateAndNothingIsDropped) {
+    SequencerOptions options = quick_options();
+    options.pool.transactions_max = 8;
+    // The base fee is above what these pay, so that they stay.
+    genesis_.header.base_fee_per_gas = U256{100 * gwei};
+    genesis_.hash = evm::header_hash(genesis_.header);
+    options.block_us = 3'600'000'000;
+    auto n = start(options);
+    for (uint64_t i = 0; i < 8; ++i) {
+        const auto a = n->send(i % 4, transfer_transaction(i / 4, stranger(1), U256{1}));
+        ASSERT_TRUE(a.has_value()) << to_string(a.error());
+    }
+    // It pays more, and yet nothing that was acknowledged gives way.
+    const auto r =
+        n->send(5, with_fees(transfer_transaction(0, stranger(1), U256{1}), 50 * gwei, 60 * gwei));
+    ASSERT_FALSE(r.has_value());
+    EXPECT_EQ(r.error().kind, Refusal::Kind::overloaded);
+    EXPECT_GE(r.error().retry_after_ms, IngressGate::retry_ms_min);
+    EXPECT_TRUE(n->recorder.dropped().empty());
+    const auto content = n->sequencer->pool_content();
+    ASSERT_OK(content);
+    EXPECT_EQ(content->executable.size(), 8u);
 }
 
 TEST_F(SequencerTest, MiniBlockIsCutAtItsTransactionLimit) {
