@@ -203,4 +203,14 @@ std::string Registry::prometheus() const {
     return out;
 }
 
+StageFigures::StageFigures(Registry& registry, std::string_view stage)
+    : depth(registry.gauge("millrace_stage_depth", "What is in a stage of the pipeline",
+                           "stage=\"" + std::string(stage) + "\"")),
+      age(registry.histogram("millrace_stage_age_seconds",
+                             "How long what leaves a stage was in it, of a sample",
+                             "stage=\"" + std::string(stage) + "\"")),
+      drops(registry.counter("millrace_stage_drops_total",
+                             "What a stage refused or gave up for lack of room, time or use",
+                             "stage=\"" + std::string(stage) + "\"")) {}
+
 }  // namespace millrace::metrics

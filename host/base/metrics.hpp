@@ -72,4 +72,14 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+/// What every stage of a pipeline tells, under names that all stages share:
+/// `millrace_stage_depth`, `millrace_stage_age_seconds` and `millrace_stage_drops_total`, each with
+/// the label `stage`. References as those of the registry.
+struct StageFigures {
+    StageFigures(Registry& registry, std::string_view stage);
+    Gauge& depth;    ///< what is in the stage now
+    Histogram& age;  ///< how long what left it had been in it
+    Counter& drops;  ///< what the stage refused or gave up for lack of room, time or use
+};
+
 }  // namespace millrace::metrics

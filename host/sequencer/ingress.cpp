@@ -35,7 +35,10 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
         done(std::unexpected(std::move(r)));
     };
     // Overload is decided here, before any work on the transaction.
-    if (!gate_.has_room(raw.size())) { return refused(refuse_overloaded(gate_)); }
+    if (!gate_.has_room(raw.size())) {
+        stages_.ingress.drops.add();
+        return refused(refuse_overloaded(gate_));
+    }
     if (raw.size() > options_.transaction_bytes_max) {
         return refused(too_large(raw.size(), options_.transaction_bytes_max));
     }
@@ -44,6 +47,7 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
     std::shared_ptr<AdmittedTransaction> tx = std::move(*checked);
     const auto place = take_place(tx->raw.size());
     if (!place) { return done(std::unexpected(place.error())); }
+    begin_timing(*place, *tx);
     RecoveryJobs jobs = recovery_jobs(tx->transaction);
     std::vector<kernels::RecoverJob> list = jobs.jobs;
     auto shared_done = std::make_shared<AdmissionDone>(std::move(done));
@@ -56,11 +60,16 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
                 (*shared_done)(std::unexpected(refuse(evm::TxError::signature_invalid)));
                 return;
             }
+            if (tx->entered_us != 0) {
+                stages_.recovery.age.observe_us(
+                    static_cast<uint64_t>(clock_.steady_us() - tx->entered_us));
+            }
             arrive(place, tx, std::move(*shared_done));
         });
     if (!submitted) {
         give_up(*place);
         metrics_.refused->add();
+        stages_.recovery.drops.add();
         (*shared_done)(std::unexpected(refuse_overloaded(gate_)));
     }
 }
@@ -75,7 +84,10 @@ std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes) {
         return refused(refuse(Refusal::Kind::stopping));
     }
     if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
-    if (!gate_.try_enter(bytes)) { return refused(refuse_overloaded(gate_)); }
+    if (!gate_.try_enter(bytes)) {
+        stages_.ingress.drops.add();
+        return refused(refuse_overloaded(gate_));
+    }
     // Relaxed: the order of one thread's submissions, or of threads that hand on to each other.
     return Place{next_submission_.fetch_add(1, std::memory_order_relaxed), bytes};
 }
@@ -149,7 +161,20 @@ void Sequencer::submit_impersonated(evm::Transaction tx, const Address& sender,
 void Sequencer::submit_admitted(AdmittedPtr tx, AdmissionDone done) {
     const auto place = take_place(tx->raw.size());
     if (!place) { return done(std::unexpected(place.error())); }
+    begin_timing(*place, *tx);
     arrive(*place, std::move(tx), std::move(done));
+}
+
+void Sequencer::begin_timing(const Place& place, const AdmittedTransaction& tx) const noexcept {
+    if (place.number % timed_one_in == 0) { tx.entered_us = clock_.steady_us(); }
+}
+
+void Sequencer::end_stage(metrics::StageFigures& stage,
+                          const AdmittedTransaction& tx) const noexcept {
+    if (tx.entered_us == 0) { return; }
+    const int64_t now_us = clock_.steady_us();
+    stage.age.observe_us(static_cast<uint64_t>(now_us - tx.entered_us));
+    tx.entered_us = now_us;
 }
 
 void Sequencer::arrive(Place place, AdmittedPtr tx, AdmissionDone done) {
@@ -207,8 +232,10 @@ void Sequencer::release_followers(const Address& sender) {
 }
 
 void Sequencer::admit(Admit a) {
-    const int64_t start = clock_.steady_us();
     const AdmittedTransaction& tx = *a.tx;
+    const bool timed = tx.entered_us != 0;
+    const int64_t start = timed ? clock_.steady_us() : 0;
+    end_stage(stages_.ingress, tx);
     const evm::Transaction& t = tx.transaction;
     auto refused = [&](Refusal r) {
         metrics_.refused->add();
@@ -248,10 +275,14 @@ void Sequencer::admit(Admit a) {
     }
     account_moved(tx.sender, nonce);
     const auto added = pool_.add(a.tx, nonce);
-    if (!added) { return refused(refuse(added.error(), gate_.retry_after_ms())); }
+    if (!added) {
+        if (added.error() == PoolRefusal::full) { stages_.pool.drops.add(); }
+        return refused(refuse(added.error(), gate_.retry_after_ms()));
+    }
     if (added->replaced != nullptr) {
         drop_all({added->replaced}, "replaced by a transaction with higher fees");
     }
+    stages_.pool.drops.add(added->evicted.size());
     drop_all(added->evicted, "evicted from the full pool");
     if (pool_observer_ != nullptr && !added->promoted.empty()) {
         pool_observer_->on_executable(added->promoted);
@@ -259,7 +290,9 @@ void Sequencer::admit(Admit a) {
     gate_.set_pool(pool_.size(), pool_.bytes());
     gate_.leave(a.place.bytes);
     a.done(Admission{tx.hash, added->executable, added->expected_nonce});
-    metrics_.admit_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
+    if (timed) {
+        metrics_.admit_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
+    }
 }
 
 Result<Sequencer::PoolContent> Sequencer::pool_content() {

@@ -71,10 +71,6 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
                                       "Transactions refused at ingress or by the pool"),
           .pool_transactions =
               &metrics.gauge("millrace_pool_transactions", "Transactions in the pool"),
-          .ingress_depth = &metrics.gauge("millrace_ingress_transactions",
-                                          "Transactions between arrival and pool"),
-          .commit_depth =
-              &metrics.gauge("millrace_commit_queue", "Mini-blocks that wait for the log"),
           .admit_seconds = &metrics.histogram("millrace_stage_seconds",
                                               "Time of one step of a stage", "stage=\"admit\""),
           .execute_seconds = &metrics.histogram("millrace_stage_seconds",
@@ -93,7 +89,12 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
               &metrics.counter("millrace_overdue_blocks_total",
                                "Blocks kept open beyond their time by the seal of the one before"),
           .seal_seconds = &metrics.histogram("millrace_block_seal_seconds",
-                                             "From the close of a block to its durable seal")} {
+                                             "From the close of a block to its durable seal")},
+      stages_{.ingress = {metrics, "ingress"},
+              .recovery = {metrics, "recovery"},
+              .pool = {metrics, "pool"},
+              .execution = {metrics, "execution"},
+              .commit = {metrics, "commit"}} {
     for (const auto& [number, hash] : ledger.recent_block_hashes()) {
         builder_.add_block_hash(number, hash);
     }
@@ -238,9 +239,20 @@ void Sequencer::execute_ready(int64_t until_us) {
         any = executor_->execute_one();
         any = collect(until_us) || any;
     }
-    metrics_.pool_transactions->set(static_cast<int64_t>(pool_.size()));
-    metrics_.ingress_depth->set(static_cast<int64_t>(gate_.count()));
     gate_.set_pool(pool_.size(), pool_.bytes());
+    publish_depths();
+}
+
+void Sequencer::publish_depths() noexcept {
+    const auto show = [](metrics::Gauge& gauge, size_t count) {
+        gauge.set(static_cast<int64_t>(count));
+    };
+    show(stages_.ingress.depth, gate_.count());
+    show(stages_.recovery.depth, offload_.queue_depth_jobs());
+    show(stages_.pool.depth, pool_.size());
+    show(*metrics_.pool_transactions, pool_.size());
+    show(stages_.execution.depth, executor_->under_way());
+    show(stages_.commit.depth, commits_.size_approx());
 }
 
 void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) {
@@ -279,6 +291,7 @@ void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
     }
     if (pool_.drop(*tx)) {
         metrics_.refused->add();
+        stages_.execution.drops.add();
         drop_all({tx}, evm::to_string(error));
     }
     account_moved(tx->sender, nonce);
@@ -311,6 +324,7 @@ void Sequencer::dispatch_ready() {
         if (tx == nullptr) { return; }
         const SetAside most = at_most(*tx);
         if (!executor_->try_dispatch(tx)) { return; }
+        end_stage(stages_.pool, *tx);
         pool_.under_way(*tx);
         set_aside_.gas += most.gas;
         set_aside_.bytes += most.bytes;
@@ -328,6 +342,7 @@ void Sequencer::settle(Completion& c) {
     const SetAside most = at_most(*c.transaction);
     set_aside_.gas -= most.gas;
     set_aside_.bytes -= most.bytes;
+    end_stage(stages_.execution, *c.transaction);
     if (c.kind == Completion::Kind::executed) {
         note_executed(builder_.add(std::move(c.execution), c.published, c.reads), c.execute_ns);
     } else {
@@ -409,7 +424,9 @@ void Sequencer::cut() {
     c.on_failure = OnFailure::repeat_while_full;
     c.done = [this, m, start](const Result<void>& r) {
         if (!r) { return; }
-        metrics_.mini_block_seconds->observe_us(static_cast<uint64_t>(clock_.steady_us() - start));
+        const auto us = static_cast<uint64_t>(clock_.steady_us() - start);
+        metrics_.mini_block_seconds->observe_us(us);
+        stages_.commit.age.observe_us(us);
         pool_index_.published(m->transactions);
     };
     push_commit(std::move(c));
@@ -582,7 +599,6 @@ void Sequencer::push_commit(Commit commit) {
         if (failed_.load(std::memory_order_acquire)) { return; }
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
-    metrics_.commit_depth->set(static_cast<int64_t>(commits_.size_approx()));
 }
 
 Result<void> Sequencer::commit_and_wait(std::function<Result<void>(Ledger&)> run,
@@ -641,7 +657,10 @@ void Sequencer::run_committer() {
             log::info("disk has room again");
         }
         // Before anybody hears of it: the sequencer must not go on with a block that is not there.
-        if (!status) { fail_pipeline(); }
+        if (!status) {
+            stages_.commit.drops.add(done.size() + commits_.size_approx());
+            fail_pipeline();
+        }
         for (auto& [f, r] : done) { f(status ? std::move(r) : status); }
         done.clear();
         if (!status) {

@@ -199,6 +199,12 @@ private:
     bool is_early(const Admit& a);
     /// Admits what was held of a sender and has become executable.
     void release_followers(const Address& sender);
+    /// One in so many transactions is timed on its way through the stages.
+    static constexpr uint64_t timed_one_in = 16;
+    void begin_timing(const Place& place, const AdmittedTransaction& tx) const noexcept;
+    /// Of a transaction that leaves a stage, and enters the next one.
+    void end_stage(metrics::StageFigures& stage, const AdmittedTransaction& tx) const noexcept;
+    void publish_depths() noexcept;
     void admit(Admit a);
     void execute_ready(int64_t until_us);
     /// Has the workers execute everything that is ready.
@@ -337,8 +343,6 @@ private:
         metrics::Counter* blocks;
         metrics::Counter* refused;
         metrics::Gauge* pool_transactions;
-        metrics::Gauge* ingress_depth;
-        metrics::Gauge* commit_depth;
         metrics::Histogram* admit_seconds;
         metrics::Histogram* execute_seconds;
         metrics::Histogram* mini_block_seconds;
@@ -350,6 +354,13 @@ private:
         metrics::Counter* overdue_blocks;
         metrics::Histogram* seal_seconds;
     } metrics_;
+    struct Stages {
+        metrics::StageFigures ingress;    ///< transactions from arrival to pool
+        metrics::StageFigures recovery;   ///< jobs; transactions from arrival to sender
+        metrics::StageFigures pool;       ///< transactions from admission to dispatch
+        metrics::StageFigures execution;  ///< transactions from dispatch to their place in a block
+        metrics::StageFigures commit;     ///< mini-blocks and seals, from cut to durable and told
+    } stages_;
     ExecutorStatistics counted_;  ///< as the metrics have them
     void count_conflicts();
     /// Of one block, for its log line.

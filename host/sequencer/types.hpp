@@ -13,7 +13,8 @@
 
 namespace millrace::sequencer {
 
-/// A transaction that ingress has decoded, checked and recovered. Immutable and shared.
+/// A transaction that ingress has decoded, checked and recovered. Immutable and shared, except for
+/// one mark.
 struct AdmittedTransaction {
     evm::Transaction transaction;
     Bytes raw;  ///< wire form
@@ -21,6 +22,9 @@ struct AdmittedTransaction {
     Address sender;
     /// Signers of EIP-7702 authorizations, each or nothing.
     std::vector<std::optional<Address>> authorities;
+    /// Steady time at which it entered the stage that it is in, of those that are timed; else 0.
+    /// Only the stage's own thread touches it, so the pipeline's rings order that.
+    mutable int64_t entered_us = 0;
 };
 using AdmittedPtr = std::shared_ptr<const AdmittedTransaction>;
 

@@ -56,7 +56,8 @@ SubscriptionHub::SubscriptionHub(const RpcOptions& options, std::shared_ptr<Runt
           registry.gauge("millrace_rpc_subscriptions", "Subscriptions that are open")),
       filters_gauge_(registry.gauge("millrace_rpc_filters", "Polled filters that are open")),
       lost_counter_(registry.counter("millrace_rpc_events_lost_total",
-                                     "Events dropped because handing them out fell behind")) {}
+                                     "Events dropped because handing them out fell behind")),
+      stage_(registry, "publication") {}
 
 // ---------------------------------------------------------------- Events
 
@@ -82,9 +83,11 @@ void SubscriptionHub::enqueue(Event event) {
             !std::holds_alternative<Activation>(event)) {
             overflowed_ = true;
             lost_counter_.add();
+            stage_.drops.add();
             return;
         }
-        queue_.push_back(std::move(event));
+        queue_.push_back({std::move(event), std::chrono::steady_clock::now()});
+        stage_.depth.set(static_cast<int64_t>(queue_.size()));
         if (draining_) { return; }
         draining_ = true;
     }
@@ -94,20 +97,24 @@ void SubscriptionHub::enqueue(Event event) {
 void SubscriptionHub::drain() {
     // In turns, so that a burst of events does not keep one network thread from its sockets.
     for (int turn = 0; turn < 16; ++turn) {
-        Event event;
+        Queued queued;
         bool lost = false;
         {
             const std::lock_guard lock(queue_mutex_);
+            stage_.depth.set(static_cast<int64_t>(queue_.size()));
             if (queue_.empty()) {
                 draining_ = false;
                 return;
             }
             lost = std::exchange(overflowed_, false);
-            event = std::move(queue_.front());
+            queued = std::move(queue_.front());
             queue_.pop_front();
         }
         if (lost) { lose_everyone(); }
-        std::visit([this](const auto& e) { serve(e); }, event);
+        std::visit([this](const auto& e) { serve(e); }, queued.event);
+        const auto age = std::chrono::steady_clock::now() - queued.since;
+        stage_.age.observe_us(static_cast<uint64_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(age).count()));
     }
     runtime_->post([self = shared_from_this()] { self->drain(); });
 }

@@ -123,10 +123,15 @@ private:
     metrics::Gauge& subscriptions_gauge_;
     metrics::Gauge& filters_gauge_;
     metrics::Counter& lost_counter_;
+    metrics::StageFigures stage_;  ///< events from the node's telling them to handing them out
 
+    struct Queued {
+        Event event;
+        SteadyTime since;
+    };
     /// Guards queue_, draining_ and overflowed_.
     std::mutex queue_mutex_;
-    std::deque<Event> queue_;
+    std::deque<Queued> queue_;
     bool draining_ = false;
     bool overflowed_ = false;
 

@@ -138,5 +138,21 @@ TEST(Metrics, CountsFromManyThreadsAddUp) {
     EXPECT_EQ(registry.histogram("n_seconds", "N.").count(), 40'000u);
 }
 
+TEST(StageFigures, ShareTheirNamesAndDifferByLabel) {
+    Registry registry;
+    StageFigures pool(registry, "pool");
+    StageFigures commit(registry, "commit");
+    pool.depth.set(3);
+    pool.drops.add(2);
+    commit.age.observe_us(7);
+    StageFigures again(registry, "pool");
+    EXPECT_EQ(&again.depth, &pool.depth);
+    const std::string text = registry.prometheus();
+    EXPECT_THAT(text, HasSubstr("millrace_stage_depth{stage=\"commit\"} 0\n"
+                                "millrace_stage_depth{stage=\"pool\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("millrace_stage_drops_total{stage=\"pool\"} 2\n"));
+    EXPECT_THAT(text, HasSubstr("millrace_stage_age_seconds_count{stage=\"commit\"} 1\n"));
+}
+
 }  // namespace
 }  // namespace millrace::metrics

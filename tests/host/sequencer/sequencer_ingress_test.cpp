@@ -158,5 +158,41 @@ TEST_F(IngressOrderTest, ABatchOfOneSenderGoesThroughRecoveryUnharmed) {
     }
 }
 
+TEST_F(SequencerTest, EveryStageTellsDepthAgeAndDrops) {
+    SequencerOptions options = quick_options();
+    options.pool.transactions_max = 70;
+    auto n = start(options);
+    const auto stage = [&](std::string_view name) {
+        return metrics::StageFigures(n->registry_, name);
+    };
+    Hash256 last;
+    for (uint64_t nonce = 0; nonce < 64; ++nonce) {  // four of them are timed
+        const auto a = n->send(0, transfer_transaction(nonce, stranger(1), U256{1}));
+        ASSERT_TRUE(a.has_value());
+        last = a->hash;
+    }
+    ASSERT_TRUE(n->wait(last));
+    for (const char* name : {"ingress", "recovery", "pool", "execution"}) {
+        SCOPED_TRACE(name);
+        EXPECT_GE(stage(name).age.count(), 4u);
+        EXPECT_LT(stage(name).age.count(), 64u);
+        EXPECT_EQ(stage(name).drops.value(), 0u);
+        EXPECT_TRUE(eventually([&] { return stage(name).depth.value() == 0; }));
+    }
+    EXPECT_TRUE(eventually(
+        [&] { return stage("commit").age.count() == n->recorder.mini_blocks().size(); }));
+    // Two that wait, and as many more as the pool has room for.
+    for (uint64_t key = 1; key <= 9; ++key) {
+        for (uint64_t i = 0; i < 8; ++i) {
+            const auto a = n->send(key, transfer_transaction(1 + i, stranger(1), U256{1}));
+            if (!a) { EXPECT_NE(a.error().retry_after_ms, 0u); }
+        }
+    }
+    const auto waiting = static_cast<int64_t>(n->sequencer->pool_counts().second);
+    EXPECT_GT(waiting, 0);
+    EXPECT_TRUE(eventually([&] { return stage("pool").depth.value() == waiting; }));
+    EXPECT_GT(stage("ingress").drops.value() + stage("pool").drops.value(), 0u);
+}
+
 }  // namespace
 }  // namespace millrace::sequencer
