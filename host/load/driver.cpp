@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <random>
+#include <unordered_map>
 
 #include "host/load/process_use.hpp"
 
@@ -25,16 +27,29 @@ constexpr size_t reasons_max = 5;
 
 enum class State : uint8_t { unsent, sent, accepted, rejected };
 
+/// What was sent and has not been answered completely.
+struct Request {
+    std::vector<uint32_t> numbers;
+    size_t answers_missing = 0;
+    int64_t sent_ns = 0;
+};
+
 /// A connection and its share of the workload.
 struct Lane {
     std::unique_ptr<Connection> connection;
     std::unique_ptr<EventLoop::Timer> backoff;
-    std::deque<uint32_t> again;       ///< refused, in order, to be sent first
-    uint32_t next = 0;                ///< first of the lane's transactions that was never sent
-    std::vector<uint32_t> under_way;  ///< in the request that waits for its answer
-    size_t answers_missing = 0;
+    std::deque<uint32_t> again;  ///< refused, in order, to be sent first
+    uint32_t next = 0;           ///< first of the lane's transactions that was never sent
+    std::deque<Request> requests;
+    uint64_t first_request = 0;  ///< the number of the oldest of these
     bool backing_off = false;
-    int64_t sent_ns = 0;
+    bool free = false;  ///< it is in its class's list
+};
+
+/// Ordinary transactions, or those with priority: these do not wait for each other.
+struct Class {
+    std::deque<int64_t> due_ns;  ///< arrivals that no lane has taken yet
+    std::deque<uint32_t> free;   ///< lanes that may send
 };
 
 class Drive {
@@ -47,7 +62,9 @@ public:
           options_(options),
           arrivals_(options.arrivals, std::max(options.per_second, 1e-9), options.seed),
           lanes_(workload.lane_count()),
+          class_random_(options.seed),
           intended_ns_(workload.count()),
+          request_of_(workload.count()),
           state_(workload.count(), State::unsent),
           included_(included) {
         included_.assign(workload.count(), false);
@@ -66,8 +83,13 @@ private:
     int64_t fill_ns() const;
     void dispatch();
     bool has_more(uint32_t lane) const;
-    uint32_t next_request_size(int64_t now_ns) const;
+    bool dispatch(Class& c, int64_t now_ns);
+    uint32_t next_request_size(const Class& c, int64_t now_ns) const;
+    Class& class_of(uint32_t lane) noexcept {
+        return classes_[workload_.is_priority_lane(lane) ? 1 : 0];
+    }
     bool nothing_left() const;
+    bool nothing_left(const Class& c) const;
     void send(uint32_t lane, uint32_t count, int64_t now_ns);
 
     void on_message(uint32_t lane, Result<std::string_view> message);
@@ -75,6 +97,8 @@ private:
     void accepted(uint32_t number, int64_t now_ns);
     void take_receipt(uint32_t number, std::string_view text, int64_t now_ns);
     void refused(uint32_t lane, uint32_t number, uint64_t wait_ms);
+    void refuse_all(uint32_t lane, Request& request, uint64_t wait_ms);
+    void end_requests(uint32_t lane);
     void rejected(uint32_t number, const RpcFailure& failure);
     void on_included(uint32_t number, int64_t now_ns);
     void free_lane(uint32_t lane);
@@ -91,9 +115,11 @@ private:
     const DriveOptions& options_;
     Arrivals arrivals_;
     std::vector<Lane> lanes_;
-    std::deque<uint32_t> free_lanes_;
-    std::deque<int64_t> due_ns_;  ///< arrivals that no lane has taken yet
-    std::vector<int64_t> intended_ns_;
+    Class classes_[2];
+    std::mt19937_64 class_random_;      ///< of each arrival
+    std::vector<int64_t> intended_ns_;  ///< of the first send; 0 before it
+    std::vector<uint64_t> request_of_;  ///< the number of the request in its lane
+    std::unordered_map<uint32_t, uint64_t> sent_at_mini_block_;  ///< of those with priority
     std::vector<State> state_;
     Included& included_;
     std::unique_ptr<InclusionFeed> feed_;
@@ -115,7 +141,8 @@ private:
     int64_t last_progress_ns_ = 0;  ///< any answer or inclusion
     int64_t last_shown_ns_ = 0;
     uint64_t included_in_first_block_ = 0;
-    uint64_t open_ = 0;  ///< sent or accepted, neither included nor refused
+    uint64_t mini_blocks_ = 0;  ///< heard of
+    uint64_t open_ = 0;         ///< sent or accepted, neither included nor refused
     bool sending_ = false;
 };
 
@@ -127,6 +154,7 @@ Result<void> Drive::connect() {
             if (number != Workload::absent) { on_included(number, now_ns); }
         };
         listener.block = [this] {
+            ++mini_blocks_;
             if (m_.included != 0 && included_in_first_block_ == 0) {
                 included_in_first_block_ = m_.included;
                 first_block_ns_ = last_included_ns_;
@@ -147,7 +175,7 @@ Result<void> Drive::connect() {
             free_lane(i);
             dispatch();
         });
-        free_lanes_.push_back(i);
+        free_lane(i);
     }
     return {};
 }
@@ -209,27 +237,38 @@ void Drive::stop_sending() {
 }
 
 bool Drive::all_answered() const {
-    return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.under_way.empty(); });
+    return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.requests.empty(); });
 }
 
 void Drive::take_arrivals(int64_t now_ns) {
     // What cannot be sent any more needs no place in memory; its time does not move meanwhile.
+    const bool with_priority = workload_.is_priority_lane(workload_.lane_count() - 1);
+    const auto has_room = [&](size_t which) {
+        return classes_[which].due_ns.size() < workload_.count();
+    };
     while (next_arrival_ns_ <= now_ns && next_arrival_ns_ < end_ns_ &&
-           due_ns_.size() < workload_.count()) {
-        due_ns_.push_back(next_arrival_ns_);
-        ++m_.offered;
+           (has_room(0) || (with_priority && has_room(1)))) {
+        // By hand, as std::bernoulli_distribution differs between libraries.
+        const double uniform = static_cast<double>(class_random_() >> 11) * 0x1p-53;
+        const size_t which = with_priority && uniform < workload_.priority_fraction() ? 1 : 0;
+        if (has_room(which)) {
+            classes_[which].due_ns.push_back(next_arrival_ns_);
+            ++m_.offered;
+        }
         next_arrival_ns_ = start_ns_ + arrivals_.next_ns();
     }
 }
 
 /// While no lane is free there is nothing to wake up for: the next answer looks at what is due.
 void Drive::wait_for_arrival() {
-    if (free_lanes_.empty()) { return; }
-    if (!due_ns_.empty()) {
-        arrival_timer_->at(due_ns_.front() + fill_ns());
-    } else if (next_arrival_ns_ < end_ns_) {
-        arrival_timer_->at(next_arrival_ns_ + fill_ns());
+    std::optional<int64_t> next_ns;
+    for (const Class& c : classes_) {
+        if (c.free.empty()) { continue; }
+        if (c.due_ns.empty() && next_arrival_ns_ >= end_ns_) { continue; }
+        const int64_t at_ns = (c.due_ns.empty() ? next_arrival_ns_ : c.due_ns.front()) + fill_ns();
+        next_ns = std::min(next_ns.value_or(at_ns), at_ns);
     }
+    if (next_ns) { arrival_timer_->at(*next_ns); }
 }
 
 int64_t Drive::fill_ns() const {
@@ -250,18 +289,16 @@ void Drive::dispatch() {
         return;
     }
     if (options_.open_loop) { take_arrivals(now_ns); }
-    while (!free_lanes_.empty()) {
-        const uint32_t count = next_request_size(now_ns);
-        if (count == 0) { break; }
-        const uint32_t lane = free_lanes_.front();
-        free_lanes_.pop_front();
-        // A lane that has nothing more to send stays away.
-        if (has_more(lane)) { send(lane, count, now_ns); }
-    }
-    if (free_lanes_.empty() && nothing_left()) {
+    const bool idle = [&] {
+        const bool priority = dispatch(classes_[1], now_ns);  // first, as it is meant to be quick
+        return dispatch(classes_[0], now_ns) && priority;
+    }();
+    if (idle && nothing_left()) {
         m_.ran_out = !over;
         stop_sending();
-    } else if (over && due_ns_.empty()) {
+    } else if (over && std::ranges::all_of(classes_, [&](const Class& c) {
+                   return c.due_ns.empty() || (c.free.empty() && nothing_left(c));
+               })) {
         // An open loop owes what was due before the end, however late.
         stop_sending();
     } else if (options_.open_loop) {
@@ -269,13 +306,29 @@ void Drive::dispatch() {
     }
 }
 
-uint32_t Drive::next_request_size(int64_t now_ns) const {
+/// Sends what a class may send now; whether none of its lanes is free.
+bool Drive::dispatch(Class& c, int64_t now_ns) {
+    while (!c.free.empty()) {
+        const uint32_t count = next_request_size(c, now_ns);
+        if (count == 0) { break; }
+        const uint32_t lane = c.free.front();
+        c.free.pop_front();
+        lanes_[lane].free = false;
+        // A lane that has nothing more to send stays away.
+        if (!has_more(lane)) { continue; }
+        send(lane, count, now_ns);
+        free_lane(lane);
+    }
+    return c.free.empty();
+}
+
+uint32_t Drive::next_request_size(const Class& c, int64_t now_ns) const {
     const uint32_t most = options_.mode == SendMode::batch ? options_.batch : 1;
     if (options_.open_loop) {
-        if (due_ns_.empty()) { return 0; }
-        const bool filling = due_ns_.size() < most && next_arrival_ns_ < end_ns_ &&
-                             now_ns < due_ns_.front() + fill_ns();
-        return filling ? 0 : static_cast<uint32_t>(std::min<size_t>(most, due_ns_.size()));
+        if (c.due_ns.empty()) { return 0; }
+        const bool filling = c.due_ns.size() < most && next_arrival_ns_ < end_ns_ &&
+                             now_ns < c.due_ns.front() + fill_ns();
+        return filling ? 0 : static_cast<uint32_t>(std::min<size_t>(most, c.due_ns.size()));
     }
     if (options_.in_flight_max == 0 || feed_ == nullptr) { return most; }
     const uint64_t room = options_.in_flight_max - std::min(options_.in_flight_max, open_);
@@ -285,54 +338,71 @@ uint32_t Drive::next_request_size(int64_t now_ns) const {
                : 0;
 }
 
-bool Drive::nothing_left() const {
+bool Drive::nothing_left() const { return nothing_left(classes_[0]) && nothing_left(classes_[1]); }
+
+bool Drive::nothing_left(const Class& c) const {
     for (uint32_t i = 0; i < lanes_.size(); ++i) {
-        if (!lanes_[i].under_way.empty() || has_more(i)) { return false; }
+        if (&classes_[workload_.is_priority_lane(i) ? 1 : 0] != &c) { continue; }
+        if (!lanes_[i].requests.empty() || has_more(i)) { return false; }
     }
     return true;
 }
 
 void Drive::send(uint32_t lane_index, uint32_t count, int64_t now_ns) {
     Lane& lane = lanes_[lane_index];
-    lane.sent_ns = now_ns;
+    Request request;
+    std::vector<uint32_t>& numbers = request.numbers;
+    numbers.reserve(count);
     pieces_.clear();
     const bool batch = options_.mode == SendMode::batch;
     if (batch) { pieces_.emplace_back("["); }
     const uint32_t base = workload_.lane_first(lane_index);
-    while (lane.under_way.size() < count && !lane.again.empty()) {
+    while (numbers.size() < count && !lane.again.empty()) {
         const uint32_t number = lane.again.front();
         lane.again.pop_front();
-        if (!lane.under_way.empty()) { pieces_.emplace_back(","); }
+        if (!numbers.empty()) { pieces_.emplace_back(","); }
         pieces_.push_back(workload_.requests(lane_index, number - base, number - base + 1));
-        lane.under_way.push_back(number);
+        numbers.push_back(number);
     }
-    const uint32_t fresh = std::min(count - static_cast<uint32_t>(lane.under_way.size()),
+    const uint32_t fresh = std::min(count - static_cast<uint32_t>(numbers.size()),
                                     workload_.lane_size(lane_index) - lane.next);
     if (fresh != 0) {
-        if (!lane.under_way.empty()) { pieces_.emplace_back(","); }
+        if (!numbers.empty()) { pieces_.emplace_back(","); }
         pieces_.push_back(workload_.requests(lane_index, lane.next, lane.next + fresh));
-        for (uint32_t i = 0; i < fresh; ++i) { lane.under_way.push_back(base + lane.next + i); }
+        for (uint32_t i = 0; i < fresh; ++i) { numbers.push_back(base + lane.next + i); }
         lane.next += fresh;
         if (!options_.open_loop) { m_.offered += fresh; }
     }
     if (batch) { pieces_.emplace_back("]"); }
-    for (const uint32_t number : lane.under_way) {
+    std::deque<int64_t>& due_ns = class_of(lane_index).due_ns;
+    for (const uint32_t number : numbers) {
         int64_t intended_ns = now_ns;
         if (options_.open_loop) {
-            intended_ns = due_ns_.front();
-            due_ns_.pop_front();
+            intended_ns = due_ns.front();
+            due_ns.pop_front();
         }
-        intended_ns_[number] = intended_ns;
+        if (intended_ns_[number] == 0) {
+            intended_ns_[number] = intended_ns;
+            if (workload_.is_priority(number)) { sent_at_mini_block_[number] = mini_blocks_; }
+        }
+        request_of_[number] = lane.first_request + lane.requests.size();
         state_[number] = State::sent;
         m_.send_lag.record((now_ns - intended_ns) / 1000);
     }
-    lane.answers_missing = lane.under_way.size();
-    open_ += lane.under_way.size();
-    m_.sent += lane.under_way.size();
+    request.answers_missing = numbers.size();
+    request.sent_ns = now_ns;
+    open_ += numbers.size();
+    m_.sent += numbers.size();
+    lane.requests.push_back(std::move(request));
     lane.connection->send(pieces_);
 }
 
-void Drive::free_lane(uint32_t lane) { free_lanes_.push_back(lane); }
+void Drive::free_lane(uint32_t index) {
+    Lane& lane = lanes_[index];
+    if (lane.free || lane.backing_off || lane.requests.size() >= options_.pipeline) { return; }
+    lane.free = true;
+    class_of(index).free.push_back(index);
+}
 
 // ---------------------------------------------------------------- answers
 
@@ -341,18 +411,12 @@ void Drive::on_message(uint32_t lane_index, Result<std::string_view> message) {
     const int64_t now_ns = steady_ns();
     last_progress_ns_ = now_ns;
     Lane& lane = lanes_[lane_index];
-    const auto refuse_all = [&](uint64_t wait_ms) {
-        for (const uint32_t number : lane.under_way) {
-            if (state_[number] == State::sent) { refused(lane_index, number, wait_ms); }
-        }
-        lane.answers_missing = 0;
-    };
     if (!message) {
-        if (message.error().code != ErrorCode::limit) {
+        if (message.error().code != ErrorCode::limit || lane.requests.empty()) {
             fail_with(std::move(message).error());
             return;
         }
-        refuse_all(retry_after_ms);
+        refuse_all(lane_index, lane.requests.front(), retry_after_ms);
     } else {
         std::optional<RpcFailure> whole;
         std::string whole_message;
@@ -371,41 +435,65 @@ void Drive::on_message(uint32_t lane_index, Result<std::string_view> message) {
             fail_with(read.error());
             return;
         }
-        if (whole && whole->code == limit_exceeded) {
-            refuse_all(std::max(whole->retry_after_ms, retry_after_ms));
-        } else if (whole) {
+        if (whole && (whole->code != limit_exceeded || lane.requests.empty())) {
             fail_with(
                 {ErrorCode::unavailable, "the node refused a whole request: " + whole_message +
                                              "; is --batch larger than it takes?"});
             return;
         }
+        // Which one is not said. All of it comes from one place in the node, before any waiting.
+        if (whole) {
+            const auto oldest = std::ranges::find_if(lane.requests, [](const Request& r) {
+                return r.answers_missing == r.numbers.size();
+            });
+            if (oldest != lane.requests.end()) {
+                refuse_all(lane_index, *oldest, std::max(whole->retry_after_ms, retry_after_ms));
+            }
+        }
     }
     if (failure_) { return; }
-    if (lane.answers_missing != 0) {
-        fail_with({ErrorCode::corrupt, "the node left out " + std::to_string(lane.answers_missing) +
-                                           " of " + std::to_string(lane.under_way.size()) +
-                                           " answers"});
+    // Over HTTP a message is the whole answer to the oldest request.
+    if (!endpoint_.websocket && !lane.requests.empty() &&
+        lane.requests.front().answers_missing != 0) {
+        const Request& r = lane.requests.front();
+        fail_with({ErrorCode::corrupt, "the node left out " + std::to_string(r.answers_missing) +
+                                           " of " + std::to_string(r.numbers.size()) + " answers"});
         return;
     }
+    end_requests(lane_index);
+    free_lane(lane_index);
+    dispatch();
+}
+
+void Drive::refuse_all(uint32_t lane_index, Request& request, uint64_t wait_ms) {
+    for (const uint32_t number : request.numbers) {
+        if (state_[number] == State::sent) { refused(lane_index, number, wait_ms); }
+    }
+    request.answers_missing = 0;
+}
+
+void Drive::end_requests(uint32_t lane_index) {
+    Lane& lane = lanes_[lane_index];
     // Answers come in any order; nonces may not.
     std::ranges::sort(lane.again);
-    lane.under_way.clear();
-    if (!lane.backing_off) { free_lane(lane_index); }
-    dispatch();
+    while (!lane.requests.empty() && lane.requests.front().answers_missing == 0) {
+        lane.requests.pop_front();
+        ++lane.first_request;
+    }
 }
 
 void Drive::on_answer(uint32_t lane_index, const Answer& answer, int64_t now_ns) {
     Lane& lane = lanes_[lane_index];
     const uint64_t base = workload_.lane_first(lane_index);
-    const bool known = *answer.id >= base && *answer.id < base + lane.next &&
-                       state_[*answer.id] == State::sent && lane.answers_missing != 0;
+    const bool known =
+        *answer.id >= base && *answer.id < base + lane.next && state_[*answer.id] == State::sent;
     if (!known) {
         fail_with({ErrorCode::corrupt, "the node answered to id " + std::to_string(*answer.id) +
                                            ", which was not asked on that connection"});
         return;
     }
     const auto number = static_cast<uint32_t>(*answer.id);
-    --lane.answers_missing;
+    --lane.requests[request_of_[number] - lane.first_request].answers_missing;
     if (!answer.failure) {
         accepted(number, now_ns);
         if (options_.mode == SendMode::sync) { take_receipt(number, answer.result, now_ns); }
@@ -463,6 +551,7 @@ void Drive::refused(uint32_t lane_index, uint32_t number, uint64_t wait_ms) {
     state_[number] = State::unsent;
     lane.again.push_back(number);
     ++m_.refused;
+    if (workload_.is_priority(number)) { ++m_.priority_refused; }
     --open_;
     // An open loop sends at its own times, whatever the node wishes.
     if (options_.open_loop || lane.backing_off) { return; }
@@ -501,7 +590,13 @@ void Drive::on_included(uint32_t number, int64_t now_ns) {
     if (feed_ == nullptr) { return; }
     const int64_t us = (now_ns - intended_ns_[number]) / 1000;
     m_.all.included.record(us);
-    if (workload_.is_priority(number)) { m_.priority.included.record(us); }
+    if (!workload_.is_priority(number)) { return; }
+    m_.priority.included.record(us);
+    if (feed_->track() != Track::mini_blocks) { return; }
+    if (const auto sent = sent_at_mini_block_.find(number); sent != sent_at_mini_block_.end()) {
+        m_.priority.mini_blocks.record(static_cast<int64_t>(mini_blocks_ - sent->second + 1));
+        sent_at_mini_block_.erase(sent);
+    }
 }
 
 // ---------------------------------------------------------------- now and then
@@ -512,7 +607,7 @@ void Drive::on_tick() {
     sample_node();
     dispatch();
     for (const Lane& lane : lanes_) {
-        if (!lane.under_way.empty() && now_ns - lane.sent_ns > answer_timeout_ns) {
+        if (!lane.requests.empty() && now_ns - lane.requests.front().sent_ns > answer_timeout_ns) {
             fail_with({ErrorCode::timeout, "the node did not answer a request in a minute"});
         }
     }

@@ -12,6 +12,8 @@ namespace millrace::load {
 namespace {
 
 constexpr uint64_t closed_loop_count = 200'000;
+/// On each connection, so that more is under way than a node's ingress takes.
+constexpr uint32_t overload_pipeline = 64;
 /// Of the receipts, how many are looked at.
 constexpr size_t receipts_checked = 1'000;
 
@@ -134,6 +136,9 @@ Result<PhaseResult> Runner::phase(const std::string& name, double per_second) {
     MILLRACE_TRY(drive_options.arrivals, arrivals_from_text(options.arrivals));
     drive_options.seconds = options.seconds;
     drive_options.batch = options.batch;
+    const bool overloads = options.overload != 0 && per_second > 0;
+    drive_options.pipeline =
+        options.pipeline != 0 ? options.pipeline : (overloads ? overload_pipeline : 1);
     drive_options.in_flight_max = options.in_flight;
     drive_options.drain_s = options.drain_s;
     drive_options.poll_ms = options.poll_ms;
@@ -190,6 +195,17 @@ Result<void> check_options(const LoadOptions& o) {
     MILLRACE_CHECK(check_range("--count", static_cast<double>(o.count), 0, transactions_max));
     MILLRACE_CHECK(check_range("--connections", o.connections, 1, 1000));
     MILLRACE_CHECK(check_range("--batch", o.batch, 1, 1000));
+    MILLRACE_CHECK(check_range("--pipeline", o.pipeline, 0, 1000));
+    if (o.pipeline > 1 && !endpoint.websocket && o.overload == 0) {
+        return fail(ErrorCode::invalid_input,
+                    "--pipeline needs a ws:// endpoint: over HTTP a node answers the requests of a "
+                    "connection one after the other");
+    }
+    if (o.priority_fraction > 0 && o.connections < 2) {
+        return fail(ErrorCode::invalid_input,
+                    "transactions with priority have a connection of their own: --connections is "
+                    "at least 2");
+    }
     MILLRACE_CHECK(check_range("--accounts", o.accounts, 1, 100'000));
     MILLRACE_CHECK(check_range("--recipients", o.recipients, 1, 100'000));
     MILLRACE_CHECK(check_range("--pairs", o.pairs, 1, 256));
@@ -223,7 +239,8 @@ Result<void> check_options(const LoadOptions& o) {
 Result<LoadResult> run_load(const LoadOptions& options, const std::atomic<bool>& stop,
                             std::FILE* progress) {
     MILLRACE_CHECK(check_options(options));
-    MILLRACE_TRY(const Endpoint endpoint, parse_endpoint(options.url));
+    MILLRACE_TRY(Endpoint endpoint, parse_endpoint(options.url));
+    if (options.overload != 0) { endpoint.websocket = true; }
     ProgressLine line(progress);
     EventLoop loop;
     MILLRACE_TRY(RpcClient client, RpcClient::open(loop, endpoint));

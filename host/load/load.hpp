@@ -25,12 +25,15 @@ struct LoadOptions {
     uint64_t count = 0;
     uint32_t connections = 16;
     uint32_t batch = 100;
+    /// Requests under way on a connection; 0: 1, and 64 in the overload. More than 1 needs
+    /// WebSocket.
+    uint32_t pipeline = 0;
     uint32_t accounts = 1000;
     uint32_t recipients = 1000;
     uint32_t pairs = 8;
     uint64_t in_flight = 50'000;
     double priority_fraction = 0;
-    /// Times the capacity that a closed loop has shown first; 0: no overload.
+    /// Times the capacity that a closed loop has shown first, both over WebSocket; 0: no overload.
     double overload = 0;
     uint64_t max_fee_gwei = 0;
     uint64_t seed = 1;

@@ -17,6 +17,9 @@ struct Latencies {
     LatencyHistogram acknowledged;  ///< to the answer of eth_sendRawTransaction
     LatencyHistogram included;      ///< to knowing the block or mini-block with it
     LatencyHistogram receipt;       ///< to the receipt of eth_sendRawTransactionSync
+    /// Mini-blocks that were heard of between the first send and the one with it, that one
+    /// included; with Track::mini_blocks only.
+    LatencyHistogram mini_blocks;
 };
 
 /// Of the node's process, when --pid is given.
@@ -30,8 +33,9 @@ struct Measurement {
     uint64_t offered = 0;  ///< arrivals (open loop) or first sends (closed loop)
     uint64_t sent = 0;     ///< sends, repeated ones too
     uint64_t accepted = 0;
-    uint64_t refused = 0;   ///< sends that the node had no room for
-    uint64_t rejected = 0;  ///< answered with any other error
+    uint64_t refused = 0;           ///< sends that the node had no room for (-32005)
+    uint64_t priority_refused = 0;  ///< of these with priority
+    uint64_t rejected = 0;          ///< answered with any other error
     uint64_t included = 0;
     uint64_t reverted = 0;  ///< receipts of sync sends that say "failed"
     bool ran_out = false;   ///< all signed transactions were sent before the time was over

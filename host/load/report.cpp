@@ -60,8 +60,10 @@ void append_phase(std::string& out, const PhaseResult& phase) {
                 "the whole %.1f s)",
                 m.included_per_s, whole(m.included), whole(m.accepted), m.included_per_s_whole,
                 m.whole_s);
-    append_line(out, "  sends                        %llu, refused for now %llu, rejected %llu%s",
-                whole(m.sent), whole(m.refused), whole(m.rejected),
+    append_line(out,
+                "  sends                        %llu, refused for now %llu (with priority %llu), "
+                "rejected %llu%s",
+                whole(m.sent), whole(m.refused), whole(m.priority_refused), whole(m.rejected),
                 m.ran_out ? "; all signed transactions were sent" : "");
     for (const std::string& reason : m.reasons) {
         append_line(out, "    rejected: %s", reason.c_str());
@@ -69,6 +71,13 @@ void append_phase(std::string& out, const PhaseResult& phase) {
     if (m.reverted != 0) { append_line(out, "    reverted: %llu", whole(m.reverted)); }
     append_latencies(out, "", m.all, m.track);
     append_latencies(out, "priority ", m.priority, m.track);
+    if (const LatencyHistogram& h = m.priority.mini_blocks; h.count() != 0) {
+        append_line(out,
+                    "  priority, in mini-blocks     p50 %8llu  p90 %8llu  p99 %8llu  p99.9 %8llu  "
+                    "max %8llu",
+                    whole(h.quantile_us(0.5)), whole(h.quantile_us(0.9)),
+                    whole(h.quantile_us(0.99)), whole(h.quantile_us(0.999)), whole(h.max_us()));
+    }
     append_latency(out, "sent late by", m.send_lag);
     append_line(out, "  CPU per transaction          generator %.1f us%s",
                 us_each(m.generator_cpu_s, m.accepted), m.node ? "" : " (node: give --pid)");
@@ -99,6 +108,18 @@ void write_latency(JsonWriter& w, std::string_view name, const LatencyHistogram&
     w.end_object();
 }
 
+void write_mini_blocks(JsonWriter& w, const LatencyHistogram& h) {
+    w.key("priority_mini_blocks");
+    w.begin_object();
+    w.field_number("count", h.count());
+    w.field_number("p50", h.quantile_us(0.5));
+    w.field_number("p90", h.quantile_us(0.9));
+    w.field_number("p99", h.quantile_us(0.99));
+    w.field_number("p999", h.quantile_us(0.999));
+    w.field_number("max", h.max_us());
+    w.end_object();
+}
+
 void write_latencies(JsonWriter& w, std::string_view name, const Latencies& l) {
     w.key(name);
     w.begin_object();
@@ -125,6 +146,7 @@ void write_phase(JsonWriter& w, const PhaseResult& phase) {
     w.field_number("sent", m.sent);
     w.field_number("accepted", m.accepted);
     w.field_number("refused", m.refused);
+    w.field_number("priority_refused", m.priority_refused);
     w.field_number("rejected", m.rejected);
     w.field_number("included", m.included);
     w.field_number("reverted", m.reverted);
@@ -134,6 +156,7 @@ void write_phase(JsonWriter& w, const PhaseResult& phase) {
     w.field_text("track", to_string(m.track));
     write_latencies(w, "latency", m.all);
     write_latencies(w, "priority_latency", m.priority);
+    write_mini_blocks(w, m.priority.mini_blocks);
     write_latency(w, "send_lag", m.send_lag);
     w.key("included_by_second");
     w.begin_array();
@@ -176,6 +199,7 @@ void write_options(JsonWriter& w, const LoadOptions& o) {
     w.field_number("count", o.count);
     w.field_number("connections", o.connections);
     w.field_number("batch", o.batch);
+    w.field_number("pipeline", o.pipeline);
     w.field_number("accounts", o.accounts);
     w.field_number("recipients", o.recipients);
     w.field_number("pairs", o.pairs);

@@ -5,8 +5,8 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstring>
-#include <random>
 #include <thread>
 
 #include "host/base/hex.hpp"
@@ -43,6 +43,18 @@ void append_request(std::string& out, SendMode mode, uint32_t id, const Bytes& r
     out += "]}";
 }
 
+uint32_t priority_lane_count(const WorkloadOptions& o) noexcept {
+    if (o.priority_fraction <= 0 || o.lane_count < 2) { return 0; }
+    const double lanes = std::round(o.priority_fraction * o.lane_count);
+    return std::clamp<uint32_t>(static_cast<uint32_t>(lanes), 1, o.lane_count - 1);
+}
+
+/// Arrivals vary: six deviations more than are expected, so that they do not run out first.
+uint64_t priority_count_of(const WorkloadOptions& o) noexcept {
+    const double expected = o.priority_fraction * static_cast<double>(o.count);
+    return std::min(o.count - 1, static_cast<uint64_t>(expected + 6 * std::sqrt(expected)) + 1);
+}
+
 uint64_t prefix_of(const Hash256& hash) noexcept {
     uint64_t prefix = 0;
     std::memcpy(&prefix, hash.data(), sizeof prefix);
@@ -67,11 +79,19 @@ Result<Workload> Workload::sign(const Chain& chain, const WorkloadOptions& optio
     Workload out;
     out.lanes_.resize(options.lane_count);
     out.hashes_.resize(options.count);
-    out.priority_.resize(options.count);
+    out.priority_fraction_ = options.priority_fraction;
+    const uint32_t priority_lanes = priority_lane_count(options);
+    const uint32_t ordinary_lanes = options.lane_count - priority_lanes;
+    const uint64_t priority_count = priority_lanes == 0 ? 0 : priority_count_of(options);
+    const uint64_t ordinary_count = options.count - priority_count;
+    if (priority_lanes != 0) { out.first_priority_ = static_cast<uint32_t>(ordinary_count); }
     uint64_t first = 0;
     for (uint32_t i = 0; i < options.lane_count; ++i) {
         Lane& lane = out.lanes_[i];
-        const uint64_t end = options.count * (i + 1) / options.lane_count;
+        const uint64_t end =
+            i < ordinary_lanes
+                ? ordinary_count * (i + 1) / ordinary_lanes
+                : ordinary_count + priority_count * (i + 1 - ordinary_lanes) / priority_lanes;
         lane.first = static_cast<uint32_t>(first);
         lane.count = static_cast<uint32_t>(end - first);
         lane.first_sender = static_cast<uint32_t>(uint64_t{sender_count} * i / options.lane_count);
@@ -79,13 +99,6 @@ Result<Workload> Workload::sign(const Chain& chain, const WorkloadOptions& optio
             static_cast<uint32_t>(uint64_t{sender_count} * (i + 1) / options.lane_count) -
             lane.first_sender;
         first = end;
-    }
-    // By hand, as std::bernoulli_distribution differs between libraries; on one thread, as the
-    // bits share words.
-    std::mt19937_64 random(shape.seed);
-    for (uint64_t i = 0; i < options.count; ++i) {
-        out.priority_[i] =
-            static_cast<double>(random() >> 11) * 0x1p-53 < options.priority_fraction;
     }
 
     std::atomic<uint64_t> signed_count{0};
@@ -107,7 +120,7 @@ Result<Workload> Workload::sign(const Chain& chain, const WorkloadOptions& optio
                 const Account& from = chain.senders()[sender];
                 evm::Transaction tx = make_transaction(spec, chain.contracts(), from.address,
                                                        chain.recipients()[spec.recipient]);
-                chain.dress(tx, chain.first_nonces()[sender] + nth, out.priority_[number]);
+                chain.dress(tx, chain.first_nonces()[sender] + nth, out.is_priority(number));
                 const Bytes raw = sign_transaction(tx, from.secret_key);
                 out.hashes_[number] = kernels::keccak256(raw);
                 if (k != 0) { lane.text += ','; }

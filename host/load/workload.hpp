@@ -25,6 +25,8 @@ struct WorkloadOptions {
     SendMode mode = SendMode::batch;
     uint32_t lane_count = 1;  ///< connections; each sender belongs to one
     uint64_t count = 0;       ///< of all lanes
+    /// Share of `count` that has priority, from lanes and senders of its own; above 0 at least one
+    /// lane, below 1 all but one at most, so it takes two lanes.
     double priority_fraction = 0;
     uint32_t sync_timeout_ms = 0;  ///< what sync sends ask for; 0: nothing
     unsigned threads = 1;
@@ -48,7 +50,12 @@ public:
     /// The request objects of transactions [first, end) of a lane's, joined by commas. The id of
     /// each is the transaction's number.
     std::string_view requests(uint32_t lane, uint32_t first, uint32_t end) const noexcept;
-    bool is_priority(uint32_t number) const noexcept { return priority_[number]; }
+    bool is_priority(uint32_t number) const noexcept { return number >= first_priority_; }
+    bool is_priority_lane(uint32_t lane) const noexcept {
+        return lanes_[lane].count != 0 && is_priority(lanes_[lane].first);
+    }
+    /// As the workload was asked for.
+    double priority_fraction() const noexcept { return priority_fraction_; }
     const Hash256& hash(uint32_t number) const noexcept { return hashes_[number]; }
     uint32_t sender(uint32_t number) const noexcept;
     uint64_t nth_of_sender(uint32_t number) const noexcept;
@@ -73,7 +80,8 @@ private:
 
     std::vector<Lane> lanes_;
     std::vector<Hash256> hashes_;
-    std::vector<bool> priority_;
+    uint32_t first_priority_ = UINT32_MAX;  ///< of the numbers
+    double priority_fraction_ = 0;
     std::vector<uint32_t> table_;  ///< open addressing by the hash's first bytes
     uint64_t table_mask_ = 0;
 };

@@ -98,7 +98,10 @@ void add_load_command(CLI::App& app, Run& chosen) {
     add("--count", o->count,
         "Transactions signed ahead, at most 8000000; 0: what an open loop needs, 200000 for a "
         "closed one");
-    add("--connections", o->connections, "Connections, each with one request under way");
+    add("--connections", o->connections, "Connections, each for accounts of its own");
+    add("--pipeline", o->pipeline,
+        "Requests under way on a connection, above 1 over ws:// only; 0: one, and 64 in the "
+        "overload");
     add("--batch", o->batch, "Most transactions of a batch, 1 to 1000");
     add("--in-flight", o->in_flight,
         "Closed loop: most transactions sent and not yet included; 0: no limit");
@@ -106,9 +109,12 @@ void add_load_command(CLI::App& app, Run& chosen) {
     add("--recipients", o->recipients, "Accounts that receive");
     add("--pairs", o->pairs, "Pairs of tokens that are swapped");
     add("--priority-fraction", o->priority_fraction,
-        "Share of transactions with a tip of 10 instead of 1 gwei, measured by themselves");
+        "Share of transactions with a tip of 10 instead of 1 gwei, from accounts and connections "
+        "of "
+        "their own, measured by themselves");
     add("--overload", o->overload,
-        "Measure a closed loop first, then offer this many times its rate; 0: do not");
+        "Measure a closed loop first, then offer this many times its rate, both over WebSocket; 0: "
+        "do not");
     add("--track", o->track,
         "How to learn of inclusion: auto, mini-blocks, heads, polling or none; auto takes the "
         "first that the node has, and none with --send sync");

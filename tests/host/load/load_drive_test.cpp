@@ -135,7 +135,7 @@ DriveOptions closed(SendMode mode) {
 }
 
 TEST_F(LoadDriveTest, RequestsAreWholeAndSignedByTheirSenders) {
-    sign({SendMode::batch, 3, 100, 0.5, 0, 2});
+    sign({SendMode::batch, 3, 100, 0.2, 0, 2});
     std::set<Hash256> hashes;
     uint64_t priority = 0;
     for (uint32_t lane = 0; lane < 3; ++lane) {
@@ -255,7 +255,82 @@ TEST_F(LoadDriveTest, InclusionIsLearntFromMiniBlocks) {
     EXPECT_EQ(m->all.included.count(), 150u);
     EXPECT_EQ(m->priority.included.count(), m->priority.acknowledged.count());
     EXPECT_GT(m->priority.included.count(), 0u);
+    EXPECT_EQ(m->priority.mini_blocks.count(), m->priority.included.count());
+    EXPECT_GE(m->priority.mini_blocks.min_us(), 1u) << "its own mini-block counts";
     EXPECT_EQ(std::ranges::count(included, true), 150);
+}
+
+TEST_F(LoadDriveTest, ManyRequestsAreUnderWayOnAWebSocket) {
+    // What waits for its answer, so that all that may be under way is.
+    std::vector<std::pair<Hash256, SendCallback>> waiting;
+    constexpr size_t lanes = 2;
+    constexpr size_t pipeline = 8;
+    constexpr size_t batch = 5;
+    sign({SendMode::batch, lanes, 400, 0, 0, 1});
+    size_t most = 0;
+    node.on_send = [&](Bytes raw, SendCallback done) {
+        std::vector<std::pair<Hash256, SendCallback>> full;
+        {
+            const std::lock_guard lock(mutex);
+            ++calls;
+            waiting.emplace_back(kernels::keccak256(raw), std::move(done));
+            most = std::max(most, waiting.size());
+            // Nobody gets an answer until as many wait as may; the last ones are fewer.
+            if (waiting.size() == lanes * pipeline * batch || calls == 400) { full.swap(waiting); }
+        }
+        // The newest first: answers need not come in order.
+        for (size_t i = full.size(); i-- > 0;) { full[i].second(SendOutcome{full[i].first}); }
+    };
+    endpoint.websocket = true;
+    DriveOptions deep = closed(SendMode::batch);
+    deep.batch = batch;
+    deep.pipeline = pipeline;
+    const auto m = run(deep);
+    ASSERT_TRUE(m) << m.error().message;
+    EXPECT_EQ(m->accepted, 400u);
+    EXPECT_EQ(m->all.acknowledged.count(), 400u);
+    EXPECT_EQ(most, lanes * pipeline * batch);
+}
+
+TEST_F(LoadDriveTest, RefusalsInAPipelineAreSentAgainBeforeWhatIsNew) {
+    sign({SendMode::batch, 2, 200, 0.1, 0, 1});
+    std::map<Hash256, int> tries;
+    answer = [&](const Hash256& hash, const evm::Transaction&) -> std::optional<net::ApiError> {
+        // Each of every third transaction is refused twice.
+        const bool often = hash.bytes[0] % 3 == 0;
+        if (++tries[hash] > (often ? 2 : 0)) { return std::nullopt; }
+        net::ApiError full{ApiErrorKind::limit, "overloaded"};
+        full.retry_after_ms = 1;
+        return full;
+    };
+    endpoint.websocket = true;
+    DriveOptions open = closed(SendMode::batch);
+    open.open_loop = true;
+    open.per_second = 1e6;
+    open.pipeline = 4;
+    const auto m = run(open);
+    ASSERT_TRUE(m) << m.error().message;
+    EXPECT_EQ(m->accepted, 200u);
+    EXPECT_EQ(m->sent, m->accepted + m->refused);
+    EXPECT_GT(m->refused, 50u);
+    EXPECT_GT(m->priority_refused, 0u);
+    EXPECT_LT(m->priority_refused, m->refused);
+    EXPECT_EQ(m->rejected, 0u);
+}
+
+TEST_F(LoadDriveTest, PriorityHasSendersAndLanesOfItsOwn) {
+    sign({SendMode::raw, 4, 400, 0.05, 0, 1});
+    std::set<uint32_t> ordinary;
+    std::set<uint32_t> priority;
+    for (uint32_t n = 0; n < workload->count(); ++n) {
+        (workload->is_priority(n) ? priority : ordinary).insert(workload->sender(n));
+    }
+    for (const uint32_t sender : priority) { EXPECT_FALSE(ordinary.contains(sender)); }
+    EXPECT_EQ(ordinary.size() + priority.size(), sender_count);
+    EXPECT_FALSE(workload->is_priority_lane(2));
+    EXPECT_TRUE(workload->is_priority_lane(3));
+    EXPECT_GE(workload->lane_size(3), 20u);
+    EXPECT_LT(workload->lane_size(3), 60u);
 }
 
 TEST_F(LoadDriveTest, TheWindowStopsALoopThatNobodyIncludes) {
