@@ -313,6 +313,16 @@ struct MiniBlockEvent {
     std::vector<StateChange> state_changes;
 };
 
+/// Transactions that were executed and are not durable yet, in the order of their block. Each comes
+/// again in a MiniBlockEvent of the same block with the same results, unless the node ends before:
+/// then it may never have been.
+struct PreviewEvent {
+    uint64_t block_number = 0;
+    uint64_t block_timestamp = 0;  ///< seconds
+    std::vector<TransactionData> transactions;
+    std::vector<ReceiptData> receipts;
+};
+
 /// A sealed block became the head.
 struct HeadEvent {
     evm::BlockHeader header;
@@ -346,6 +356,11 @@ public:
     virtual void on_head(std::shared_ptr<const HeadEvent> event) = 0;
     virtual void on_pending_transactions(std::shared_ptr<const PendingTransactionEvent> event) = 0;
     virtual void on_removed(std::shared_ptr<const RemovedEvent> event) = 0;
+    virtual void on_preview(std::shared_ptr<const PreviewEvent>) {}
+    /// Whether anybody listens, so that nothing is made for nobody. Any thread, often; a change may
+    /// be seen a moment later.
+    virtual bool wants_previews() const noexcept { return false; }
+    virtual bool wants_pending_transactions() const noexcept { return true; }
 };
 
 // ---------------------------------------------------------------- Interfaces

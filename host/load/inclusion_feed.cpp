@@ -71,8 +71,9 @@ Result<void> InclusionFeed::connect(const Endpoint& endpoint, Track track) {
         return {};
     }
     MILLRACE_TRY(const std::string id,
-                 ask("eth_subscribe",
-                     track == Track::mini_blocks ? R"(["miniBlocks"])" : R"(["newHeads"])"));
+                 ask("eth_subscribe", track == Track::mini_blocks
+                                          ? R"(["miniBlocks",{"hashesOnly":true}])"
+                                          : R"(["newHeads"])"));
     // A head between the two answers was not announced.
     if (track == Track::heads) { ask_for_next_block(); }
     return {};

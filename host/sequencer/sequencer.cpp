@@ -233,12 +233,14 @@ bool Sequencer::mini_block_full() const noexcept {
 }
 
 void Sequencer::execute_ready(int64_t until_us) {
+    tells_executed_ = pool_observer_ != nullptr && pool_observer_->wants_executed();
     bool any = true;
     while (any && !mini_block_full() && clock_.steady_us() < until_us) {
         dispatch_ready();
         any = executor_->execute_one();
         any = collect(until_us) || any;
     }
+    tell_executed();
     gate_.set_pool(pool_.size(), pool_.bytes());
     publish_depths();
 }
@@ -264,6 +266,7 @@ void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) 
             std::max(clock_.steady_us() + gather_us, last_cut_us_ + options_.mini_block_us);
     }
     const AdmittedTransaction& tx = *executed->admitted;
+    if (tells_executed_) { untold_.push_back(executed); }
     pool_.executed(tx);
     // Not only the sender's moved, and the sender's perhaps further (EIP-7702).
     for (const auto& [address, nonce] : builder_.nonces_changed()) {
@@ -277,6 +280,12 @@ void Sequencer::note_executed(const ExecutedPtr& executed, uint64_t execute_ns) 
         statistics_.execute_ns += execute_ns;
         statistics_.timed_gas += executed->gas_used;
     }
+}
+
+void Sequencer::tell_executed() {
+    if (untold_.empty()) { return; }
+    pool_observer_->on_executed(builder_.block(), untold_);
+    untold_.clear();
 }
 
 void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
@@ -413,6 +422,7 @@ void Sequencer::resume_execution() {
 
 void Sequencer::cut() {
     if (builder_.uncut_count() == 0) { return; }
+    tell_executed();  // before anybody hears of the mini-block
     const int64_t start = clock_.steady_us();
     last_cut_us_ = start;
     const auto [m, accesses] = builder_.cut(next_mini_block_++, clock_.wall_us());

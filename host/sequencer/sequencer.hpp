@@ -86,6 +86,12 @@ public:
     virtual void on_executable(const std::vector<AdmittedPtr>& transactions) = 0;
     /// Left the pool without being executed.
     virtual void on_dropped(const AdmittedPtr& transaction, std::string_view reason) = 0;
+    /// Whether on_executed() is to be called; asked before a few transactions are executed.
+    virtual bool wants_executed() const noexcept { return false; }
+    /// Executed in this block, in this order after those told before, and not durable yet: they
+    /// become so only with their mini-block, which is told to observers of the chain.
+    virtual void on_executed(const OpenBlock& /*block*/,
+                             const std::vector<ExecutedPtr>& /*transactions*/) {}
 };
 
 /// Threads: `mr-sequencer` owns pool, the merged state of the cells and the open block, and
@@ -219,6 +225,7 @@ private:
     /// As settle, and cuts when the mini-block is full.
     void settle_and_cut(Completion& completion);
     void note_executed(const ExecutedPtr& executed, uint64_t execute_ns);
+    void tell_executed();
     void note_rejected(const AdmittedPtr& tx, evm::TxError error);
     /// Waits until the workers have done all that was given to them.
     void drain();
@@ -319,6 +326,8 @@ private:
     std::unique_ptr<Executor> executor_;  ///< from start() to the end of the thread
     bool execution_paused_ = true;
     SetAside set_aside_;  ///< of all that is under way
+    bool tells_executed_ = false;
+    std::vector<ExecutedPtr> untold_;  ///< executed, for the pool's observer
 
     SubmissionOrder submission_order_;
     HeldArrivals<Admit> held_;

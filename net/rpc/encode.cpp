@@ -318,7 +318,24 @@ void write_head(JsonWriter& w, const HeadEvent& head) {
     w.end_object();
 }
 
-void write_mini_block(JsonWriter& w, const MiniBlockEvent& event) {
+namespace {
+
+template <class Event>
+void write_results(JsonWriter& w, const Event& event, bool hashes_only) {
+    if (hashes_only) {
+        write_list(w, "transactions", event.transactions,
+                   [&w](const TransactionData& tx) { w.data(tx.hash); });
+        return;
+    }
+    write_list(w, "transactions", event.transactions,
+               [&w](const TransactionData& tx) { write_transaction(w, tx); });
+    write_list(w, "receipts", event.receipts,
+               [&w](const ReceiptData& receipt) { write_receipt(w, receipt); });
+}
+
+}  // namespace
+
+void write_mini_block(JsonWriter& w, const MiniBlockEvent& event, bool hashes_only) {
     w.begin_object();
     w.field_quantity("block_number", event.block_number);
     w.field_quantity("block_timestamp", event.block_timestamp);
@@ -326,10 +343,17 @@ void write_mini_block(JsonWriter& w, const MiniBlockEvent& event) {
     w.field_quantity("mini_block_number", event.mini_block_number);
     w.field_quantity("mini_block_timestamp", event.timestamp_us);
     w.field_quantity("gas_used", event.gas_used);
-    write_list(w, "transactions", event.transactions,
-               [&w](const TransactionData& tx) { write_transaction(w, tx); });
-    write_list(w, "receipts", event.receipts,
-               [&w](const ReceiptData& receipt) { write_receipt(w, receipt); });
+    write_results(w, event, hashes_only);
+    w.end_object();
+}
+
+void write_preview(JsonWriter& w, const PreviewEvent& event, bool hashes_only) {
+    w.begin_object();
+    w.field_boolean("preview", true);
+    w.field_boolean("durable", false);
+    w.field_quantity("block_number", event.block_number);
+    w.field_quantity("block_timestamp", event.block_timestamp);
+    write_results(w, event, hashes_only);
     w.end_object();
 }
 

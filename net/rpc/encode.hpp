@@ -22,7 +22,10 @@ void write_proof(JsonWriter& w, const AccountProof& proof, const std::vector<boo
 
 /// What eth_subscribe sends: newHeads, miniBlocks, stateChanges.
 void write_head(JsonWriter& w, const HeadEvent& head);
-void write_mini_block(JsonWriter& w, const MiniBlockEvent& event);
+/// With `hashes_only` the transactions are their hashes, and there are no receipts.
+void write_mini_block(JsonWriter& w, const MiniBlockEvent& event, bool hashes_only = false);
+/// As a mini-block without a number of its own, marked as not durable.
+void write_preview(JsonWriter& w, const PreviewEvent& event, bool hashes_only);
 void write_state_change(JsonWriter& w, const StateChange& change);
 
 /// The logs of one receipt with their places.

@@ -12,6 +12,26 @@ namespace {
 
 using Where = Method::Where;
 
+/// {"hashesOnly": true} or nothing; what is not known is refused, so that nobody waits for it.
+RpcResult<bool> hashes_only(const Params& p, size_t index) {
+    if (!p.has(index)) { return false; }
+    simdjson::dom::object options;
+    if (p.at(index).get_object().get(options) != simdjson::SUCCESS) {
+        return bad_param(index, R"(options are an object, e.g. {"hashesOnly":true})");
+    }
+    bool only = false;
+    for (const auto field : options) {
+        if (field.key != "hashesOnly") {
+            return bad_param(index, "unknown option '" + std::string(field.key.substr(0, 100)) +
+                                        "' (hashesOnly)");
+        }
+        if (field.value.get_bool().get(only) != simdjson::SUCCESS) {
+            return bad_param(index, "hashesOnly is true or false");
+        }
+    }
+    return only;
+}
+
 RpcResult<Interest> interest_of(const Params& p) {
     MILLRACE_TRY(const std::string_view kind, p.text(0));
     Interest interest;
@@ -26,6 +46,10 @@ RpcResult<Interest> interest_of(const Params& p) {
         MILLRACE_TRY(interest.full_transactions, p.boolean(1, false));
     } else if (kind == "miniBlocks") {
         interest.kind = Interest::Kind::mini_blocks;
+        MILLRACE_TRY(interest.hashes_only, hashes_only(p, 1));
+    } else if (kind == "preview") {
+        interest.kind = Interest::Kind::previews;
+        MILLRACE_TRY(interest.hashes_only, hashes_only(p, 1));
     } else if (kind == "stateChanges") {
         interest.kind = Interest::Kind::state_changes;
         MILLRACE_TRY(interest.addresses, p.addresses(1));
@@ -33,7 +57,7 @@ RpcResult<Interest> interest_of(const Params& p) {
         return rpc_fail(rpc_code::invalid_params,
                         "no \"" + std::string(kind.substr(0, 100)) +
                             "\" subscription in eth namespace (newHeads, logs, "
-                            "newPendingTransactions, miniBlocks, stateChanges)");
+                            "newPendingTransactions, miniBlocks, preview, stateChanges)");
     }
     return interest;
 }
@@ -71,17 +95,17 @@ RpcResult<void> add_filter(CallContext& c, Interest interest, JsonWriter& w) {
 }
 
 RpcResult<void> new_filter(CallContext& c, const Params& p, JsonWriter& w) {
-    Interest interest{Interest::Kind::logs, {}, false, {}};
+    Interest interest{.kind = Interest::Kind::logs};
     MILLRACE_TRY(interest.logs, p.log_selection(0));
     return add_filter(c, std::move(interest), w);
 }
 
 RpcResult<void> new_block_filter(CallContext& c, const Params&, JsonWriter& w) {
-    return add_filter(c, Interest{Interest::Kind::new_heads, {}, false, {}}, w);
+    return add_filter(c, Interest{.kind = Interest::Kind::new_heads}, w);
 }
 
 RpcResult<void> new_pending_filter(CallContext& c, const Params&, JsonWriter& w) {
-    return add_filter(c, Interest{Interest::Kind::pending_transactions, {}, false, {}}, w);
+    return add_filter(c, Interest{.kind = Interest::Kind::pending_transactions}, w);
 }
 
 RpcResult<void> get_filter_changes(CallContext& c, const Params& p, JsonWriter& w) {

@@ -69,7 +69,10 @@ void SubscriptionHub::on_pending_transactions(
     std::shared_ptr<const PendingTransactionEvent> event) {
     // There are far more of these than of all others together, and few clients ask for them: they
     // would fill the queue and cost the others their events.
-    if (is_wanted(Interest::Kind::pending_transactions)) { enqueue(std::move(event)); }
+    if (wants_pending_transactions()) { enqueue(std::move(event)); }
+}
+void SubscriptionHub::on_preview(std::shared_ptr<const PreviewEvent> event) {
+    if (wants_previews()) { enqueue(std::move(event)); }
 }
 void SubscriptionHub::on_removed(std::shared_ptr<const RemovedEvent> event) {
     enqueue(std::move(event));
@@ -121,11 +124,21 @@ void SubscriptionHub::drain() {
 
 bool SubscriptionHub::is_wanted(Interest::Kind kind) {
     const std::lock_guard lock(mutex_);
+    return is_wanted_locked(kind);
+}
+
+bool SubscriptionHub::is_wanted_locked(Interest::Kind kind) const {
     return std::ranges::any_of(
                subscriptions_,
                [kind](const auto& entry) { return entry.second->interest.kind == kind; }) ||
            std::ranges::any_of(
                filters_, [kind](const auto& entry) { return entry.second.interest.kind == kind; });
+}
+
+void SubscriptionHub::note_interests() noexcept {
+    wants_previews_.store(is_wanted_locked(Interest::Kind::previews), std::memory_order_relaxed);
+    wants_pending_.store(is_wanted_locked(Interest::Kind::pending_transactions),
+                         std::memory_order_relaxed);
 }
 
 /// A subscriber must not miss an event without knowing, so after a loss all start anew.
@@ -136,6 +149,7 @@ void SubscriptionHub::lose_everyone() {
         for (auto& [id, subscription] : subscriptions_) { all.push_back(subscription); }
         filters_.clear();
         filters_gauge_.set(0);
+        note_interests();
     }
     for (const auto& subscription : all) {
         if (const auto subscriber = subscription->subscriber.lock()) {
@@ -181,12 +195,30 @@ void SubscriptionHub::serve(const Activation& activation) {
     }
 }
 
+template <class Write>
+void SubscriptionHub::serve_in_two_forms(Interest::Kind kind, uint64_t cursor, Write write) {
+    std::shared_ptr<const std::string> bodies[2];
+    for (const auto& listener : listeners_of(kind)) {
+        const bool hashes_only = listener->interest.hashes_only;
+        auto& body = bodies[hashes_only ? 1 : 0];
+        if (!body) {
+            body = to_json([&](JsonWriter& w) { write(w, hashes_only); });
+        }
+        send(*listener, body, cursor);
+    }
+}
+
+void SubscriptionHub::serve(const std::shared_ptr<const PreviewEvent>& event) {
+    serve_in_two_forms(Interest::Kind::previews, 0, [&](JsonWriter& w, bool hashes_only) {
+        write_preview(w, *event, hashes_only);
+    });
+}
+
 void SubscriptionHub::serve(const std::shared_ptr<const MiniBlockEvent>& event) {
     const uint64_t cursor = event->mini_block_number;
-    if (const auto listeners = listeners_of(Interest::Kind::mini_blocks); !listeners.empty()) {
-        const auto body = to_json([&](JsonWriter& w) { write_mini_block(w, *event); });
-        for (const auto& listener : listeners) { send(*listener, body, cursor); }
-    }
+    serve_in_two_forms(Interest::Kind::mini_blocks, cursor, [&](JsonWriter& w, bool hashes_only) {
+        write_mini_block(w, *event, hashes_only);
+    });
     if (const auto listeners = listeners_of(Interest::Kind::state_changes); !listeners.empty()) {
         for (const auto& change : event->state_changes) {
             std::shared_ptr<const std::string> body;
@@ -304,6 +336,7 @@ RpcResult<std::string> SubscriptionHub::subscribe(const std::shared_ptr<Subscrib
     const std::string id = subscription->id;
     subscriptions_.emplace(id, std::move(subscription));
     subscriptions_gauge_.set(static_cast<int64_t>(subscriptions_.size()));
+    note_interests();
     return id;
 }
 
@@ -325,6 +358,7 @@ bool SubscriptionHub::unsubscribe(const Subscriber* subscriber, std::string_view
     if (it == subscriptions_.end() || it->second->owner != subscriber) { return false; }
     subscriptions_.erase(it);
     subscriptions_gauge_.set(static_cast<int64_t>(subscriptions_.size()));
+    note_interests();
     return true;
 }
 
@@ -333,6 +367,7 @@ void SubscriptionHub::forget(const Subscriber* subscriber) {
     std::erase_if(subscriptions_,
                   [&](const auto& entry) { return entry.second->owner == subscriber; });
     subscriptions_gauge_.set(static_cast<int64_t>(subscriptions_.size()));
+    note_interests();
 }
 
 // ---------------------------------------------------------------- Filters
@@ -350,6 +385,7 @@ RpcResult<std::string> SubscriptionHub::add_filter(Interest interest) {
     std::string id = random_id();
     filters_.emplace(id, Filter{std::move(interest), {}, now});
     filters_gauge_.set(static_cast<int64_t>(filters_.size()));
+    note_interests();
     return id;
 }
 
@@ -391,12 +427,14 @@ bool SubscriptionHub::remove_filter(std::string_view id) {
     const std::lock_guard lock(mutex_);
     const bool removed = filters_.erase(std::string(id)) != 0;
     filters_gauge_.set(static_cast<int64_t>(filters_.size()));
+    note_interests();
     return removed;
 }
 
 void SubscriptionHub::expire_filters(SteadyTime now) {
     const auto ttl = std::chrono::milliseconds(options_.filter_ttl_ms);
     std::erase_if(filters_, [&](const auto& entry) { return now - entry.second.last_poll > ttl; });
+    note_interests();
 }
 
 }  // namespace millrace::net

@@ -23,11 +23,19 @@ namespace millrace::net {
 
 /// What a subscription or a filter wants to hear.
 struct Interest {
-    enum class Kind : uint8_t { new_heads, logs, pending_transactions, mini_blocks, state_changes };
+    enum class Kind : uint8_t {
+        new_heads,
+        logs,
+        pending_transactions,
+        mini_blocks,
+        state_changes,
+        previews
+    };
     Kind kind = Kind::new_heads;
     LogSelection logs;               ///< for logs
     bool full_transactions = false;  ///< for pending_transactions
     std::vector<Address> addresses;  ///< for state_changes; empty: all
+    bool hashes_only = false;        ///< for mini_blocks and previews
 
     /// Whether a log is of interest; `open` tells mini-block logs from those of sealed blocks.
     bool wants(const LogData& log, bool open) const noexcept;
@@ -46,6 +54,13 @@ public:
     void on_head(std::shared_ptr<const HeadEvent> event) override;
     void on_pending_transactions(std::shared_ptr<const PendingTransactionEvent> event) override;
     void on_removed(std::shared_ptr<const RemovedEvent> event) override;
+    void on_preview(std::shared_ptr<const PreviewEvent> event) override;
+    bool wants_previews() const noexcept override {
+        return wants_previews_.load(std::memory_order_relaxed);
+    }
+    bool wants_pending_transactions() const noexcept override {
+        return wants_pending_.load(std::memory_order_relaxed);
+    }
 
     /// Makes a subscription that hears from now on and is silent until `activate`.
     RpcResult<std::string> subscribe(const std::shared_ptr<Subscriber>& subscriber,
@@ -88,7 +103,8 @@ private:
     using Event =
         std::variant<std::shared_ptr<const MiniBlockEvent>, std::shared_ptr<const HeadEvent>,
                      std::shared_ptr<const PendingTransactionEvent>,
-                     std::shared_ptr<const RemovedEvent>, Activation>;
+                     std::shared_ptr<const RemovedEvent>, std::shared_ptr<const PreviewEvent>,
+                     Activation>;
     /// An unread piece of an event; `owner` keeps what `item` points to.
     struct FilterItem {
         std::shared_ptr<const void> owner;
@@ -105,11 +121,18 @@ private:
     void drain();
     void lose_everyone();
     bool is_wanted(Interest::Kind kind);
+    /// With mutex_ held, after what is listened to has changed.
+    bool is_wanted_locked(Interest::Kind kind) const;
+    void note_interests() noexcept;
+    /// One text for all that want an event in full, one for those that want hashes.
+    template <class Write>
+    void serve_in_two_forms(Interest::Kind kind, uint64_t cursor, Write write);
     Subscriptions listeners_of(Interest::Kind kind);
     void serve(const std::shared_ptr<const MiniBlockEvent>& event);
     void serve(const std::shared_ptr<const HeadEvent>& event);
     void serve(const std::shared_ptr<const PendingTransactionEvent>& event);
     void serve(const std::shared_ptr<const RemovedEvent>& event);
+    void serve(const std::shared_ptr<const PreviewEvent>& event);
     void serve(const Activation& activation);
     void serve_logs(const std::shared_ptr<const std::vector<LogData>>& logs, bool open,
                     uint64_t cursor);
@@ -139,6 +162,10 @@ private:
     std::mutex mutex_;
     std::unordered_map<std::string, SubscriptionPtr> subscriptions_;
     std::unordered_map<std::string, Filter> filters_;
+
+    // Relaxed: what is heard from when on is up to `subscribe`, which comes before its answer.
+    std::atomic<bool> wants_previews_{false};
+    std::atomic<bool> wants_pending_{false};
 };
 
 }  // namespace millrace::net

@@ -192,6 +192,39 @@ test("the real-time API", async (t) => {
     );
 
     await t.test(
+        "preview streams what the mini-blocks make durable, and says that it is not yet",
+        { skip: millrace_only, timeout: 120_000 },
+        async () => {
+            const previews = [];
+            const hashes = [];
+            const ids = [
+                await live.subscribe(["preview"], (preview) => previews.push(preview)),
+                await live.subscribe(["miniBlocks", { hashesOnly: true }], (mini_block) => {
+                    assert.equal(mini_block.preview, undefined);
+                    assert.equal(mini_block.receipts, undefined);
+                    hashes.push(...mini_block.transactions);
+                }),
+            ];
+            const receipts = [];
+            for (let i = 0; i < 10; i++) receipts.push(await rpc.send_sync(await transfer()));
+            const sent = receipts.map((receipt) => receipt.transactionHash);
+            await wait_for(() => hashes.length >= 10, "ten hashes");
+            for (const id of ids) await live.call("eth_unsubscribe", [id]);
+            assert.deepEqual(hashes, sent);
+            for (const preview of previews) {
+                assert.equal(preview.preview, true);
+                assert.equal(preview.durable, false);
+                assert.equal(preview.mini_block_number, undefined);
+            }
+            const previewed = previews.flatMap((preview) => preview.receipts);
+            assert.deepEqual(
+                previewed.map((receipt) => ({ ...receipt, blockHash: "" })),
+                receipts.map((receipt) => ({ ...receipt, blockHash: "" })),
+            );
+        },
+    );
+
+    await t.test(
         "miniBlocks streams every transaction once, in order, with its receipt",
         { skip: millrace_only, timeout: 120_000 },
         async () => {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -481,6 +482,69 @@ TEST_F(SubscriptionTest, NewHeadsCarryTheMiniBlockCount) {
     EXPECT_EQ(json_at(note, "/params/result/number"), "\"0x5\"");
     EXPECT_EQ(json_at(note, "/params/result/miniBlockCount"), "\"0xc\"");
     EXPECT_EQ(json_at(note, "/id"), "<absent>");
+}
+
+TEST_F(SubscriptionTest, PreviewsSayThatTheyAreNotDurable) {
+    start();
+    auto connection = std::make_unique<WsClient>(port());
+    WsClient& preview = *connection;
+    WsClient durable(port());
+    const auto wants = [&] {
+        return std::ranges::any_of(node.sinks, [](const auto& s) { return s->wants_previews(); });
+    };
+    EXPECT_FALSE(wants());
+    const std::string id = subscribe(preview, R"(["preview"])");
+    subscribe(preview, R"(["preview",{"hashesOnly":true}])");
+    subscribe(durable, R"(["miniBlocks"])");
+    EXPECT_TRUE(wants());
+    auto event = std::make_shared<PreviewEvent>();
+    event->block_number = 5;
+    event->block_timestamp = 1005;
+    event->transactions = {dynamic_fee_transaction(1, Inclusion{{}, 5, 1005, 0})};
+    event->receipts = {receipt_with_log(1, {{}, 5, 1005, 0})};
+    node.emit([&](EventSink& sink) { sink.on_preview(event); });
+    emit_mini_block(77);
+    const auto hash = '"' + to_hex(event->transactions[0].hash) + '"';
+    std::set<std::string> forms;
+    for (int i = 0; i < 2; ++i) {
+        const std::string note = preview.receive().value_or("");
+        EXPECT_EQ(json_at(note, "/params/result/preview"), "true");
+        EXPECT_EQ(json_at(note, "/params/result/durable"), "false");
+        EXPECT_EQ(json_at(note, "/params/result/block_number"), "\"0x5\"");
+        EXPECT_EQ(json_at(note, "/params/result/mini_block_number"), "<absent>");
+        const bool full = json_at(note, "/params/subscription") == id;
+        forms.insert(full ? "full" : "hashes");
+        EXPECT_EQ(json_at(note, full ? "/params/result/transactions/0/hash"
+                                     : "/params/result/transactions/0"),
+                  hash);
+        EXPECT_EQ(json_at(note, "/params/result/receipts/0/transactionHash"),
+                  full ? hash : "<absent>");
+    }
+    EXPECT_EQ(forms.size(), 2u);
+    const std::string note = durable.receive().value_or("");
+    EXPECT_EQ(json_at(note, "/params/result/mini_block_number"), "\"0x4d\"");
+    EXPECT_EQ(json_at(note, "/params/result/preview"), "<absent>");
+    const std::string ended = preview.ask(request("eth_unsubscribe", "[" + id + "]"));
+    EXPECT_EQ(json_at(ended, "/result"), "true");
+    EXPECT_TRUE(wants()) << "the other one is there";
+    connection.reset();
+    EXPECT_TRUE(eventually([&] { return !wants(); }));
+}
+
+TEST_F(SubscriptionTest, MiniBlocksOfHashesLeaveOutTheRest) {
+    start();
+    WsClient ws(port());
+    subscribe(ws, R"(["miniBlocks",{"hashesOnly":true}])");
+    emit_mini_block(77);
+    const std::string note = ws.receive().value_or("");
+    EXPECT_EQ(json_at(note, "/params/result/mini_block_number"), "\"0x4d\"");
+    EXPECT_EQ(json_at(note, "/params/result/transactions/0").size(), 68u) << note;
+    EXPECT_EQ(json_at(note, "/params/result/receipts"), "<absent>");
+    for (const char* options : {R"({"hashOnly":true})", R"({"hashesOnly":1})", R"("hashesOnly")"}) {
+        SCOPED_TRACE(options);
+        const std::string params = R"(["miniBlocks",)" + std::string(options) + "]";
+        EXPECT_EQ(json_at(ws.ask(request("eth_subscribe", params)), "/error/code"), "-32602");
+    }
 }
 
 TEST_F(SubscriptionTest, MiniBlocksAndStateChanges) {

@@ -482,18 +482,31 @@ ApiResult<net::PoolContent> SequencerNode::pool_content(const std::optional<Addr
 // --- Events ---
 
 void SequencerNode::add_event_sink(std::shared_ptr<net::EventSink> sink) {
+    const std::lock_guard telling(telling_mutex_);
     const std::lock_guard lock(sinks_mutex_);
     sinks_.push_back(std::move(sink));
 }
 
 void SequencerNode::remove_event_sink(const net::EventSink* sink) {
+    const std::lock_guard telling(telling_mutex_);
     const std::lock_guard lock(sinks_mutex_);
     std::erase_if(sinks_, [&](const auto& s) { return s.get() == sink; });
 }
 
+bool SequencerNode::has_sinks() const {
+    const std::shared_lock lock(sinks_mutex_);
+    return !sinks_.empty();
+}
+
+template <class Call>
+void SequencerNode::tell_sinks(Call call) {
+    const std::lock_guard telling(telling_mutex_);
+    const std::shared_lock lock(sinks_mutex_);
+    for (const auto& s : sinks_) { call(*s); }
+}
+
 void SequencerNode::on_mini_block(const sequencer::MiniBlockPtr& m) {
-    const std::lock_guard lock(sinks_mutex_);
-    if (sinks_.empty()) { return; }
+    if (!has_sinks()) { return; }
     auto event = std::const_pointer_cast<net::MiniBlockEvent>(to_event(*m));
     // Accounts of which only slots changed: their nonce and balance come from the state just
     // published.
@@ -504,19 +517,17 @@ void SequencerNode::on_mini_block(const sequencer::MiniBlockPtr& m) {
             c.balance = a->balance;
         }
     }
-    for (const auto& s : sinks_) { s->on_mini_block(event); }
+    tell_sinks([&](net::EventSink& s) { s.on_mini_block(event); });
 }
 
 void SequencerNode::on_sealed(const sequencer::SealedPtr& block) {
-    const std::lock_guard lock(sinks_mutex_);
-    if (sinks_.empty()) { return; }
+    if (!has_sinks()) { return; }
     const auto event = to_event(*block);
-    for (const auto& s : sinks_) { s->on_head(event); }
+    tell_sinks([&](net::EventSink& s) { s.on_head(event); });
 }
 
 void SequencerNode::on_reverted(uint64_t last_kept, const std::vector<sequencer::SealedPtr>& sealed,
                                 const std::vector<sequencer::MiniBlockPtr>& open) {
-    const std::lock_guard lock(sinks_mutex_);
     auto event = std::make_shared<net::RemovedEvent>();
     event->last_kept_block = last_kept;
     // Newest first, as they are taken back.
@@ -536,15 +547,37 @@ void SequencerNode::on_reverted(uint64_t last_kept, const std::vector<sequencer:
             event->logs.insert(event->logs.end(), logs.rbegin(), logs.rend());
         }
     }
-    for (const auto& s : sinks_) { s->on_removed(event); }
+    tell_sinks([&](net::EventSink& s) { s.on_removed(event); });
 }
 
 void SequencerNode::on_executable(const std::vector<sequencer::AdmittedPtr>& transactions) {
-    const std::lock_guard lock(sinks_mutex_);
-    if (sinks_.empty()) { return; }
+    const auto wanted = [this] {
+        const std::shared_lock lock(sinks_mutex_);
+        return std::ranges::any_of(sinks_,
+                                   [](const auto& s) { return s->wants_pending_transactions(); });
+    };
+    if (!wanted()) { return; }
     auto event = std::make_shared<net::PendingTransactionEvent>();
     for (const auto& t : transactions) { event->transactions.push_back(pending_to_net(t)); }
-    for (const auto& s : sinks_) { s->on_pending_transactions(event); }
+    tell_sinks([&](net::EventSink& s) { s.on_pending_transactions(event); });
+}
+
+bool SequencerNode::wants_executed() const noexcept {
+    const std::shared_lock lock(sinks_mutex_);
+    return std::ranges::any_of(sinks_, [](const auto& s) { return s->wants_previews(); });
+}
+
+void SequencerNode::on_executed(const sequencer::OpenBlock& block,
+                                const std::vector<sequencer::ExecutedPtr>& transactions) {
+    auto event = std::make_shared<net::PreviewEvent>();
+    event->block_number = block.number;
+    event->block_timestamp = block.timestamp_s;
+    for (const auto& t : transactions) {
+        const sequencer::LocatedTransaction l = locate(block, t);
+        event->transactions.push_back(to_net(l));
+        event->receipts.push_back(receipt_to_net(l));
+    }
+    tell_sinks([&](net::EventSink& s) { s.on_preview(event); });
 }
 
 void SequencerNode::on_dropped(const sequencer::AdmittedPtr& transaction, std::string_view reason) {

@@ -103,6 +103,9 @@ public:
                      const std::vector<sequencer::MiniBlockPtr>& open) override;
     void on_executable(const std::vector<sequencer::AdmittedPtr>& transactions) override;
     void on_dropped(const sequencer::AdmittedPtr& transaction, std::string_view reason) override;
+    bool wants_executed() const noexcept override;
+    void on_executed(const sequencer::OpenBlock& block,
+                     const std::vector<sequencer::ExecutedPtr>& transactions) override;
 
 private:
     /// A block reference resolved: the sealed block, or the open one.
@@ -132,8 +135,14 @@ private:
     sequencer::SharedCodeReader code_;
     SystemClock clock_;
 
-    std::mutex
-        sinks_mutex_;  // guards sinks_, and is held while they are called: one call at a time
+    bool has_sinks() const;
+    template <class Call>
+    void tell_sinks(Call call);
+
+    /// Held while sinks are called: one call at a time. Events are made before, as the pipeline's
+    /// two threads meet here.
+    std::mutex telling_mutex_;
+    mutable std::shared_mutex sinks_mutex_;  // guards sinks_; taken after the other one
     std::vector<std::shared_ptr<net::EventSink>> sinks_;
 
     std::mutex dev_mutex_;  // guards the two below

@@ -71,6 +71,21 @@ public:
         const std::lock_guard lock(mutex_);
         dropped_.emplace_back(t->hash, reason);
     }
+    bool wants_executed() const noexcept override { return previews.load(); }
+    void on_executed(const OpenBlock& block, const std::vector<ExecutedPtr>& list) override {
+        const std::lock_guard lock(mutex_);
+        for (const ExecutedPtr& t : list) {
+            executed_.push_back(t);
+            for (const MiniBlockPtr& m : mini_blocks_) {
+                EXPECT_EQ(std::ranges::find(m->transactions, t), m->transactions.end())
+                    << "told as durable before";
+            }
+            executed_in_.push_back(block.number);
+        }
+    }
+    std::atomic<bool> previews{false};
+    std::vector<ExecutedPtr> executed() const { return copy(executed_); }
+    std::vector<uint64_t> executed_in() const { return copy(executed_in_); }
 
     std::vector<MiniBlockPtr> mini_blocks() const { return copy(mini_blocks_); }
     std::vector<SealedPtr> sealed() const { return copy(sealed_); }
@@ -95,6 +110,8 @@ private:
     std::vector<std::pair<uint64_t, size_t>> reverts_;
     std::vector<Hash256> executable_;
     std::vector<std::pair<Hash256, std::string>> dropped_;
+    std::vector<ExecutedPtr> executed_;
+    std::vector<uint64_t> executed_in_;  ///< the block of each
 };
 
 inline SequencerOptions quick_options() {

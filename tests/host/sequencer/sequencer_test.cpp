@@ -84,6 +84,34 @@ TEST_F(SequencerTest, ReceiptComesWithinAFewPeriods) {
     EXPECT_LT(waits[waits.size() / 2], 500'000);
 }
 
+TEST_F(SequencerTest, WhatWasExecutedIsToldBeforeItIsDurableWhenSomebodyWantsIt) {
+    auto n = start();
+    ASSERT_TRUE(n->run(0, transfer_transaction(0, stranger(1), U256{1})));
+    EXPECT_TRUE(n->recorder.executed().empty()) << "nobody wanted it";
+    n->recorder.previews = true;
+    Hash256 last;
+    for (uint64_t i = 1; i < 60; ++i) {
+        const auto a = n->send(0, transfer_transaction(i, stranger(1), U256{1}));
+        ASSERT_TRUE(a.has_value());
+        last = a->hash;
+    }
+    ASSERT_TRUE(n->wait(last));
+    n->stop();
+    const auto executed = n->recorder.executed();
+    const auto blocks = n->recorder.executed_in();
+    std::vector<ExecutedPtr> durable;
+    std::vector<uint64_t> durable_in;
+    for (const MiniBlockPtr& m : n->recorder.mini_blocks()) {
+        durable.insert(durable.end(), m->transactions.begin(), m->transactions.end());
+        durable_in.resize(durable.size(), m->block_number);
+    }
+    ASSERT_EQ(durable.size(), 60u);
+    // The pipeline may learn of the wish with the next transaction but one.
+    ASSERT_GE(executed.size(), 50u);
+    EXPECT_TRUE(std::ranges::equal(executed, std::span(durable).last(executed.size())));
+    EXPECT_TRUE(std::ranges::equal(blocks, std::span(durable_in).last(blocks.size())));
+}
+
 TEST_F(SequencerTest, NonceGapWaitsAndIsFilled) {
     auto n = start();
     const auto later = n->send(0, transfer_transaction(1, stranger(1), U256{1}));
