@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t closed_loop_count = 200'000;
 /// On each connection, so that more is under way than a node's ingress takes.
 constexpr uint32_t overload_pipeline = 64;
+/// What a node takes of one sender beyond a nonce that it has refused; ours takes 64.
+constexpr uint32_t nonces_ahead_max = 48;
 /// Of the receipts, how many are looked at.
 constexpr size_t receipts_checked = 1'000;
 
@@ -103,6 +105,13 @@ uint64_t count_of(const LoadOptions& options, double per_second) {
     return std::max<uint64_t>(count, options.connections);
 }
 
+/// As many requests as bring no sender too far ahead of a refused nonce.
+uint32_t overload_pipeline_of(const LoadOptions& options) {
+    const uint32_t senders = options.accounts / options.connections;
+    const uint32_t batch = options.send == "batch" ? options.batch : 1;
+    return std::clamp(nonces_ahead_max * senders / batch, 1u, overload_pipeline);
+}
+
 Result<PhaseResult> Runner::phase(const std::string& name, double per_second) {
     PhaseResult out;
     out.name = "load/" + options.profile + "/" + options.send + "/" + name;
@@ -138,7 +147,7 @@ Result<PhaseResult> Runner::phase(const std::string& name, double per_second) {
     drive_options.batch = options.batch;
     const bool overloads = options.overload != 0 && per_second > 0;
     drive_options.pipeline =
-        options.pipeline != 0 ? options.pipeline : (overloads ? overload_pipeline : 1);
+        options.pipeline != 0 ? options.pipeline : (overloads ? overload_pipeline_of(options) : 1);
     drive_options.in_flight_max = options.in_flight;
     drive_options.drain_s = options.drain_s;
     drive_options.poll_ms = options.poll_ms;

@@ -25,8 +25,8 @@ struct LoadOptions {
     uint64_t count = 0;
     uint32_t connections = 16;
     uint32_t batch = 100;
-    /// Requests under way on a connection; 0: 1, and 64 in the overload. More than 1 needs
-    /// WebSocket.
+    /// Requests under way on a connection; 0: 1, and in the overload 64, or as many as keep a
+    /// sender within 48 nonces. More than 1 needs WebSocket.
     uint32_t pipeline = 0;
     uint32_t accounts = 1000;
     uint32_t recipients = 1000;

@@ -35,7 +35,8 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
         done(std::unexpected(std::move(r)));
     };
     // Overload is decided here, before any work on the transaction.
-    if (!gate_.has_room(raw.size())) {
+    using Lane = IngressGate::Lane;
+    if (!gate_.has_room(raw.size(), Lane::priority)) {
         stages_.ingress.drops.add();
         return refused(refuse_overloaded(gate_));
     }
@@ -45,15 +46,18 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
     auto checked = check(std::move(raw));
     if (!checked) { return refused(std::move(checked.error())); }
     std::shared_ptr<AdmittedTransaction> tx = std::move(*checked);
-    const auto place = take_place(tx->raw.size());
+    const Lane lane =
+        priority_line_.has_priority(offered_tip(tx->transaction)) ? Lane::priority : Lane::ordinary;
+    const auto place = take_place(tx->raw.size(), lane);
     if (!place) { return done(std::unexpected(place.error())); }
     begin_timing(*place, *tx);
     RecoveryJobs jobs = recovery_jobs(tx->transaction);
     std::vector<kernels::RecoverJob> list = jobs.jobs;
     auto shared_done = std::make_shared<AdmissionDone>(std::move(done));
     const auto submitted = offload_.submit_recover(
-        std::move(list), [this, place = *place, tx, jobs = std::move(jobs),
-                          shared_done](const std::vector<std::optional<Address>>& recovered) {
+        std::move(list),
+        [this, place = *place, tx, jobs = std::move(jobs),
+         shared_done](const std::vector<std::optional<Address>>& recovered) {
             if (!take_recovered(*tx, jobs, recovered)) {
                 give_up(place);
                 metrics_.refused->add();
@@ -65,7 +69,8 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
                     static_cast<uint64_t>(clock_.steady_us() - tx->entered_us));
             }
             arrive(place, tx, std::move(*shared_done));
-        });
+        },
+        lane == Lane::priority ? kernels::Urgency::express : kernels::Urgency::latency);
     if (!submitted) {
         give_up(*place);
         metrics_.refused->add();
@@ -74,7 +79,15 @@ void Sequencer::submit(Bytes raw, AdmissionDone done) {
     }
 }
 
-std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes) {
+U256 Sequencer::offered_tip(const evm::Transaction& tx) const noexcept {
+    // Relaxed: that of the block before puts it into another lane at most.
+    const U256 base_fee{base_fee_.load(std::memory_order_relaxed)};
+    if (tx.max_fee_per_gas <= base_fee) { return {}; }
+    return std::min(tx.max_priority_fee_per_gas, tx.max_fee_per_gas - base_fee);
+}
+
+std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes,
+                                                               IngressGate::Lane lane) {
     auto refused = [&](Refusal r) {
         metrics_.refused->add();
         return std::unexpected(std::move(r));
@@ -84,12 +97,12 @@ std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes) {
         return refused(refuse(Refusal::Kind::stopping));
     }
     if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
-    if (!gate_.try_enter(bytes)) {
+    if (!gate_.try_enter(bytes, lane)) {
         stages_.ingress.drops.add();
         return refused(refuse_overloaded(gate_));
     }
     // Relaxed: the order of one thread's submissions, or of threads that hand on to each other.
-    return Place{next_submission_.fetch_add(1, std::memory_order_relaxed), bytes};
+    return Place{next_submission_.fetch_add(1, std::memory_order_relaxed), bytes, lane};
 }
 
 std::expected<std::shared_ptr<AdmittedTransaction>, Refusal> Sequencer::check(Bytes raw) const {
@@ -159,7 +172,7 @@ void Sequencer::submit_impersonated(evm::Transaction tx, const Address& sender,
 }
 
 void Sequencer::submit_admitted(AdmittedPtr tx, AdmissionDone done) {
-    const auto place = take_place(tx->raw.size());
+    const auto place = take_place(tx->raw.size(), IngressGate::Lane::ordinary);
     if (!place) { return done(std::unexpected(place.error())); }
     begin_timing(*place, *tx);
     arrive(*place, std::move(tx), std::move(done));
@@ -186,7 +199,13 @@ void Sequencer::arrive(Place place, AdmittedPtr tx, AdmissionDone done) {
         return;
     }
     Message m = Admit{place, std::move(tx), std::move(done)};
-    const bool pushed = inbox_.try_push(std::move(m));
+    bool pushed = false;
+    if (place.lane == IngressGate::Lane::priority) {
+        pushed = priority_inbox_.try_push(std::move(m));
+        inbox_.wake();
+    } else {
+        pushed = inbox_.try_push(std::move(m));
+    }
     MILLRACE_ASSERT(pushed, "the inbox has room for all that the gate lets in");
 }
 
@@ -235,7 +254,7 @@ void Sequencer::admit(Admit a) {
     const AdmittedTransaction& tx = *a.tx;
     const bool timed = tx.entered_us != 0;
     const int64_t start = timed ? clock_.steady_us() : 0;
-    end_stage(stages_.ingress, tx);
+    end_stage(a.place.lane == IngressGate::Lane::priority ? stages_.priority : stages_.ingress, tx);
     const evm::Transaction& t = tx.transaction;
     auto refused = [&](Refusal r) {
         metrics_.refused->add();
@@ -273,6 +292,7 @@ void Sequencer::admit(Admit a) {
             refuse(evm::TxError::insufficient_funds,
                    "balance " + to_decimal(sender.balance) + ", tx cost " + to_decimal(cost)));
     }
+    priority_line_.count(offered_tip(t));
     account_moved(tx.sender, nonce);
     const auto added = pool_.add(a.tx, nonce);
     if (!added) {

@@ -8,23 +8,28 @@
 
 namespace millrace::sequencer {
 
-bool IngressGate::fits(size_t count, size_t bytes) const noexcept {
+bool IngressGate::fits(size_t count, size_t bytes, Lane lane) const noexcept {
+    const auto within = [lane](size_t value, size_t limit) {
+        return value <= (lane == Lane::priority ? limit : limit - limit / priority_share);
+    };
     const size_t held = pool_count_.load(std::memory_order_relaxed) + count;
     const size_t held_bytes =
         pool_bytes_.load(std::memory_order_relaxed) + pooled_bytes(count, bytes);
-    return count <= limits_.transactions_max && bytes <= limits_.bytes_max &&
-           held <= limits_.held_transactions_max && held_bytes <= limits_.held_bytes_max;
+    return within(count, limits_.transactions_max) && within(bytes, limits_.bytes_max) &&
+           within(held, limits_.held_transactions_max) &&
+           within(held_bytes, limits_.held_bytes_max);
 }
 
-bool IngressGate::has_room(size_t bytes) const noexcept {
+bool IngressGate::has_room(size_t bytes, Lane lane) const noexcept {
     return fits(count_.load(std::memory_order_relaxed) + 1,
-                bytes_.load(std::memory_order_relaxed) + bytes);
+                bytes_.load(std::memory_order_relaxed) + bytes, lane);
 }
 
-bool IngressGate::try_enter(size_t bytes) noexcept {
+bool IngressGate::try_enter(size_t bytes, Lane lane) noexcept {
     // Counted first: of two that arrive together at the last place at most one stays.
     const size_t count = count_.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (fits(count, bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes)) { return true; }
+    const size_t all = bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    if (fits(count, all, lane)) { return true; }
     leave(bytes);
     return false;
 }

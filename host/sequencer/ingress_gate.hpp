@@ -16,6 +16,10 @@ namespace millrace::sequencer {
 /// was let in has its place until it leaves. enter() and leave() by any thread, the rest as said.
 class IngressGate {
 public:
+    /// Whose place it is: an eighth of every limit is left to those with priority.
+    enum class Lane : uint8_t { ordinary, priority };
+    static constexpr size_t priority_share = 8;
+
     struct Limits {
         /// Of what is between arrival and pool.
         size_t transactions_max = 0;
@@ -27,9 +31,9 @@ public:
     explicit IngressGate(const Limits& limits) : limits_(limits) {}
 
     /// Lets in a transaction of `bytes`, or not.
-    [[nodiscard]] bool try_enter(size_t bytes) noexcept;
+    [[nodiscard]] bool try_enter(size_t bytes, Lane lane) noexcept;
     /// Whether try_enter() would let it in now; cheaper where it would not.
-    bool has_room(size_t bytes) const noexcept;
+    bool has_room(size_t bytes, Lane lane) const noexcept;
     /// One of `bytes` is in the pool, or gone. What moved to the pool is to be told by set_pool()
     /// before, so that it is counted all the time.
     void leave(size_t bytes) noexcept;
@@ -60,7 +64,7 @@ public:
     static constexpr int64_t rate_window_us = 100'000;
 
 private:
-    bool fits(size_t count, size_t bytes) const noexcept;
+    bool fits(size_t count, size_t bytes, Lane lane) const noexcept;
 
     const Limits limits_;
     // Relaxed throughout: counts that bound and figures that hint; no data hangs on them.

@@ -61,6 +61,7 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
       gate_({options.ingress_max, options.ingress_bytes_max, options.pool.transactions_max,
              options.pool.bytes_max}),
       inbox_(std::bit_ceil(options.ingress_max + inbox_commands_max)),
+      priority_inbox_(std::bit_ceil(options.ingress_max + 2)),
       commits_(commit_capacity),
       metrics_{
           .transactions = &metrics.counter("millrace_transactions_total", "Transactions executed"),
@@ -91,6 +92,7 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           .seal_seconds = &metrics.histogram("millrace_block_seal_seconds",
                                              "From the close of a block to its durable seal")},
       stages_{.ingress = {metrics, "ingress"},
+              .priority = {metrics, "ingress_priority"},
               .recovery = {metrics, "recovery"},
               .pool = {metrics, "pool"},
               .execution = {metrics, "execution"},
@@ -152,14 +154,16 @@ void Sequencer::run_sequencer() {
         const bool work_waits =
             executor_->ready() || executor_->has_work() ||
             (executor_->has_room() && (has_returned() || next_ready() != nullptr));
-        auto message = inbox_.pop_wait_until(work_waits ? 0 : deadline);
+        auto message = next_message();
+        if (!message) { message = inbox_.pop_wait_until(work_waits ? 0 : deadline); }
+        if (!message) { message = next_message(); }  // who pushes there only wakes
         // Into the pool before anything is executed, because only there what pays most goes first;
         // but arrivals must not keep execution and the clock waiting.
         const int64_t admit_until = clock_.steady_us() + 1'000;
         for (unsigned n = 1; message; ++n) {
             handle(std::move(*message));
             const bool time_left = n % 32 != 0 || clock_.steady_us() < admit_until;
-            message = time_left ? inbox_.try_pop() : std::nullopt;
+            message = time_left ? next_message() : std::nullopt;
         }
         if (stopping_.load(std::memory_order_acquire)) {
             break;
@@ -191,7 +195,7 @@ void Sequencer::refuse_rest() {
     const auto refuse_stopping = [](const Admit& a) {
         a.done(std::unexpected(Refusal{Refusal::Kind::stopping, {}, {}, {}}));
     };
-    while (auto message = inbox_.try_pop()) {
+    while (auto message = next_message()) {
         if (auto* a = std::get_if<Admit>(&*message)) {
             if (a->tx != nullptr) { refuse_stopping(*a); }
         } else {
@@ -201,6 +205,14 @@ void Sequencer::refuse_rest() {
     while (auto held = held_.take_before(std::numeric_limits<uint64_t>::max())) {
         refuse_stopping(*held);
     }
+}
+
+std::optional<Sequencer::Message> Sequencer::next_message() noexcept {
+    if (message_turns_++ % 4 != 3) {
+        if (auto message = priority_inbox_.try_pop()) { return message; }
+    }
+    if (auto message = inbox_.try_pop()) { return message; }
+    return priority_inbox_.try_pop();
 }
 
 void Sequencer::handle(Message message) {
@@ -250,6 +262,7 @@ void Sequencer::publish_depths() noexcept {
         gauge.set(static_cast<int64_t>(count));
     };
     show(stages_.ingress.depth, gate_.count());
+    show(stages_.priority.depth, priority_inbox_.size_approx());
     show(stages_.recovery.depth, offload_.queue_depth_jobs());
     show(stages_.pool.depth, pool_.size());
     show(*metrics_.pool_transactions, pool_.size());
@@ -593,6 +606,7 @@ Result<void> Sequencer::open_block() {
     c.on_failure = OnFailure::repeat_while_full;
     push_commit(std::move(c));
     pool_.begin_block(open.base_fee_per_gas);
+    base_fee_.store(open.base_fee_per_gas.saturate64(), std::memory_order_relaxed);
 
     // The next seal falls on the next multiple of the block time on the wall clock; steady time
     // measures the way there, so a step of the wall clock moves one block at most.

@@ -20,6 +20,7 @@
 #include "host/sequencer/ingress_gate.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/pool/pool.hpp"
+#include "host/sequencer/pool/tip_bucket.hpp"
 #include "host/sequencer/submission_order.hpp"
 #include "kernels/offload/engine.hpp"
 
@@ -135,8 +136,9 @@ public:
     struct Place {
         uint64_t number = 0;
         size_t bytes = 0;
+        IngressGate::Lane lane = IngressGate::Lane::ordinary;
     };
-    std::expected<Place, Refusal> take_place(size_t bytes);
+    std::expected<Place, Refusal> take_place(size_t bytes, IngressGate::Lane lane);
     void arrive(Place place, AdmittedPtr tx, AdmissionDone done);
     /// Nothing will arrive there.
     void give_up(Place place);
@@ -199,7 +201,11 @@ private:
 
     void run_sequencer();
     void run_committer();
+    /// The next message; of those with priority three before each other one.
+    std::optional<Message> next_message() noexcept;
     void handle(Message message);
+    /// What it would pay per gas over the base fee of the open block.
+    U256 offered_tip(const evm::Transaction& tx) const noexcept;
     void take_arrival(Admit a);
     /// Whether it is to wait for submissions before it: these may bring the nonces that it lacks.
     bool is_early(const Admit& a);
@@ -334,6 +340,10 @@ private:
 
     IngressGate gate_;
     Mailbox<Message> inbox_;  ///< has room for all that the gate lets in
+    MpscRing<Message> priority_inbox_;
+    uint64_t message_turns_ = 0;  ///< of mr-sequencer
+    PriorityLine priority_line_;  ///< moved by mr-sequencer
+    std::atomic<uint64_t> base_fee_{0};
     Mailbox<Commit> commits_;
     std::atomic<uint64_t> next_submission_{0};
     std::atomic<bool> running_{false};
@@ -365,6 +375,7 @@ private:
     } metrics_;
     struct Stages {
         metrics::StageFigures ingress;    ///< transactions from arrival to pool
+        metrics::StageFigures priority;   ///< as ingress, of those with priority
         metrics::StageFigures recovery;   ///< jobs; transactions from arrival to sender
         metrics::StageFigures pool;       ///< transactions from admission to dispatch
         metrics::StageFigures execution;  ///< transactions from dispatch to their place in a block

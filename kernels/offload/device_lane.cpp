@@ -218,7 +218,8 @@ std::optional<std::string> DeviceLane::submit(uint32_t slot, Batch& batch) {
         const int64_t waited_us =
             std::max<int64_t>(batch.launched_us - part.submission->queued_us, 0);
         figures_.wait.observe_us(static_cast<uint64_t>(waited_us));
-        if (waited_us > options_.queue.deadline_us && !part.submission->throughput) {
+        if (waited_us > options_.queue.deadline_us &&
+            part.submission->urgency != Urgency::throughput) {
             figures_.late.add(part.item_count());
         }
     }

@@ -30,8 +30,9 @@ size_t Dispatch::in_full_vectors(size_t jobs) const noexcept {
 int64_t Dispatch::fill_us(int64_t now_us) {
     const std::lock_guard lock(mutex_);
     drain(now_us);
-    if (latency_.jobs == 0 || latency_.jobs >= limits_.lanes || latency_.submissions.empty() ||
-        !returned_.empty() || !checks_.empty() || !calls_.empty() || stopping_) {
+    if (express_.jobs != 0 || latency_.jobs == 0 || latency_.jobs >= limits_.lanes ||
+        latency_.submissions.empty() || !returned_.empty() || !checks_.empty() || !calls_.empty() ||
+        stopping_) {
         return 0;
     }
     // A vector takes as long with one job as with all; a fifth of the deadline buys the rest.
@@ -56,6 +57,10 @@ void Dispatch::next(Task& task, int64_t now_us, bool others_awake) {
         task.parts.back().end = part.begin + n;
         part.begin += n;
         if (part.size() == 0) { returned_.pop_front(); }
+        task.kind = Task::Kind::parts;
+        return;
+    }
+    if (take_express(task.parts)) {
         task.kind = Task::Kind::parts;
         return;
     }
@@ -96,7 +101,9 @@ void Dispatch::drain(int64_t now_us) {
         std::shared_ptr<Submission> submission = intake_.pop();
         if (submission == nullptr) { break; }
         window_jobs_ += submission->weight;
-        Queue& queue = submission->throughput ? throughput_ : latency_;
+        Queue& queue = submission->urgency == Urgency::express   ? express_
+                       : submission->urgency == Urgency::latency ? latency_
+                                                                 : throughput_;
         queue.jobs += submission->weight;
         queue.submissions.push_back(std::move(submission));
     }
@@ -174,6 +181,22 @@ bool Dispatch::take_queued(std::vector<Part>& parts, bool late) {
     from_tail ? take_tail(*queue, room, parts) : take_front(*queue, room, parts);
     // One submission wakes one worker; what that one leaves wakes the next, if it is worth it.
     if (available - room >= jobs_for_one_more()) { work.notify(); }
+    return true;
+}
+
+bool Dispatch::take_express(std::vector<Part>& parts) {
+    if (express_.jobs == 0) { return false; }
+    // As in take_queued(): a fair share, in full vectors. What waits beside the express jobs gets
+    // a quarter of it, however many of these there are, and what they leave.
+    const size_t others = latency_.jobs - std::min(latency_.jobs, device_share_jobs_);
+    const size_t all = express_.jobs + others;
+    size_t room = in_full_vectors((all + limits_.workers - 1) / limits_.workers);
+    if (limits_.lanes == 1) { room = std::min(room, laneless_batch_jobs); }
+    const size_t most = others == 0 ? room : room - room / 4;
+    const size_t express = std::min(express_.jobs, most);
+    take_front(express_, express, parts);
+    take_front(latency_, std::min(room - express, others), parts);
+    if (all > room && all - room >= jobs_for_one_more()) { work.notify(); }
     return true;
 }
 
@@ -386,8 +409,9 @@ void Dispatch::device_finished() {
 }
 
 bool Dispatch::is_idle() const noexcept {
-    return latency_.submissions.empty() && throughput_.submissions.empty() && returned_.empty() &&
-           checks_.empty() && intake_.depth() == 0;
+    return express_.submissions.empty() && latency_.submissions.empty() &&
+           throughput_.submissions.empty() && returned_.empty() && checks_.empty() &&
+           intake_.depth() == 0;
 }
 
 bool Dispatch::finished() {

@@ -365,8 +365,8 @@ Result<void> OffloadEngine::submit_recover(std::vector<RecoverJob> jobs, Recover
                                            Urgency urgency) {
     MILLRACE_ASSERT(done != nullptr, "a submission needs a callback");
     const size_t weight = std::max<size_t>(jobs.size(), 1);
-    const Result<void> submitted = impl_->intake.submit(
-        std::move(jobs), std::move(done), urgency == Urgency::throughput, impl_->clock.steady_us());
+    const Result<void> submitted =
+        impl_->intake.submit(std::move(jobs), std::move(done), urgency, impl_->clock.steady_us());
     if (!submitted) {
         if (submitted.error().code == ErrorCode::limit) { impl_->figures.refused.add(weight); }
         return submitted;

@@ -73,6 +73,7 @@ struct OffloadOptions {
 
 /// How soon a submission is needed.
 enum class Urgency : uint8_t {
+    express,     ///< before all that waits, up to three quarters of each step; never on a device
     latency,     ///< within the deadline: a transaction at admission
     throughput,  ///< when the rest is done, in the largest batches: blocks of a replay or catch-up
 };

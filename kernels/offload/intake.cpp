@@ -49,7 +49,7 @@ bool Intake::reserve(Node& node, size_t weight) const noexcept {
     return true;
 }
 
-Result<void> Intake::submit(std::vector<RecoverJob> jobs, RecoverDone done, bool throughput,
+Result<void> Intake::submit(std::vector<RecoverJob> jobs, RecoverDone done, Urgency urgency,
                             int64_t now_us) {
     struct Inside {
         explicit Inside(std::atomic<size_t>& count) : producers(count) {
@@ -81,7 +81,7 @@ Result<void> Intake::submit(std::vector<RecoverJob> jobs, RecoverDone done, bool
         submission->node_depth = &node.depth;
         submission->senders.resize(jobs.size());
         submission->done = std::move(done);
-        submission->throughput = throughput;
+        submission->urgency = urgency;
         submission->queued_us = now_us;
         submission->weight = weight;
         submission->end = weight;

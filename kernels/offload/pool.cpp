@@ -157,7 +157,8 @@ void Pool::run_parts(WorkerState& state) {
         const Submission& submission = *part.submission;
         const int64_t waited_us = std::max<int64_t>(start_us - submission.queued_us, 0);
         figures_.wait.observe_us(static_cast<uint64_t>(waited_us));
-        if (waited_us > dispatch_.limits().deadline_us && !submission.throughput) {
+        if (waited_us > dispatch_.limits().deadline_us &&
+            submission.urgency != Urgency::throughput) {
             figures_.late.add(part.size());
         }
         for (size_t i = 0; i < part.item_count(); ++i) {

@@ -113,7 +113,7 @@ public:
         sequencer::SequencerOptions options;
         options.execution_workers = workers_;
         options.pool.transactions_max =
-            std::max(options.pool.transactions_max, profile_.transactions.size());
+            std::max(options.pool.transactions_max, 2 * profile_.transactions.size());
         sequencer::Sequencer sequencer{options,
                                        profile_.genesis,
                                        pipeline_precompiles(),

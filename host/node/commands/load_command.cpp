@@ -100,8 +100,9 @@ void add_load_command(CLI::App& app, Run& chosen) {
         "closed one");
     add("--connections", o->connections, "Connections, each for accounts of its own");
     add("--pipeline", o->pipeline,
-        "Requests under way on a connection, above 1 over ws:// only; 0: one, and 64 in the "
-        "overload");
+        "Requests under way on a connection, above 1 over ws:// only; 0: one, and in the overload "
+        "up "
+        "to 64, with at most 48 nonces of an account");
     add("--batch", o->batch, "Most transactions of a batch, 1 to 1000");
     add("--in-flight", o->in_flight,
         "Closed loop: most transactions sent and not yet included; 0: no limit");

@@ -3,6 +3,7 @@
 #include "host/sequencer/pool/pool.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -147,17 +148,14 @@ void Pool::make_ready(Sender& s) {
     s.ready_long = tx.gas_limit > limits_.long_gas;
     s.tip = evm::effective_gas_price(tx, base_fee_) - base_fee_;
     s.arrival = head.arrival;
-    Ready& ready = ready_[s.ready_long ? 1 : 0];
-    ready.by_tip.push(&s);
-    ready.by_age.push(&s);
+    s.bucket = tip_bucket(s.tip);
+    ready_[s.ready_long ? 1 : 0].push(&s);
 }
 
 void Pool::unready(Sender& s) {
     if (!s.ready) { return; }
     s.ready = false;
-    Ready& ready = ready_[s.ready_long ? 1 : 0];
-    ready.by_tip.erase(&s);
-    ready.by_age.erase(&s);
+    ready_[s.ready_long ? 1 : 0].erase(&s);
 }
 
 Pool::TipKey Pool::tip_key(const Sender& s, const Entry& e) {
@@ -377,9 +375,64 @@ uint64_t Pool::first_missing(const Sender& s, uint64_t from) noexcept {
     return from;
 }
 
-Pool::Sender* Pool::ready_head(Ready& ready, bool oldest, uint64_t gas_left) {
+void Pool::Ready::push(Sender* s) {
+    by_tip.push(s);
+    buckets[s->bucket].push(s);
+    filled |= uint32_t{1} << s->bucket;
+}
+
+void Pool::Ready::erase(Sender* s) noexcept {
+    by_tip.erase(s);
+    buckets[s->bucket].erase(s);
+    if (buckets[s->bucket].empty()) { filled &= ~(uint32_t{1} << s->bucket); }
+}
+
+void Pool::Ready::clear() noexcept {
+    by_tip.clear();
+    for (auto& bucket : buckets) { bucket.clear(); }
+    filled = 0;
+}
+
+Pool::Sender* Pool::Ready::oldest() const noexcept {
+    Sender* found = nullptr;
+    for (uint32_t rest = filled; rest != 0; rest &= rest - 1) {
+        Sender* s = buckets[static_cast<size_t>(std::countr_zero(rest))].top();
+        if (found == nullptr || IsOlder{}(*s, *found)) { found = s; }
+    }
+    return found;
+}
+
+Pool::Turn Pool::turn() const noexcept {
+    const uint64_t n = given_out_;
+    if (limits_.oldest_one_in != 0 && n % limits_.oldest_one_in == 0) { return Turn::oldest; }
+    const uint64_t w = limits_.weighted_one_in;
+    // In the middle between two turns of the oldest, where both come as often.
+    return w != 0 && n % w == w / 2 ? Turn::weighted : Turn::highest;
+}
+
+size_t Pool::weighted_bucket(uint32_t filled) const noexcept {
+    // The trailing zeros of a count are 0 half of the time, 1 a quarter of it, and so on.
+    const uint64_t round = given_out_ / limits_.weighted_one_in + 1;
+    const auto bucket_of = [](uint32_t bits) {
+        return static_cast<size_t>(std::bit_width(bits)) - 1;
+    };
+    uint32_t rest = filled;
+    for (int rank = std::countr_zero(round) + 1; rank != 0; --rank) {
+        const uint32_t below = rest & ~(uint32_t{1} << bucket_of(rest));
+        if (below == 0) { break; }
+        rest = below;
+    }
+    return bucket_of(rest);
+}
+
+Pool::Sender* Pool::ready_head(Ready& ready, Turn turn, size_t bucket, uint64_t gas_left) {
     while (!ready.by_tip.empty()) {
-        Sender* s = oldest ? ready.by_age.top() : ready.by_tip.top();
+        Sender* s = ready.by_tip.top();
+        if (turn == Turn::oldest) { s = ready.oldest(); }
+        if (turn == Turn::weighted) {
+            if (ready.buckets[bucket].empty()) { return nullptr; }
+            s = ready.buckets[bucket].top();
+        }
         if (s->entries.front().tx->transaction.gas_limit <= gas_left) { return s; }
         unready(*s);  // comes back with the next block
         passed_over_ = true;
@@ -388,11 +441,24 @@ Pool::Sender* Pool::ready_head(Ready& ready, bool oldest, uint64_t gas_left) {
 }
 
 AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside, bool with_long) {
-    const bool oldest = is_turn_of_oldest();
-    Sender* head = ready_head(ready_[0], oldest, gas_left);
-    Sender* long_head = with_long ? ready_head(ready_[1], oldest, gas_left) : nullptr;
-    if (long_head != nullptr && (head == nullptr || (oldest ? IsOlder{}(*long_head, *head)
-                                                            : PaysMore{}(*long_head, *head)))) {
+    Turn now = turn();
+    size_t bucket = 0;
+    if (now == Turn::weighted) {
+        const uint32_t filled = ready_[0].filled | (with_long ? ready_[1].filled : 0);
+        if (filled == 0) { return nullptr; }
+        bucket = weighted_bucket(filled);
+    }
+    Sender* head = ready_head(ready_[0], now, bucket, gas_left);
+    Sender* long_head = with_long ? ready_head(ready_[1], now, bucket, gas_left) : nullptr;
+    if (head == nullptr && long_head == nullptr && now == Turn::weighted) {
+        // All of the bucket needed more gas than is left.
+        now = Turn::highest;
+        head = ready_head(ready_[0], now, bucket, gas_left);
+        long_head = with_long ? ready_head(ready_[1], now, bucket, gas_left) : nullptr;
+    }
+    const bool by_tip = now == Turn::highest;
+    if (long_head != nullptr && (head == nullptr || (by_tip ? PaysMore{}(*long_head, *head)
+                                                            : IsOlder{}(*long_head, *head)))) {
         head = long_head;
     }
     if (head == nullptr) { return nullptr; }

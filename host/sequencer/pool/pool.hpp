@@ -2,6 +2,7 @@
 // Owns the transaction pool: nonce chains per sender, priority by tip, replacement, limits.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <expected>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "host/sequencer/pool/ready_heap.hpp"
+#include "host/sequencer/pool/tip_bucket.hpp"
 
 #include "host/sequencer/types.hpp"
 
@@ -39,6 +41,11 @@ struct PoolLimits {
     /// One in so many transactions that are given out is the one that waits for longest, whatever
     /// it pays; all others are those that pay most. 0: none.
     uint32_t oldest_one_in = 8;
+    /// One in so many, besides, is for the buckets of tips (tip_bucket.hpp) below the highest one
+    /// that has any, by weight: half of these for the next lower one, a quarter for the one below
+    /// that, and so on, the last one taking what is left; in a bucket for the one that waits for
+    /// longest. 0: none.
+    uint32_t weighted_one_in = 8;
 };
 
 enum class PoolRefusal : uint8_t {
@@ -106,7 +113,8 @@ public:
     std::expected<Added, PoolRefusal> add(const AdmittedPtr& tx, uint64_t account_nonce);
 
     /// The executable transaction with the highest tip that pays the base fee and needs at most
-    /// `gas_left`, or where it is its turn the oldest of these (oldest_one_in); heads that need
+    /// `gas_left`, or where it is its turn the oldest of these (oldest_one_in) or of a lower bucket
+    /// (weighted_one_in); heads that need
     /// more are passed over until the next begin_block(). Without
     /// `with_long` those above `long_gas` are left where they are. Null when there is none, and
     /// when what is `set_aside` of that gas for others leaves too little for it. It stays in the
@@ -182,6 +190,7 @@ private:
         bool ready_long = false;
         U256 tip;  ///< of the head, over the base fee
         uint64_t arrival = 0;
+        size_t bucket = 0;  ///< of the tip
         size_t tip_place = 0;
         size_t age_place = 0;
     };
@@ -199,12 +208,15 @@ private:
     /// Heads that may be given out.
     struct Ready {
         ReadyHeap<Sender, &Sender::tip_place, PaysMore> by_tip;
-        ReadyHeap<Sender, &Sender::age_place, IsOlder> by_age;
-        void clear() noexcept {
-            by_tip.clear();
-            by_age.clear();
-        }
+        /// By age, for each bucket of tips.
+        std::array<ReadyHeap<Sender, &Sender::age_place, IsOlder>, tip_bucket_count> buckets;
+        uint32_t filled = 0;  ///< a bit for each bucket that has any
+        void push(Sender* s);
+        void erase(Sender* s) noexcept;
+        void clear() noexcept;
+        Sender* oldest() const noexcept;
     };
+    enum class Turn : uint8_t { highest, oldest, weighted };
     struct TipKey {
         U256 tip;
         uint64_t arrival = 0;
@@ -221,11 +233,11 @@ private:
     static bool no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcept;
     void make_ready(Sender& s);
     void unready(Sender& s);
-    /// The next head of one kind by tip or by age; null when there is none.
-    Sender* ready_head(Ready& ready, bool oldest, uint64_t gas_left);
-    bool is_turn_of_oldest() const noexcept {
-        return limits_.oldest_one_in != 0 && given_out_ % limits_.oldest_one_in == 0;
-    }
+    /// The next head of one kind, with Turn::weighted that of `bucket`; null when there is none.
+    Sender* ready_head(Ready& ready, Turn turn, size_t bucket, uint64_t gas_left);
+    Turn turn() const noexcept;
+    /// Whose weighted turn it is, of the buckets that `filled` says have any.
+    size_t weighted_bucket(uint32_t filled) const noexcept;
     static TipKey tip_key(const Sender& s, const Entry& e);
     void insert(Sender& s, const AdmittedPtr& tx);
     void erase(Sender& s, uint64_t nonce);

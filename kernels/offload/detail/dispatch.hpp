@@ -44,9 +44,10 @@ public:
     Dispatch(Intake& intake, const DispatchLimits& limits, bool device_up);
 
     /// A worker's next task, or Kind::none. Order: batches of the device that ended, what a failed
-    /// device left, queued jobs of a quarter of the deadline, steps of calls, queued jobs. With
-    /// `others_awake` a queue that does not fill two vectors is left to them while it is young: a
-    /// second worker would only take the core from the first, or from whoever submits.
+    /// device left, express jobs with others beside them, queued jobs of a quarter of the deadline,
+    /// steps of calls, queued jobs. With `others_awake` a queue that does not fill two vectors is
+    /// left to them while it is young: a second worker would only take the core from the first, or
+    /// from whoever submits.
     void next(Task& task, int64_t now_us, bool others_awake = false);
     /// How long the only worker that is awake should wait for a vector to fill: 0 when nothing is
     /// queued, when it is full, or when what arrives does not fill it soon.
@@ -135,6 +136,7 @@ private:
     bool take_check(Task& task, const Call* only);
     bool take_call_step(Task& task);
     bool take_queued(std::vector<Part>& parts, bool late);
+    bool take_express(std::vector<Part>& parts);
     void take_front(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void take_tail(Queue& queue, size_t jobs, std::vector<Part>& parts);
     void count_taken(Queue& queue, const Submission& submission, size_t jobs) noexcept;
@@ -148,6 +150,7 @@ private:
     const DispatchLimits limits_;
 
     std::mutex mutex_;  ///< guards everything below, but the last two
+    Queue express_;
     Queue latency_;
     Queue throughput_;
     std::vector<Call*> calls_;   ///< blocking calls in progress; the callers own them

@@ -24,7 +24,7 @@ public:
 
     /// Any thread. Fails with `limit` when the rings of all nodes are
     /// too full for the whole submission, and `unavailable` after close().
-    Result<void> submit(std::vector<RecoverJob> jobs, RecoverDone done, bool throughput,
+    Result<void> submit(std::vector<RecoverJob> jobs, RecoverDone done, Urgency urgency,
                         int64_t now_us);
 
     /// Next submission of any node, in the order of its node; null when there is none. One thread

@@ -13,6 +13,7 @@
 #include "host/base/types.hpp"
 #include "kernels/offload/detail/device.hpp"
 #include "kernels/offload/detail/job_ring.hpp"
+#include "kernels/offload/engine.hpp"
 
 namespace millrace::kernels::detail {
 
@@ -27,7 +28,7 @@ struct Submission {
     std::atomic<size_t>* node_depth = nullptr;  ///< counts the jobs of its node that wait
     std::vector<std::optional<Address>> senders;
     RecoverDone done;
-    bool throughput = false;
+    Urgency urgency = Urgency::latency;
     int64_t queued_us = 0;
     size_t weight = 0;  ///< the jobs, or 1 when there are none
     size_t begin = 0;   ///< [begin, end): weights that nobody took; guarded by Dispatch

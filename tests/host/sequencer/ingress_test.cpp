@@ -8,46 +8,103 @@
 
 #include "host/sequencer/ingress_gate.hpp"
 #include "host/sequencer/pool/pool.hpp"
+#include "host/sequencer/pool/tip_bucket.hpp"
 #include "host/sequencer/submission_order.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 
 namespace millrace::sequencer::test {
 namespace {
 
+using Lane = IngressGate::Lane;
 constexpr size_t unlimited = size_t{1} << 40;
 
 TEST(IngressGate, CountsTransactionsAndBytesOfWhatIsInside) {
     IngressGate gate({3, 1000, unlimited, unlimited});
-    EXPECT_TRUE(gate.try_enter(400));
-    EXPECT_TRUE(gate.try_enter(400));
-    EXPECT_FALSE(gate.try_enter(400)) << "bytes";
-    EXPECT_FALSE(gate.has_room(400));
-    EXPECT_TRUE(gate.try_enter(200));
-    EXPECT_FALSE(gate.try_enter(0)) << "transactions";
+    EXPECT_TRUE(gate.try_enter(400, Lane::priority));
+    EXPECT_TRUE(gate.try_enter(400, Lane::priority));
+    EXPECT_FALSE(gate.try_enter(400, Lane::priority)) << "bytes";
+    EXPECT_FALSE(gate.has_room(400, Lane::priority));
+    EXPECT_TRUE(gate.try_enter(200, Lane::priority));
+    EXPECT_FALSE(gate.try_enter(0, Lane::priority)) << "transactions";
     EXPECT_EQ(gate.count(), 3u);
     gate.leave(400);
-    EXPECT_TRUE(gate.has_room(400));
-    EXPECT_TRUE(gate.try_enter(400));
+    EXPECT_TRUE(gate.has_room(400, Lane::priority));
+    EXPECT_TRUE(gate.try_enter(400, Lane::priority));
     EXPECT_EQ(gate.count(), 3u);
 }
 
 TEST(IngressGate, KeepsAPlaceInThePoolForAllThatItLetIn) {
     IngressGate gate({unlimited, unlimited, 10, unlimited});
     gate.set_pool(8, 0);
-    EXPECT_TRUE(gate.try_enter(100));
-    EXPECT_TRUE(gate.try_enter(100));
-    EXPECT_FALSE(gate.try_enter(100));
+    EXPECT_TRUE(gate.try_enter(100, Lane::priority));
+    EXPECT_TRUE(gate.try_enter(100, Lane::priority));
+    EXPECT_FALSE(gate.try_enter(100, Lane::priority));
     // One moves on: it still takes its place.
     gate.set_pool(9, 0);
     gate.leave(100);
-    EXPECT_FALSE(gate.try_enter(100));
+    EXPECT_FALSE(gate.try_enter(100, Lane::priority));
     gate.set_pool(8, 0);
-    EXPECT_TRUE(gate.try_enter(100));
+    EXPECT_TRUE(gate.try_enter(100, Lane::priority));
 
     IngressGate bytes({unlimited, unlimited, unlimited, pooled_bytes(5, 500)});
     bytes.set_pool(4, pooled_bytes(4, 400));
-    EXPECT_FALSE(bytes.try_enter(101));
-    EXPECT_TRUE(bytes.try_enter(100));
+    EXPECT_FALSE(bytes.try_enter(101, Lane::priority));
+    EXPECT_TRUE(bytes.try_enter(100, Lane::priority));
+}
+
+TEST(IngressGate, LeavesAnEighthToPriority) {
+    IngressGate gate({80, 8'000, unlimited, unlimited});
+    for (int i = 0; i < 70; ++i) { ASSERT_TRUE(gate.try_enter(10, Lane::ordinary)); }
+    EXPECT_FALSE(gate.has_room(10, Lane::ordinary));
+    EXPECT_FALSE(gate.try_enter(10, Lane::ordinary));
+    for (int i = 0; i < 10; ++i) { ASSERT_TRUE(gate.try_enter(10, Lane::priority)); }
+    EXPECT_FALSE(gate.try_enter(10, Lane::priority));
+    IngressGate pool({unlimited, unlimited, 800, unlimited});
+    pool.set_pool(700, 0);
+    EXPECT_FALSE(pool.try_enter(10, Lane::ordinary));
+    EXPECT_TRUE(pool.try_enter(10, Lane::priority));
+    IngressGate bytes({unlimited, 800, unlimited, unlimited});
+    EXPECT_FALSE(bytes.try_enter(701, Lane::ordinary));
+    EXPECT_TRUE(bytes.try_enter(701, Lane::priority));
+}
+
+TEST(TipBucket, IsAPowerOfFour) {
+    EXPECT_EQ(tip_bucket(U256{}), 0u);
+    EXPECT_EQ(tip_bucket(U256{1}), 0u);
+    EXPECT_EQ(tip_bucket(U256{3}), 0u);
+    EXPECT_EQ(tip_bucket(U256{4}), 1u);
+    EXPECT_EQ(tip_bucket(U256{15}), 1u);
+    EXPECT_EQ(tip_bucket(U256{16}), 2u);
+    EXPECT_EQ(tip_bucket(U256::max()), tip_bucket_count - 1);
+}
+
+TEST(PriorityLine, LiesAboveWhatMostPay) {
+    PriorityLine line;
+    EXPECT_FALSE(line.has_priority(U256::max())) << "nothing is known";
+    const auto pay = [&](uint64_t tip, uint32_t count) {
+        for (uint32_t i = 0; i < count; ++i) { line.count(U256{tip}); }
+    };
+    pay(gwei, PriorityLine::window);
+    EXPECT_FALSE(line.has_priority(U256{gwei}));
+    EXPECT_TRUE(line.has_priority(U256{10 * gwei}));
+    // A sixteenth pays ten times as much: it has priority, and stays below the share.
+    for (int i = 0; i < 64; ++i) {
+        pay(gwei, 60);
+        pay(10 * gwei, 4);
+    }
+    EXPECT_FALSE(line.has_priority(U256{gwei}));
+    EXPECT_TRUE(line.has_priority(U256{10 * gwei}));
+    // When half do, the line moves above them.
+    for (int i = 0; i < 64; ++i) {
+        pay(gwei, 32);
+        pay(10 * gwei, 32);
+    }
+    EXPECT_FALSE(line.has_priority(U256{10 * gwei}));
+    EXPECT_TRUE(line.has_priority(U256{100 * gwei}));
+    // And it comes down with them.
+    pay(1'000, 100 * PriorityLine::window);
+    EXPECT_TRUE(line.has_priority(U256{gwei}));
+    EXPECT_FALSE(line.has_priority(U256{1'000}));
 }
 
 TEST(IngressGate, NeverLetsInTooManyOfThoseThatComeTogether) {
@@ -59,7 +116,7 @@ TEST(IngressGate, NeverLetsInTooManyOfThoseThatComeTogether) {
         for (int t = 0; t < 4; ++t) {
             threads.emplace_back([&] {
                 for (int i = 0; i < 20'000; ++i) {
-                    if (!gate.try_enter(1)) { continue; }
+                    if (!gate.try_enter(1, Lane::priority)) { continue; }
                     const size_t now = ++inside;
                     for (size_t seen = most;
                          seen < now && !most.compare_exchange_weak(seen, now);) {}

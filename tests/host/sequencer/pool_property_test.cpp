@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "host/sequencer/pool/pool.hpp"
 #include "tests/host/sequencer/interleaving.hpp"
@@ -46,18 +47,44 @@ struct NaivePool {
         const evm::Transaction& t = i.tx->transaction;
         return std::min(t.max_priority_fee_per_gas, t.max_fee_per_gas - base_fee);
     }
+    bool is_ready(const Item& i) const {
+        return i.tx->transaction.nonce == account_nonce.at(i.tx->sender) &&
+               i.tx->transaction.max_fee_per_gas >= base_fee;
+    }
+    /// The power of four below a tip.
+    size_t bucket(const Item& i) const {
+        size_t b = 0;
+        for (uint64_t wei = tip(i).low64(); wei >= 4; wei /= 4) { ++b; }
+        return b;
+    }
+    /// As the limits say: half of the turns for the bucket below the highest, and so on.
+    size_t weighted_bucket() const {
+        std::set<size_t> filled;
+        for (const Item& i : items) {
+            if (is_ready(i)) { filled.insert(bucket(i)); }
+        }
+        if (filled.empty()) { return 0; }
+        auto at = std::prev(filled.end());
+        uint64_t round = given_out / limits.weighted_one_in + 1;
+        for (bool more = true; more && at != filled.begin(); round /= 2) {
+            --at;
+            more = round % 2 == 0;
+        }
+        return *at;
+    }
     AdmittedPtr next() const {
         const Item* best = nullptr;
+        const bool oldest = given_out % limits.oldest_one_in == 0;
+        const bool weighted =
+            !oldest && given_out % limits.weighted_one_in == limits.weighted_one_in / 2;
+        const size_t of_bucket = weighted ? weighted_bucket() : 0;
         for (const Item& i : items) {
-            if (i.tx->transaction.nonce != account_nonce.at(i.tx->sender) ||
-                i.tx->transaction.max_fee_per_gas < base_fee) {
-                continue;
-            }
-            const bool oldest = given_out % limits.oldest_one_in == 0;
-            const bool better = best == nullptr ||
-                                (oldest ? i.arrival < best->arrival
-                                        : tip(i) > tip(*best) ||
-                                              (tip(i) == tip(*best) && i.arrival < best->arrival));
+            if (!is_ready(i) || (weighted && bucket(i) != of_bucket)) { continue; }
+            const bool better =
+                best == nullptr ||
+                (oldest || weighted
+                     ? i.arrival < best->arrival
+                     : tip(i) > tip(*best) || (tip(i) == tip(*best) && i.arrival < best->arrival));
             if (better) { best = &i; }
         }
         return best == nullptr ? nullptr : best->tx;
@@ -173,7 +200,8 @@ void compare(const Pool& pool, const PoolIndex& index, const NaivePool& model) {
 }
 
 RC_GTEST_PROP(PoolProperty, AgreesWithANaiveModel, ()) {
-    const PoolLimits limits{.transactions_max = 9, .future_nonces_max = 4, .oldest_one_in = 3};
+    const PoolLimits limits{
+        .transactions_max = 9, .future_nonces_max = 4, .oldest_one_in = 3, .weighted_one_in = 4};
     PoolIndex index;
     Pool pool{limits, index};
     NaivePool model{limits, {}, {}, {}, 0};

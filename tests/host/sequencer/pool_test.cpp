@@ -3,6 +3,8 @@
 // other threads read.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "host/sequencer/pool/pool.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 
@@ -196,6 +198,94 @@ TEST_F(PoolTest, OneInSomeIsTheOldestWhateverItPays) {
     for (const AdmittedPtr& t : rich) { add(t); }
     EXPECT_EQ(drain(), (std::vector{rich[5]->hash, rich[4]->hash, rich[3]->hash, patient->hash,
                                     rich[2]->hash, rich[1]->hash, rich[0]->hash}));
+}
+
+TEST_F(PoolTest, LowerBucketsShareTheirTurnsByWeight) {
+    make({.oldest_one_in = 0});
+    // Three buckets, never empty: what was given out comes back as another transaction.
+    const uint64_t tips[] = {1'000, 100'000, 10'000'000};
+    uint64_t sender = 0;
+    for (int i = 0; i < 10; ++i) {
+        for (const uint64_t tip : tips) { add(tx_of(sender++, 0, tip, 20'000'000)); }
+    }
+    std::map<uint64_t, int> given;
+    for (int i = 0; i < 1024; ++i) {
+        const AdmittedPtr t = pool_->next(~uint64_t{0});
+        const uint64_t tip = t->transaction.max_priority_fee_per_gas.low64();
+        ++given[tip];
+        pool_->executed(*t);
+        add(tx_of(sender++, 0, tip, 20'000'000));
+    }
+    EXPECT_EQ(given[tips[2]], 1024 * 7 / 8);
+    EXPECT_EQ(given[tips[1]], 1024 / 8 / 2);
+    EXPECT_EQ(given[tips[0]], 1024 / 8 / 2);
+}
+
+/// A pool that is full of cheap transactions and stays so, and mini-blocks of `turns` executions.
+class CongestedPool {
+public:
+    static constexpr int turns = 400;
+    static constexpr uint64_t cheap = 1'000'000'000;
+    static constexpr uint64_t dear = 10'000'000'000;
+
+    explicit CongestedPool(Pool& pool) : pool_(pool) {
+        for (int i = 0; i < 20'000; ++i) { add(cheap); }
+    }
+    void add(uint64_t tip) {
+        const auto tx = tx_of(next_sender_++, 0, tip, 2 * dear);
+        MILLRACE_ASSERT(pool_.add(tx, 0).has_value(), "the pool takes it");
+        if (tip == dear) { arrived_in_[tx->hash] = mini_block_; }
+    }
+    /// One mini-block, in which `arrivals` dear transactions arrive, spread over it.
+    void run_mini_block(int arrivals) {
+        for (int turn = 0; turn < turns; ++turn) {
+            for (int i = turn * arrivals / turns; i < (turn + 1) * arrivals / turns; ++i) {
+                add(dear);
+            }
+            const AdmittedPtr t = pool_.next(~uint64_t{0});
+            pool_.under_way(*t);
+            pool_.executed(*t);
+            const auto arrived = arrived_in_.find(t->hash);
+            if (arrived == arrived_in_.end()) {
+                ++cheap_executed;
+                add(cheap);
+            } else {
+                waits_most = std::max(waits_most, mini_block_ - arrived->second);
+                arrived_in_.erase(arrived);
+            }
+        }
+        ++mini_block_;
+    }
+
+    uint64_t cheap_executed = 0;
+    uint64_t waits_most = 0;  ///< of dear ones, in mini-blocks
+    size_t dear_waiting() const { return arrived_in_.size(); }
+
+private:
+    Pool& pool_;
+    uint64_t next_sender_ = 0;
+    uint64_t mini_block_ = 0;
+    std::map<Hash256, uint64_t> arrived_in_;
+};
+
+TEST_F(PoolTest, PriorityIsInTheMiniBlockOfItsArrivalOrTheNextHoweverFullThePoolIs) {
+    // From a few to the share that is strictly theirs.
+    for (const int arrivals : {1, 40, 200, CongestedPool::turns * 6 / 8}) {
+        SCOPED_TRACE(arrivals);
+        make({});
+        CongestedPool congested(*pool_);
+        for (int i = 0; i < 50; ++i) { congested.run_mini_block(arrivals); }
+        EXPECT_LE(congested.waits_most, 1u);
+        EXPECT_LE(congested.dear_waiting(), static_cast<size_t>(arrivals));
+    }
+}
+
+TEST_F(PoolTest, PriorityBeyondItsShareDoesNotStarveTheOthers) {
+    make({});
+    CongestedPool congested(*pool_);
+    constexpr int mini_blocks = 50;
+    for (int i = 0; i < mini_blocks; ++i) { congested.run_mini_block(CongestedPool::turns * 2); }
+    EXPECT_EQ(congested.cheap_executed, uint64_t{CongestedPool::turns} * mini_blocks * 2 / 8);
 }
 
 TEST_F(PoolTest, LongTransactionsCanBeLeftOut) {

@@ -21,7 +21,8 @@ protected:
     Submission submit(uint64_t key, uint64_t nonce) {
         Submission s;
         s.tx = admitted(key, transfer_transaction(nonce, stranger(1), U256{1}));
-        s.place = node->sequencer->take_place(s.tx->raw.size()).value();
+        s.place =
+            node->sequencer->take_place(s.tx->raw.size(), IngressGate::Lane::ordinary).value();
         s.answer = s.promise->get_future();
         return s;
     }

@@ -280,9 +280,10 @@ TEST(OffloadIntake, ManyProducersFillAndDrainTheRingsOfTwoNodes) {
         threads.emplace_back([&] {
             for (size_t i = 0; i < each; ++i) {
                 const std::vector<RecoverJob> jobs(r.jobs.begin(), r.jobs.begin() + i % 8);
-                while (!intake.submit(
-                                  jobs, [&](auto) { answers.fetch_add(1); }, false, 0)
-                            .has_value()) {
+                while (
+                    !intake.submit(
+                               jobs, [&](auto) { answers.fetch_add(1); }, Urgency::latency, 0)
+                         .has_value()) {
                     refused.fetch_add(1);
                     std::this_thread::yield();
                 }
@@ -318,7 +319,8 @@ TEST(OffloadIntake, ManyProducersFillAndDrainTheRingsOfTwoNodes) {
     EXPECT_EQ(0u, intake.depth());
     EXPECT_FALSE(intake.pinned());
     intake.close();
-    EXPECT_EQ(ErrorCode::unavailable, intake.submit({}, [](auto) {}, false, 0).error().code);
+    EXPECT_EQ(ErrorCode::unavailable,
+              intake.submit({}, [](auto) {}, Urgency::latency, 0).error().code);
 }
 
 TEST(OffloadIntake, ARingThatIsHeldUpByAnOldJobRefuses) {
@@ -340,6 +342,42 @@ TEST(OffloadIntake, ARingThatIsHeldUpByAnOldJobRefuses) {
     EXPECT_EQ(slots.data() + 6, runs[0].data());
     EXPECT_EQ(2u, runs[1].size());
     EXPECT_EQ(slots.data(), runs[1].data());
+}
+
+TEST(OffloadDispatch, ExpressJobsGoFirstAndLeaveAQuarterToTheOthers) {
+    Intake intake(NumaTopology{{{}}, {}}, 4096, 64, nullptr);
+    DispatchLimits limits;
+    limits.lanes = 8;
+    limits.batch_jobs_max = 64;
+    Dispatch dispatch(intake, limits, false);
+    const auto submit = [&](Urgency urgency, size_t count) {
+        for (size_t i = 0; i < count; ++i) {
+            ASSERT_TRUE(intake.submit({RecoverJob{}}, [](auto) {}, urgency, 0).has_value());
+        }
+    };
+    using Taken = std::array<size_t, 3>;  // by urgency
+    const auto take = [&] {
+        Task task;
+        dispatch.next(task, 0, true);  // young jobs are left to others, express ones are not
+        Taken taken{};
+        for (const Part& part : task.parts) {
+            taken[static_cast<size_t>(part.submission->urgency)] += part.size();
+        }
+        dispatch.finish(task.parts);
+        return taken;
+    };
+    submit(Urgency::latency, 1000);
+    submit(Urgency::express, 100);
+    EXPECT_EQ(take(), (Taken{48, 16, 0}));
+    EXPECT_EQ(take(), (Taken{48, 16, 0}));
+    EXPECT_EQ(take(), (Taken{4, 60, 0})) << "the others take what is left";
+    EXPECT_EQ(take(), (Taken{0, 64, 0}));
+    while (dispatch.depth() != 0) { ASSERT_NE(take(), Taken{}); }
+    submit(Urgency::express, 70);
+    EXPECT_EQ(take(), (Taken{64, 0, 0}));
+    EXPECT_EQ(take(), (Taken{6, 0, 0}));
+    dispatch.stop(false);
+    EXPECT_TRUE(dispatch.finished());
 }
 
 TEST(OffloadDispatch, ADeviceThatGoesDownWhileItsPartIsPackedLosesNothing) {

@@ -128,8 +128,8 @@ private:
 
     void act() {
         switch (script_.below(8)) {
-            case 0: submit(false); break;
-            case 1: submit(true); break;
+            case 0: submit(script_.below(4) == 0 ? Urgency::express : Urgency::latency); break;
+            case 1: submit(Urgency::throughput); break;
             case 2:
             case 3: pool_.run_one(states_[script_.below(options_.workers)]); break;
             case 4: step(); break;
@@ -157,7 +157,7 @@ private:
         if (given_up != (looks > looks_max)) { report("a call was given up at a wrong time"); }
     }
 
-    void submit(bool throughput) {
+    void submit(Urgency urgency) {
         Expected& expected = submissions_.emplace_back();
         expected.first = script_.below(256);
         expected.count = std::min(script_.below(64), inputs().jobs.size() - expected.first);
@@ -170,7 +170,7 @@ private:
         };
         const size_t depth = intake_.depth();
         const Result<void> submitted =
-            intake_.submit(std::move(jobs), done, throughput, clock_.steady_us());
+            intake_.submit(std::move(jobs), done, urgency, clock_.steady_us());
         if (submitted) { return; }
         if (submitted.error().code != ErrorCode::limit) { report(submitted.error().message); }
         if (intake_.depth() != depth) { report("a refused submission is counted as waiting"); }
@@ -218,7 +218,7 @@ private:
     /// As OffloadEngine::shutdown(), except that the callers of calls are workers here.
     void close() {
         intake_.close();
-        if (intake_.submit({}, [](auto) {}, false, 0).has_value()) {
+        if (intake_.submit({}, [](auto) {}, Urgency::latency, 0).has_value()) {
             report("a closed intake took a submission");
         }
         dispatch_.stop(true);
