@@ -19,6 +19,8 @@ constexpr size_t inbox_commands_max = 1024;
 /// Of submissions that may overtake one; a recovery that takes longer is not waited for.
 constexpr uint64_t submission_window = 1 << 16;
 constexpr size_t commit_capacity = 256;  // mini-blocks that may wait for the log (sequencer note)
+/// One that is written, and one that is ready when it is.
+constexpr uint32_t cuts_under_way_max = 2;
 constexpr int64_t wait_forever_us = int64_t{1} << 60;
 
 /// What one transaction can add to a block at most: its wire form, and log data at 8 gas per byte
@@ -149,7 +151,10 @@ void Sequencer::run_sequencer() {
         if (seal_ready() && !take_seal()) { break; }
         // A block that could not be closed in time has no deadline: a sign comes when it can.
         int64_t deadline = can_close() || !overdue_ ? block_deadline_us_ : wait_forever_us;
-        if (builder_.uncut_count() != 0) { deadline = std::min(deadline, mini_deadline_us_); }
+        // While the log is behind, its end of a mini-block gives a sign.
+        if (builder_.uncut_count() != 0 && log_keeps_up()) {
+            deadline = std::min(deadline, mini_deadline_us_);
+        }
         // With nothing left for this thread a worker gives a sign when it is done.
         const bool work_waits =
             executor_->ready() || executor_->has_work() ||
@@ -170,7 +175,8 @@ void Sequencer::run_sequencer() {
         }  // also when a command met the end
         execute_ready(std::min(deadline, clock_.steady_us() + 2'000));
         const int64_t now = clock_.steady_us();
-        if (builder_.uncut_count() != 0 && (now >= mini_deadline_us_ || mini_block_full())) {
+        if (builder_.uncut_count() != 0 &&
+            ((now >= mini_deadline_us_ && log_keeps_up()) || mini_block_full())) {
             cut();
         }
         if (now >= block_deadline_us_) { going = turn_block().has_value(); }
@@ -237,6 +243,11 @@ void Sequencer::drop_all(const std::vector<AdmittedPtr>& transactions, std::stri
 
 void Sequencer::account_moved(const Address& sender, uint64_t nonce) {
     drop_all(pool_.account_changed(sender, nonce), evm::to_string(evm::TxError::nonce_too_low));
+}
+
+bool Sequencer::log_keeps_up() const noexcept {
+    // Relaxed: when it is seen late, the sign comes after it.
+    return cuts_under_way_.load(std::memory_order_relaxed) < cuts_under_way_max;
 }
 
 bool Sequencer::mini_block_full() const noexcept {
@@ -445,7 +456,10 @@ void Sequencer::cut() {
     Commit c;
     c.run = [m, accesses](Ledger& l) { return l.append_mini_block(m, *accesses); };
     c.on_failure = OnFailure::repeat_while_full;
+    cuts_under_way_.fetch_add(1, std::memory_order_relaxed);
     c.done = [this, m, start](const Result<void>& r) {
+        cuts_under_way_.fetch_sub(1, std::memory_order_relaxed);
+        inbox_.wake();
         if (!r) { return; }
         const auto us = static_cast<uint64_t>(clock_.steady_us() - start);
         metrics_.mini_block_seconds->observe_us(us);

@@ -240,6 +240,10 @@ private:
     void pause_execution();
     void resume_execution();
     bool mini_block_full() const noexcept;
+    /// Whether a mini-block is to be cut when its time has come: not while the log has not finished
+    /// those before. They would only wait, and what comes meanwhile behind them; in one that is
+    /// cut later it waits for one flush.
+    bool log_keeps_up() const noexcept;
     void cut();
     /// Closes the open block, whose parent must be sealed, and has its seal begun.
     Result<void> close_block();
@@ -346,6 +350,7 @@ private:
     std::atomic<uint64_t> base_fee_{0};
     Mailbox<Commit> commits_;
     std::atomic<uint64_t> next_submission_{0};
+    std::atomic<uint32_t> cuts_under_way_{0};  ///< mini-blocks that are not durable yet
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> commit_stopping_{false};
