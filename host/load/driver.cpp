@@ -88,6 +88,7 @@ private:
     Class& class_of(uint32_t lane) noexcept {
         return classes_[workload_.is_priority_lane(lane) ? 1 : 0];
     }
+    bool owes_nothing() const;
     bool nothing_left() const;
     bool nothing_left(const Class& c) const;
     void send(uint32_t lane, uint32_t count, int64_t now_ns);
@@ -144,6 +145,7 @@ private:
     uint64_t mini_blocks_ = 0;  ///< heard of
     uint64_t open_ = 0;         ///< sent or accepted, neither included nor refused
     bool sending_ = false;
+    bool over_ = false;  ///< only what is owed is sent
 };
 
 Result<void> Drive::connect() {
@@ -283,7 +285,7 @@ void Drive::dispatch() {
     if (!sending_ || failure_) { return; }
     const int64_t now_ns = steady_ns();
     const bool stopped = stop_->load(std::memory_order_relaxed);
-    const bool over = now_ns >= end_ns_ || stopped;
+    const bool over = over_ = now_ns >= end_ns_ || stopped;
     if (options_.open_loop ? stopped : over) {
         stop_sending();
         return;
@@ -296,10 +298,7 @@ void Drive::dispatch() {
     if (idle && nothing_left()) {
         m_.ran_out = !over;
         stop_sending();
-    } else if (over && std::ranges::all_of(classes_, [&](const Class& c) {
-                   return c.due_ns.empty() || (c.free.empty() && nothing_left(c));
-               })) {
-        // An open loop owes what was due before the end, however late.
+    } else if (over && owes_nothing()) {
         stop_sending();
     } else if (options_.open_loop) {
         wait_for_arrival();
@@ -315,7 +314,9 @@ bool Drive::dispatch(Class& c, int64_t now_ns) {
         c.free.pop_front();
         lanes_[lane].free = false;
         // A lane that has nothing more to send stays away.
-        if (!has_more(lane)) { continue; }
+        if (!has_more(lane) || (over_ && c.due_ns.empty() && lanes_[lane].again.empty())) {
+            continue;
+        }
         send(lane, count, now_ns);
         free_lane(lane);
     }
@@ -325,7 +326,7 @@ bool Drive::dispatch(Class& c, int64_t now_ns) {
 uint32_t Drive::next_request_size(const Class& c, int64_t now_ns) const {
     const uint32_t most = options_.mode == SendMode::batch ? options_.batch : 1;
     if (options_.open_loop) {
-        if (c.due_ns.empty()) { return 0; }
+        if (c.due_ns.empty()) { return over_ ? most : 0; }
         const bool filling = c.due_ns.size() < most && next_arrival_ns_ < end_ns_ &&
                              now_ns < c.due_ns.front() + fill_ns();
         return filling ? 0 : static_cast<uint32_t>(std::min<size_t>(most, c.due_ns.size()));
@@ -336,6 +337,16 @@ uint32_t Drive::next_request_size(const Class& c, int64_t now_ns) const {
     return room >= std::min<uint64_t>(most, options_.in_flight_max)
                ? static_cast<uint32_t>(std::min<uint64_t>(most, room))
                : 0;
+}
+
+/// An open loop owes what was due before the end, however late; and what the node has refused, as
+/// it has later nonces already.
+bool Drive::owes_nothing() const {
+    for (const Class& c : classes_) {
+        if (!c.due_ns.empty() && !(c.free.empty() && nothing_left(c))) { return false; }
+    }
+    return std::ranges::all_of(
+        lanes_, [](const Lane& lane) { return lane.again.empty() && lane.requests.empty(); });
 }
 
 bool Drive::nothing_left() const { return nothing_left(classes_[0]) && nothing_left(classes_[1]); }
@@ -364,8 +375,11 @@ void Drive::send(uint32_t lane_index, uint32_t count, int64_t now_ns) {
         pieces_.push_back(workload_.requests(lane_index, number - base, number - base + 1));
         numbers.push_back(number);
     }
-    const uint32_t fresh = std::min(count - static_cast<uint32_t>(numbers.size()),
-                                    workload_.lane_size(lane_index) - lane.next);
+    std::deque<int64_t>& due_ns = class_of(lane_index).due_ns;
+    const uint32_t fresh = options_.open_loop && due_ns.empty()
+                               ? 0
+                               : std::min(count - static_cast<uint32_t>(numbers.size()),
+                                          workload_.lane_size(lane_index) - lane.next);
     if (fresh != 0) {
         if (!numbers.empty()) { pieces_.emplace_back(","); }
         pieces_.push_back(workload_.requests(lane_index, lane.next, lane.next + fresh));
@@ -374,10 +388,9 @@ void Drive::send(uint32_t lane_index, uint32_t count, int64_t now_ns) {
         if (!options_.open_loop) { m_.offered += fresh; }
     }
     if (batch) { pieces_.emplace_back("]"); }
-    std::deque<int64_t>& due_ns = class_of(lane_index).due_ns;
     for (const uint32_t number : numbers) {
         int64_t intended_ns = now_ns;
-        if (options_.open_loop) {
+        if (options_.open_loop && !due_ns.empty()) {
             intended_ns = due_ns.front();
             due_ns.pop_front();
         }
@@ -399,7 +412,10 @@ void Drive::send(uint32_t lane_index, uint32_t count, int64_t now_ns) {
 
 void Drive::free_lane(uint32_t index) {
     Lane& lane = lanes_[index];
-    if (lane.free || lane.backing_off || lane.requests.size() >= options_.pipeline) { return; }
+    // With priority all that is due goes into the next request: what is under way only waits for
+    // the node to read it.
+    const size_t most = workload_.is_priority_lane(index) ? 1 : options_.pipeline;
+    if (lane.free || lane.backing_off || lane.requests.size() >= most) { return; }
     lane.free = true;
     class_of(index).free.push_back(index);
 }
