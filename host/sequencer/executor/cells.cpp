@@ -187,7 +187,10 @@ Conflict CellTable::validate(const ReadSet& reads, const Scratch& scratch, uint6
         if (now != (r.version | version_lock)) { return false; }
         return lock_of(r.cell) != nullptr;
     };
-    if (environment != nullptr && !holds(*environment)) { return Conflict::stale_read; }
+    if (commit_mutant != CommitMutant::no_environment && environment != nullptr &&
+        !holds(*environment)) {
+        return Conflict::stale_read;
+    }
     for (const ReadSet::Read& r : reads.reads) {
         if (!holds(r)) { return Conflict::stale_read; }
     }
@@ -203,9 +206,9 @@ Conflict CellTable::validate(const ReadSet& reads, const Scratch& scratch, uint6
         const bool settled = before == after && !is_locked(before);
         if (sequence == 0 && !settled) { continue; }  // what moves it now may leave enough
         // A value of a later number says nothing of the place that this commit has in the order.
-        if (sequence != 0 && (!settled || sequence_of(before) > sequence)) {
-            return Conflict::stale_read;
-        }
+        const bool later =
+            commit_mutant != CommitMutant::bound_of_any_number && sequence_of(before) > sequence;
+        if (sequence != 0 && (!settled || later)) { return Conflict::stale_read; }
         if (balance < b.min) { return Conflict::bound_violated; }
     }
     return Conflict::none;
@@ -241,7 +244,7 @@ CellTable::Commit CellTable::commit_as(uint64_t sequence, const ReadSet& reads,
     yield();
     if (const Conflict c = validate(reads, scratch, s, environment); c != Conflict::none) {
         unlock(scratch);
-        return {c, s};
+        return {c, commit_mutant == CommitMutant::lost_number ? 0 : s};
     }
     yield();
     publish(changes, scratch, s, published);
@@ -293,6 +296,13 @@ void CellTable::publish(const evm::StateChanges& changes, Scratch& scratch, uint
         l.cell->store(version_of(sequence), std::memory_order_release);
     }
     scratch.locks.clear();
+}
+
+uint64_t CellTable::close_environment(VersionWord& environment) noexcept {
+    uint64_t border = 0;
+    if constexpr (commit_mutant == CommitMutant::number_before_border) { border = take_sequence(); }
+    environment.fetch_or(version_lock, std::memory_order_seq_cst);
+    return border != 0 ? border : take_sequence();
 }
 
 // --- Merging ---

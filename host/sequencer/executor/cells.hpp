@@ -180,6 +180,13 @@ public:
     uint64_t take_sequence() noexcept {
         return sequence_.fetch_add(1, std::memory_order_acq_rel) + 1;
     }
+    /// The border of two blocks is a commit, too, that writes `environment`: locks the cell, which
+    /// no other commit does, and then takes the number that it returns. Until open_environment()
+    /// every commit with a higher number is refused.
+    uint64_t close_environment(VersionWord& environment) noexcept;
+    static void open_environment(VersionWord& environment, uint64_t border) noexcept {
+        environment.store(version_of(border), std::memory_order_seq_cst);
+    }
     /// The last number taken.
     uint64_t sequence() const noexcept { return sequence_.load(std::memory_order_acquire); }
 
@@ -279,7 +286,7 @@ private:
     CellIndex<AccountCells> accounts_;
     CellIndex<SlotCell> slots_;
     CellIndex<CodeNode> codes_;
-    alignas(64) std::atomic<uint64_t> sequence_{0};
+    alignas(64) SharedWord sequence_{0};
     alignas(64) std::atomic<size_t> cell_count_{0};
     alignas(64) std::atomic<const SlotCell*> promised_{nullptr};  ///< changes once a block
 

@@ -128,7 +128,7 @@ void Executor::open_block(BlockContextPtr context) {
         context_ = std::move(context);
     }
     cells_.use_sequence(0);
-    environment_.store(version_of(boundary_), std::memory_order_seq_cst);
+    CellTable::open_environment(environment_, boundary_);
     environment_.notify_all();
 }
 
@@ -136,10 +136,8 @@ void Executor::close_block() {
     closing_.store(true, std::memory_order_seq_cst);
     {
         const std::lock_guard nobody_alone{alone_mutex_};
-        // Like any commit: the lock, then the number.
-        environment_.fetch_or(version_lock, std::memory_order_seq_cst);
+        boundary_ = cells_.close_environment(environment_);
     }
-    boundary_ = cells_.take_sequence();
     cells_.use_sequence(boundary_);
     closing_.store(false, std::memory_order_release);
 }
@@ -392,9 +390,9 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     }
     if (!enter_commit(worker, waits)) { return Attempt::postponed; }
     static const evm::StateChanges no_changes;
-    const CellTable::Commit commit = cells_.commit(
-        worker.view.reads(), result ? result->changes : no_changes, worker.scratch,
-        worker.published, commit_mutant == CommitMutant::no_environment ? nullptr : &environment);
+    const CellTable::Commit commit =
+        cells_.commit(worker.view.reads(), result ? result->changes : no_changes, worker.scratch,
+                      worker.published, &environment);
     leave_commit(worker);
     if (timed) { task.execute_ns += monotonic_ns() - start_ns; }
     if (alone) { end_alone(); }
@@ -404,7 +402,6 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
         ++task.refusals;
         worker.conflicts[static_cast<size_t>(commit.conflict)].fetch_add(1,
                                                                          std::memory_order_relaxed);
-        if (commit_mutant == CommitMutant::lost_number) { return Attempt::refused; }
     }
     if (commit.sequence == 0) { return Attempt::refused; }
     Completion* c = place_for(worker, commit.sequence);

@@ -2,39 +2,22 @@
 // Owns one piece of state with a version that many threads read while one at a time publishes.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <thread>
 #include <type_traits>
+
+#include "host/sequencer/executor/commit_mutant.hpp"
+#include "host/sequencer/executor/shared_word.hpp"
 
 namespace millrace::sequencer {
 
 /// The version of a cell: the commit sequence number of its last change, above a lock bit. A
 /// number never falls, so a version that is equal means a value that is equal.
-using VersionWord = std::atomic<uint64_t>;
+using VersionWord = SharedWord;
 inline constexpr uint64_t version_lock = 1;
 constexpr uint64_t version_of(uint64_t sequence) noexcept { return sequence << 1; }
 constexpr uint64_t sequence_of(uint64_t version) noexcept { return version >> 1; }
 constexpr bool is_locked(uint64_t version) noexcept { return (version & version_lock) != 0; }
-
-/// Waits for another thread a little longer each time: it spins first, because a commit takes less
-/// than a microsecond, and then gives up its turn, because the other may have lost its core.
-class Backoff {
-public:
-    void wait() noexcept {
-        if (++rounds_ < spins_max) {
-            __builtin_ia32_pause();
-        } else {
-            std::this_thread::yield();
-        }
-    }
-    unsigned rounds() const noexcept { return rounds_; }
-
-private:
-    static constexpr unsigned spins_max = 128;
-    unsigned rounds_ = 0;
-};
 
 /// A value of whole 64-bit words under a version: a sequence lock without fences. The words are
 /// written with release after the lock bit and read with acquire before the version is looked at
@@ -51,7 +34,8 @@ public:
             const uint64_t before = version_.load(std::memory_order_acquire);
             if (is_locked(before)) { continue; }
             const T v = load();
-            if (version_.load(std::memory_order_relaxed) == before) {
+            if (commit_mutant == CommitMutant::no_second_look ||
+                version_.load(std::memory_order_relaxed) == before) {
                 version = before;
                 return v;
             }
@@ -68,7 +52,10 @@ public:
     void set(const T& v) noexcept {
         uint64_t w[words];
         std::memcpy(w, &v, sizeof v);
-        for (size_t i = 0; i < words; ++i) { value_[i].store(w[i], std::memory_order_release); }
+        constexpr auto order = commit_mutant == CommitMutant::relaxed_words
+                                   ? std::memory_order_relaxed
+                                   : std::memory_order_release;
+        for (size_t i = 0; i < words; ++i) { value_[i].store(w[i], order); }
     }
     /// The value while the caller holds the lock, or at rest.
     T load() const noexcept {
@@ -81,7 +68,7 @@ public:
 
 private:
     VersionWord version_{0};
-    std::atomic<uint64_t> value_[words] = {};
+    SharedWord value_[words] = {};
 };
 
 }  // namespace millrace::sequencer
