@@ -16,14 +16,15 @@
 #include "host/sequencer/executor/executor.hpp"
 #include "host/sequencer/ledger/mini_block_record.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
+#include "tests/host/sequencer/version_history.hpp"
 
 namespace millrace::sequencer::test {
 
 /// Stores NUMBER in the slot that calldata names.
 inline const Address number_contract =
     address_literal("0x00000000000000000000000000000000000000d1");
-/// Reads slots 0 and 1 and, where their sum is below 2, adds one to the slot that calldata names:
-/// two that run at the same time must not both see the sum of before (write skew).
+/// Reads slots 0 and 1 and adds one to the slot that calldata names where their sum is below 2, or
+/// clears it: two that run at the same time must not both see the sum of before (write skew).
 inline const Address skew_contract = address_literal("0x00000000000000000000000000000000000000d2");
 /// Stores the balance of the address in calldata in slot CALLER.
 inline const Address balance_contract =
@@ -37,11 +38,36 @@ inline const Address factory_contract =
 /// Sends the caller what calldata asks for, and stores in slot CALLER whether it had that much.
 inline const Address till_contract = address_literal("0x00000000000000000000000000000000000000d6");
 
+/// A token: sends the caller's balance (slot CALLER) of calldata's second word to the address in
+/// its first one, and logs it; reverts where there is less.
+inline const Address token_contract = address_literal("0x00000000000000000000000000000000000000d7");
+/// A constant-product market: takes calldata's word into its reserve in slot 0, gives out of the
+/// one in slot 1, and adds what it gave to slot CALLER.
+inline const Address market_contract =
+    address_literal("0x00000000000000000000000000000000000000d8");
+/// Stores TIMESTAMP in the slot that calldata names.
+inline const Address clock_contract = address_literal("0x00000000000000000000000000000000000000d9");
+/// Deploys a contract that selfdestructs to the origin at once, at an address that follows from
+/// calldata, again and again (CREATE2).
+inline const Address phoenix_contract =
+    address_literal("0x00000000000000000000000000000000000000da");
+/// Where phoenix_contract deploys with `salt`.
+inline Address phoenix_address(const U256& salt) {
+    Bytes preimage(1, 0xff);
+    preimage.insert(preimage.end(), phoenix_contract.begin(), phoenix_contract.end());
+    preimage.resize(preimage.size() + 32);
+    store_be(salt, preimage.data() + 21);
+    const Hash256 code = kernels::keccak256(Bytes{0x32, 0xff});
+    preimage.insert(preimage.end(), code.begin(), code.end());
+    return Address::from(kernels::keccak256(preimage).view().subspan(12));
+}
+
 struct ParallelLoad {
     uint64_t seed = 1;
     uint32_t workers = 4;
     uint64_t senders = 12;
     uint64_t transactions = 400;
+    U256 balance = U256{3} * ether / U256{1000};  ///< of each sender: it runs short
     /// One of so many steps of a commit gives up its turn or sleeps; 0 for none.
     uint32_t yield_one_in = 4;
     /// Bit mask of the kinds of transactions below.
@@ -66,6 +92,11 @@ enum class LoadKind : uint8_t {
     block_hash,
     parent_hash,  ///< by BLOCKHASH, perhaps before it is known
     history,      ///< the same by EIP-2935
+    token,        ///< half of them to one hub
+    swap,         ///< in one market
+    time,
+    phoenix,          ///< creates and destroys at one of two addresses
+    phoenix_payment,  ///< and pays to them meanwhile
     count_
 };
 
@@ -73,7 +104,8 @@ struct ParallelOutcome {
     std::string wrong;  ///< empty when everything equals the serial execution
     ExecutorStatistics statistics;
     uint64_t blocks = 0;
-    uint64_t waited = 0;  ///< attempts that met a hash that was not known
+    uint64_t waited = 0;     ///< attempts that met a hash that was not known
+    uint64_t succeeded = 0;  ///< of those executed
 };
 
 /// A chain whose senders have little, so that balances run short, and its transactions in chains of
@@ -83,12 +115,10 @@ public:
     explicit ParallelRun(const ParallelLoad& load)
         : load_(load), random_(load.seed), genesis_(make_genesis({.accounts = 0})) {
         storage::StateDelta& state = genesis_.state;
-        for (uint64_t i = 0; i < load.senders; ++i) {
-            add_account(state, sender(i), U256{3} * ether / U256{1000});
-        }
+        for (uint64_t i = 0; i < load.senders; ++i) { add_account(state, sender(i), load.balance); }
         add_account(state, number_contract, {}, "435f355500", 1);
         add_account(state, skew_contract, {},
-                    "5f546001540160021160145700"
+                    "5f54600154016002116011575f5f355500"
                     "5b5f3580546001019055"
                     "00",
                     1);
@@ -97,6 +127,23 @@ public:
         // initcode: CALLER's origin cannot be known: ORIGIN SELFDESTRUCT = 32ff.
         add_account(state, till_contract, U256{1000}, "5f5f5f5f5f35335af1335500", 1);
         add_account(state, factory_contract, {}, "6132ff5f526002601e34f000", 1);
+        add_account(state, token_contract, {},
+                    "335460203581811115600f575f5ffd"
+                    "5b9081900333555f35805482019055"
+                    "5f523360205fa160015f5260205ff3",
+                    1);
+        add_account(state, market_contract, {},
+                    "5f546001545f35828101818302819004"
+                    "80840360015590"
+                    "5f55335401335500",
+                    1);
+        state.slots.push_back({market_contract, U256{0}, U256{1'000'000}});
+        state.slots.push_back({market_contract, U256{1}, U256{1'000'000}});
+        for (uint64_t i = 0; i < load.senders; ++i) {
+            state.slots.push_back({token_contract, to_u256(sender(i)), U256{2000}});
+        }
+        add_account(state, clock_contract, {}, "425f355500", 1);
+        add_account(state, phoenix_contract, {}, "6132ff5f525f356002601e34f500", 1);
         state.sort();
         MILLRACE_ASSERT(store_->apply(1, state).has_value(), "the state is valid");
         chains_.resize(load.senders);
@@ -189,6 +236,28 @@ private:
             case LoadKind::history:
                 tx = call_transaction(nonce, history_reader, {}, word(U256{random_() % 8}));
                 break;
+            case LoadKind::token: {
+                Bytes data = address_word(random_() % 2 == 0 ? sender(0)
+                                                             : sender(random_() % load_.senders));
+                const Bytes amount = word(U256{random_() % 200});
+                data.insert(data.end(), amount.begin(), amount.end());
+                tx = call_transaction(nonce, token_contract, {}, std::move(data));
+                break;
+            }
+            case LoadKind::swap:
+                tx = call_transaction(nonce, market_contract, {}, word(U256{1 + random_() % 1000}));
+                break;
+            case LoadKind::time:
+                tx = call_transaction(nonce, clock_contract, {}, word(U256{random_() % 8}));
+                break;
+            case LoadKind::phoenix:
+                tx = call_transaction(nonce, phoenix_contract, U256{random_() % 1000},
+                                      word(U256{random_() % 2}), 200'000);
+                break;
+            case LoadKind::phoenix_payment:
+                tx = transfer_transaction(nonce, phoenix_address(U256{random_() % 2}),
+                                          U256{1 + random_() % 1000});
+                break;
             case LoadKind::count_: break;
         }
         auto admitted =
@@ -251,7 +320,9 @@ inline ParallelOutcome ParallelRun::run() {
     options.lanes = load_.seed % 2 == 0;
     options.window = 1 + load_.seed % 4 * 8;
     options.long_gas = load_.seed % 2 == 0 ? 90'000 : 1'000'000;
+    VersionHistory history;
     Executor executor{options, precompiles_, cells};
+    history.border(cells.sequence());  // of the first block
 
     MiniBlockRecorder recorder;
     MiniBlockRecorder serial_recorder;
@@ -327,9 +398,11 @@ inline ParallelOutcome ParallelRun::run() {
             switch (c->kind) {
                 case Completion::Kind::nothing: break;
                 case Completion::Kind::executed: {
+                    history.committed(c->sequence, c->reads, c->published);
                     const ExecutedPtr e =
                         builder.add(std::move(c->execution), c->published, c->reads);
                     const auto s = serial.execute(c->transaction);
+                    out.succeeded += e->receipt.success ? 1 : 0;
                     if (!s) {
                         differ("a transaction that cannot be included (" +
                                std::string(evm::to_string(s.error())) + ")");
@@ -356,6 +429,7 @@ inline ParallelOutcome ParallelRun::run() {
                     ++out.waited;
                     break;
                 case Completion::Kind::boundary: {
+                    history.border(c->sequence);
                     cut();
                     executor.rest();
                     const ClosedBlock a = builder.close();
@@ -390,6 +464,10 @@ inline ParallelOutcome ParallelRun::run() {
         }
     }
     out.statistics = executor.statistics();
+    if (out.wrong.empty()) {
+        out.wrong = history.check();
+        MILLRACE_ASSERT(history.size() == out.statistics.executed, "the history is complete");
+    }
     return out;
 }
 
