@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of a pipeline with several workers whose disk fills up, fails or loses power while
+// many send at once: whatever was given out is there afterwards, the same.
+#include <map>
+
+#include "tests/host/sequencer/sequencer_fixture.hpp"
+
+namespace millrace::sequencer {
+namespace {
+
+using namespace test;
+
+/// Threads that send transfers and calls of one counter, each for accounts of its own, and keep
+/// every receipt that they are given.
+class Senders {
+public:
+    static constexpr uint64_t threads = 4;
+    static constexpr uint64_t accounts = 8;
+    /// Transactions of an account that may wait for their receipts.
+    static constexpr uint64_t unanswered_max = 32;
+
+    struct Given {
+        Bytes receipt;
+        uint64_t block_number = 0;
+        uint64_t index = 0;
+    };
+
+    explicit Senders(Node& node) : node_(node) {
+        for (uint64_t t = 0; t < threads; ++t) {
+            threads_.emplace_back([this, t] { run(t); });
+        }
+    }
+    ~Senders() { stop(); }
+    /// Waits for the threads, and so for every answer: with a node that cannot go on it comes after
+    /// the node's own stop().
+    void stop() {
+        stopping_.store(true);
+        threads_.clear();
+    }
+    size_t given_count() const {
+        const std::lock_guard lock(mutex_);
+        return given_.size();
+    }
+    std::map<Hash256, Given> given() const {
+        const std::lock_guard lock(mutex_);
+        return given_;
+    }
+    bool wait_for(size_t count) {
+        return eventually([&] { return given_count() >= count; });
+    }
+    std::vector<std::string> refusals() const {
+        const std::lock_guard lock(mutex_);
+        return refusals_;
+    }
+
+private:
+    void run(uint64_t thread) {
+        uint64_t nonces[accounts] = {};
+        for (uint64_t a = thread; !stopping_.load() && !node_.fatal.load();
+             a = (a + threads) % accounts) {
+            if (unanswered_[a].load() >= unanswered_max) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                continue;
+            }
+            const uint64_t nonce = nonces[a];
+            const Bytes raw =
+                raw_signed(a, nonce % 3 == 0 ? call_transaction(nonce, counter_contract)
+                                             : transfer_transaction(nonce, stranger(1), U256{1}));
+            const Node::Admitted admitted = node_.submit(raw).get();
+            if (!admitted) {
+                // Of a disk that is full, or a node that ends; and then it is sent again.
+                const Refusal::Kind kind = admitted.error().kind;
+                if (kind != Refusal::Kind::disk_full && kind != Refusal::Kind::overloaded &&
+                    kind != Refusal::Kind::stopping) {
+                    const std::lock_guard lock(mutex_);
+                    refusals_.push_back(to_string(admitted.error()));
+                    return;
+                }
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                continue;
+            }
+            ++nonces[a];
+            unanswered_[a].fetch_add(1);
+            node_.view().watch(admitted->hash,
+                               [this, a](const LocatedTransaction* t, std::string_view) {
+                                   unanswered_[a].fetch_sub(1);
+                                   if (t == nullptr) { return; }
+                                   const std::lock_guard lock(mutex_);
+                                   given_[t->transaction->admitted->hash] = {
+                                       evm::encode_receipt(t->transaction->receipt),
+                                       t->block_number, t->transaction->index};
+                               });
+        }
+    }
+
+    Node& node_;
+    std::atomic<bool> stopping_{false};
+    std::array<std::atomic<uint64_t>, accounts> unanswered_{};
+    mutable std::mutex mutex_;  // guards the two below
+    std::map<Hash256, Given> given_;
+    std::vector<std::string> refusals_;
+    std::vector<std::jthread> threads_;
+};
+
+class SequencerFaults : public SequencerTest {
+protected:
+    static SequencerOptions parallel_options() {
+        SequencerOptions o;
+        o.mini_block_us = 5'000;
+        o.block_us = 100'000;
+        o.mini_block_bytes_max = 40'000;  // records of the small log segments
+        o.execution_workers = 3;
+        return o;
+    }
+    std::unique_ptr<Node> open(storage::SimulatedDisk& disk) {
+        return std::make_unique<Node>(disk, genesis_, "/node", parallel_options(), true);
+    }
+
+    /// Every receipt given out is there, the same, and the chain agrees with itself.
+    void expect_all(Node& n, const std::map<Hash256, Senders::Given>& given) {
+        std::map<Address, uint64_t> nonces;
+        uint64_t transfers = 0;
+        uint64_t calls = 0;
+        size_t found = 0;
+        // Recovery seals the block that was open.
+        const SealedPtr head = n.view().head();
+        for (uint64_t number = 1; number <= head->header.number; ++number) {
+            const auto block = n.view().sealed(number);
+            ASSERT_TRUE(block.has_value());
+            for (const ExecutedPtr& t : (*block)->transactions) {
+                if (const auto it = given.find(t->admitted->hash); it != given.end()) {
+                    ++found;
+                    EXPECT_EQ(evm::encode_receipt(t->receipt), it->second.receipt);
+                    EXPECT_EQ(number, it->second.block_number);
+                    EXPECT_EQ(t->index, it->second.index);
+                }
+                EXPECT_EQ(t->admitted->transaction.nonce, nonces[t->admitted->sender]++);
+                EXPECT_TRUE(t->receipt.success);
+                ++(t->admitted->transaction.to == counter_contract ? calls : transfers);
+            }
+        }
+        EXPECT_EQ(found, given.size()) << "a receipt was given out and is gone";
+        // Each of these reads a whole block.
+        for (auto [it, i] = std::pair(given.begin(), 0); it != given.end(); ++it, ++i) {
+            if (i % 64 == 0) { EXPECT_TRUE(n.view().find_transaction(it->first)); }
+        }
+        for (const auto& [address, nonce] : nonces) {
+            EXPECT_EQ(n.view().latest_state()->account(address)->nonce, nonce);
+        }
+        EXPECT_EQ(n.balance(stranger(1)), U256{transfers});
+        EXPECT_EQ(n.slot(counter_contract, 0), U256{calls});
+        const auto commitment = make_mpt_commitment();
+        const auto state = n.view().state_after(head->header.number);
+        ASSERT_TRUE(state.has_value());
+        storage::load_commitment(*commitment, **state);
+        EXPECT_EQ(commitment->root(), head->header.state_root);
+    }
+};
+
+TEST_F(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
+    storage::SimulatedDisk disk;
+    auto n = open(disk);
+    Senders senders{*n};
+    for (size_t round = 1; round <= 3; ++round) {
+        const size_t before = senders.given_count();
+        ASSERT_TRUE(senders.wait_for(before + 200));
+        disk.set_free_bytes(round * 1000);
+        ASSERT_TRUE(eventually([&] { return n->sequencer->disk_full(); }));
+        const auto refused = n->send(9, transfer_transaction(0, stranger(2), U256{1}));
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().kind, Refusal::Kind::disk_full);
+        EXPECT_EQ(n->view().head()->hash,
+                  n->view().sealed(n->view().head()->header.number).value()->hash)
+            << "reads go on";
+        // Whatever was given out by now is durable: it survives a loss of power at this moment.
+        const auto given = senders.given();
+        const auto copy = disk.clone();
+        copy->restart(round);
+        copy->set_free_bytes(64 << 20);
+        {
+            const auto recovered = open(*copy);
+            expect_all(*recovered, given);
+        }
+        disk.set_free_bytes(64 << 20);
+        ASSERT_TRUE(senders.wait_for(given.size() + 200)) << "it goes on by itself";
+        EXPECT_TRUE(eventually([&] { return !n->sequencer->disk_full(); }));
+    }
+    senders.stop();
+    EXPECT_EQ(senders.refusals(), std::vector<std::string>{});
+    EXPECT_FALSE(n->fatal.load());
+    n.reset();
+    n = open(disk);
+    expect_all(*n, senders.given());
+}
+
+TEST_F(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) {
+    for (const uint64_t at : {1u, 2u, 3u, 4u}) {
+        SCOPED_TRACE("operation " + std::to_string(at));
+        storage::SimulatedDisk disk;
+        auto n = open(disk);
+        Senders senders{*n};
+        ASSERT_TRUE(senders.wait_for(100));
+        // An operation that is no flush passes; the next one is tried.
+        uint64_t armed_for = 0;
+        ASSERT_TRUE(eventually([&] {
+            if (disk.operation_count() >= armed_for && !n->fatal.load()) {
+                armed_for = disk.operation_count() + at;
+                disk.arm(storage::DiskFault::sync_failure, at);
+            }
+            return n->fatal.load();
+        }));
+        EXPECT_EQ(n->send(9, transfer_transaction(0, stranger(2), U256{1})).error().kind,
+                  Refusal::Kind::stopping);
+        const size_t given = senders.given_count();
+        n->stop();
+        senders.stop();
+        EXPECT_EQ(senders.given_count(), given) << "what was not flushed is told to nobody";
+        n.reset();
+        disk.restart(at);
+        n = open(disk);
+        expect_all(*n, senders.given());
+        ASSERT_TRUE(n->run(9, transfer_transaction(0, stranger(2), U256{1})));
+    }
+}
+
+TEST_F(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
+    for (uint64_t seed = 1; seed <= 6; ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        storage::SimulatedDisk disk;
+        std::map<Hash256, Senders::Given> given;
+        {
+            const auto n = open(disk);
+            Senders senders{*n};
+            ASSERT_TRUE(senders.wait_for(50 * seed));
+            disk.arm(storage::DiskFault::crash, 1 + seed * 5);
+            ASSERT_TRUE(eventually([&] { return n->fatal.load(); }));
+            n->stop();
+            senders.stop();
+            given = senders.given();
+        }
+        disk.restart(seed);
+        const auto n = open(disk);
+        expect_all(*n, given);
+        ASSERT_TRUE(n->run(9, transfer_transaction(0, stranger(2), U256{1})));
+    }
+}
+
+}  // namespace
+}  // namespace millrace::sequencer
