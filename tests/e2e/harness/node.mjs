@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the life of the node under test: a free port, a data directory of its own, start, stop and kill.
+// Owns the life of the node under test: a free port, a data directory of its own, start, stop and kill; and that of a
+// generator of load beside it.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
@@ -98,7 +99,7 @@ export async function foundry(tool, args, { home, ...options }) {
 /** A started process of the node. */
 export class Node {
     /** `kind` is millrace or anvil; a test leaves it to E2E_TARGET. Port 0: the node picks one, known when it is ready. */
-    constructor(port, datadir, args, kind = target) {
+    constructor(port, datadir, args, kind = target, env = {}) {
         this.is_anvil = kind === "anvil";
         this.port = port;
         this.datadir = datadir;
@@ -111,7 +112,7 @@ export class Node {
             : spawn(
                   millrace_bin,
                   ["node", "--dev", "--datadir", datadir, "--http.port", `${port}`, ...args],
-                  { stdio: ["ignore", "pipe", "pipe"] },
+                  { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
               );
         children.add(this.child);
         for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -194,9 +195,43 @@ export class Node {
 }
 
 /** Starts a node and waits until it is ready; it is killed at the end of the test `t`. */
-export async function start_node(t, { datadir, args = [] } = {}) {
+export async function start_node(t, { datadir, args = [], env = {} } = {}) {
     datadir ??= temporary_dir(t);
-    const node = new Node(is_anvil ? await free_port() : 0, datadir, args);
+    const node = new Node(is_anvil ? await free_port() : 0, datadir, args, target, env);
     t?.after(() => node.stop("SIGKILL"));
     return node.ready();
+}
+
+/** `millrace load` against a node, until one of both ends. */
+export class Generator {
+    constructor(port, args) {
+        this.log = "";
+        const artifacts = ["--artifacts", path.join(e2e_dir, "node_modules")];
+        this.child = spawn(
+            millrace_bin,
+            ["load", `http://127.0.0.1:${port}`, ...artifacts, ...args],
+            { stdio: ["ignore", "pipe", "pipe"] },
+        );
+        children.add(this.child);
+        for (const stream of [this.child.stdout, this.child.stderr]) {
+            stream.setEncoding("utf8").on("data", (text) => (this.log += text));
+        }
+        this.exited = new Promise((resolve) => {
+            this.child.on("close", () => {
+                children.delete(this.child);
+                this.ended = true;
+                resolve();
+            });
+        });
+    }
+
+    /** Whether it is past its preparations, in a closed loop, and sends as fast as the node takes. */
+    get sends() {
+        return /^closed \d+ s: sent [1-9]/m.test(this.log);
+    }
+
+    async stop() {
+        this.child.kill("SIGKILL");
+        await this.exited;
+    }
 }
