@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the entry log: append-only segments of frames, one durable frame for each block, and random
+// reads of what they hold.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/io/file_system.hpp"
+#include "storage/io/log_writer.hpp"
+#include "storage/qmdb/frame.hpp"
+#include "storage/qmdb/segment_file.hpp"
+
+namespace millrace::storage::qmdb {
+
+/// Deliberate faults that the tests must catch; never set outside tests.
+enum class EntryLogMutant : uint8_t { none, no_flush, no_checksum };
+
+struct EntryLogOptions {
+    /// Size of every segment file: a multiple of 4096 from 16 KiB to 16 GiB. Fixed when the log is
+    /// created.
+    uint64_t segment_bytes = uint64_t{256} << 20;
+    /// Says what the log holds; a log of another identity is refused.
+    Hash256 identity;
+    /// Random identity of a log that has to be created; 0 draws one.
+    uint64_t log_id = 0;
+    /// Whether segments are mapped for reading where that is possible.
+    bool map = true;
+    EntryLogMutant mutant = EntryLogMutant::none;
+};
+
+/// What opening found.
+struct EntryLogRecovery {
+    bool created = false;
+    uint64_t first_sequence = 1;  ///< of the oldest frame still there
+    uint64_t last_sequence = 0;   ///< 0 for an empty log
+    uint64_t last_height = 0;
+    Hash256 last_root;
+    uint64_t generation = 1;
+    uint64_t segment_count = 0;
+    /// Bytes after the last whole frame that were cleared, with the place; 0 and empty when the end
+    /// was clean. These were never acknowledged. Say so in the log.
+    uint64_t torn_bytes = 0;
+    std::string torn_place;
+};
+
+/// A place in the log: segment number times segment size plus offset. Never changes.
+using LogPosition = uint64_t;
+
+/// One owning thread appends and prunes; read() may be called beside append() on that thread only.
+///
+/// A failed write or sync is final: append() returns `ErrorCode::io`, and so does every later call.
+/// A full disk is not: append() returns `ErrorCode::limit` and can be repeated with the same frame
+/// once there is room.
+class EntryLog {
+public:
+    /// Called for each frame in order while the log is opened. The payload lives until it returns.
+    using Visitor =
+        std::function<Result<void>(const FrameHeader&, LogPosition payload_at, ByteView payload)>;
+
+    /// Opens or creates the log in `directory` and gives every frame to `visit`; the first error
+    /// of the visitor is passed on. Every frame is verified: checksums, sequence and chain. An
+    /// invalid end was being written when the machine stopped if some sector of it is missing: it
+    /// is cleared, durably. All other damage is a loss of acknowledged data: `ErrorCode::corrupt`,
+    /// nothing is changed, and the message names the file, the offset and the remedy.
+    static Result<std::unique_ptr<EntryLog>> open(FileSystem& fs, const std::string& directory,
+                                                  const EntryLogOptions& options,
+                                                  std::unique_ptr<LogWriter> writer,
+                                                  const Visitor& visit);
+
+    const EntryLogRecovery& recovery() const noexcept { return recovery_; }
+    const LogWriter& writer() const noexcept { return *writer_; }
+    uint64_t last_sequence() const noexcept { return last_sequence_; }
+
+    /// Longest payload of a frame.
+    uint64_t payload_bytes_max() const noexcept {
+        return options_.segment_bytes - frame_alignment_bytes - sizeof(FrameHeader);
+    }
+    /// Makes a frame durable and returns the place of its payload. `frame` starts with room for the
+    /// header, which is written here, then has the payload, then room up to
+    /// frame_bytes(payload_bytes). `height` is above that of the frame before.
+    Result<LogPosition> append(uint64_t height, const Hash256& root, std::span<uint8_t> frame,
+                               uint64_t payload_bytes);
+
+    /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
+    /// points into a mapping that lives until the segment is pruned, or else to `scratch`, which
+    /// has room for them. `ErrorCode::not_found` when the place is pruned or was never written.
+    Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
+    /// Hint that read() of this place comes soon.
+    void prefetch(LogPosition at) const noexcept;
+    /// Whether views of read() are those of mappings.
+    bool mapped() const noexcept { return segments_.back().mapped(); }
+
+    /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
+    Result<size_t> prune_below(LogPosition at);
+    uint64_t segment_count() const noexcept { return segments_.size(); }
+    uint64_t segment_bytes() const noexcept { return options_.segment_bytes; }
+
+private:
+    EntryLog(FileSystem& fs, std::string directory, const EntryLogOptions& options,
+             std::unique_ptr<LogWriter> writer)
+        : fs_(fs),
+          directory_(std::move(directory)),
+          options_(options),
+          writer_(std::move(writer)) {}
+
+    struct Walk {
+        uint64_t end = frame_alignment_bytes;  ///< offset after the last good frame
+        bool invalid = false;                  ///< neither a frame nor zeros follow
+    };
+
+    Result<void> start(const Visitor& visit);
+    Result<void> check_options() const;
+    Result<std::vector<uint64_t>> segment_numbers() const;
+    Result<void> rotate();
+    Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
+    Result<void> verify_header(uint64_t number, ByteView data, bool first);
+    Result<Walk> walk(uint64_t number, ByteView data, const Visitor& visit);
+    Result<void> judge_damage(ByteView data, uint64_t at, const std::string& path) const;
+    Result<void> finish_last(const SegmentFile& segment, ByteView data, const Walk& walked);
+    void advance(const FrameHeader& header) noexcept;
+    std::string path_of(std::string_view name) const { return join_path(directory_, name); }
+    std::unexpected<Error> stop(Error error);
+
+    FileSystem& fs_;
+    const std::string directory_;
+    const EntryLogOptions options_;
+    const std::unique_ptr<LogWriter> writer_;
+    EntryLogRecovery recovery_;
+    std::deque<SegmentFile> segments_;  ///< the last one is being written
+    uint64_t first_segment_ = 0;        ///< number of segments_.front()
+    uint64_t offset_ = 0;               ///< in the last segment, where the next frame goes
+    uint64_t log_id_ = 0;
+    uint64_t generation_ = 1;
+    uint64_t last_sequence_ = 0;
+    uint64_t last_height_ = 0;
+    Hash256 last_hash_;
+    std::optional<Error> failed_;
+};
+
+}  // namespace millrace::storage::qmdb

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns writing and checking of frames and segment headers of the entry log.
+#include "storage/qmdb/frame.hpp"
+
+#include <bit>
+#include <cstring>
+
+#include "kernels/keccak/keccak.hpp"
+#include "storage/io/crc32c.hpp"
+
+namespace millrace::storage::qmdb {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "headers are copied as they are");
+
+template <class Header>
+ByteView bytes_of(const Header& h) noexcept {
+    return {reinterpret_cast<const uint8_t*>(&h), sizeof h};
+}
+
+template <class Header>
+uint32_t crc_of(Header h) noexcept {
+    h.header_crc = 0;
+    return crc32c(bytes_of(h));
+}
+
+}  // namespace
+
+void seal_frame(FrameHeader header, uint64_t payload_bytes, uint8_t* frame) noexcept {
+    header.payload_bytes = payload_bytes;
+    header.payload_crc = crc32c({frame + sizeof header, payload_bytes});
+    header.header_crc = crc_of(header);
+    std::memcpy(frame, &header, sizeof header);
+}
+
+Frame read_frame(ByteView data, bool verify) noexcept {
+    Frame f;
+    if (data.size() < sizeof f.header) { return f; }
+    std::memcpy(&f.header, data.data(), sizeof f.header);
+    const FrameHeader& h = f.header;
+    if (h.magic != frame_magic || h.version != format_version || h.reserved != 0 ||
+        h.reserved2 != 0 || h.header_crc != crc_of(h) || h.payload_bytes > data.size() ||
+        frame_bytes(h.payload_bytes) > data.size()) {
+        return f;
+    }
+    f.payload = data.subspan(sizeof h, h.payload_bytes);
+    const bool whole = !verify || h.payload_crc == crc32c(f.payload);
+    f.state = whole ? FrameState::valid : FrameState::bad_payload;
+    return f;
+}
+
+Hash256 frame_hash(const FrameHeader& header) noexcept {
+    return kernels::keccak256(bytes_of(header));
+}
+
+void write_segment_header(SegmentHeader header, uint8_t* out) noexcept {
+    header.header_crc = crc_of(header);
+    std::memcpy(out, &header, sizeof header);
+}
+
+std::optional<SegmentHeader> read_segment_header(ByteView data) noexcept {
+    SegmentHeader h;
+    if (data.size() < sizeof h) { return std::nullopt; }
+    std::memcpy(&h, data.data(), sizeof h);
+    if (h.magic != segment_magic || h.version != format_version || h.header_crc != crc_of(h)) {
+        return std::nullopt;
+    }
+    return h;
+}
+
+}  // namespace millrace::storage::qmdb

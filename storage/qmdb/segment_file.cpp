@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns mapping and reading of a segment.
+#include "storage/qmdb/segment_file.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <sys/mman.h>
+
+#include "storage/detail/system_error.hpp"
+
+namespace millrace::storage::qmdb {
+
+Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes, bool map) {
+    if (!map || file->descriptor() < 0) { return SegmentFile{std::move(file), bytes, nullptr}; }
+    void* const at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file->descriptor(), 0);
+    if (at == MAP_FAILED) { return detail::system_failure(errno, "cannot map", file->path()); }
+    // Entries are read one at a time from anywhere.
+    if (madvise(at, bytes, MADV_RANDOM) != 0) {
+        const int error = errno;
+        munmap(at, bytes);
+        return detail::system_failure(error, "cannot map", file->path());
+    }
+    return SegmentFile{std::move(file), bytes, static_cast<const uint8_t*>(at)};
+}
+
+SegmentFile::SegmentFile(SegmentFile&& other) noexcept
+    : file_(std::move(other.file_)),
+      map_(std::exchange(other.map_, nullptr)),
+      bytes_(other.bytes_) {}
+
+SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
+    if (this != &other) {
+        unmap();
+        file_ = std::move(other.file_);
+        map_ = std::exchange(other.map_, nullptr);
+        bytes_ = other.bytes_;
+    }
+    return *this;
+}
+
+SegmentFile::~SegmentFile() { unmap(); }
+
+void SegmentFile::unmap() noexcept {
+    if (map_ != nullptr) { munmap(const_cast<uint8_t*>(map_), bytes_); }
+    map_ = nullptr;
+}
+
+Result<ByteView> SegmentFile::read(uint64_t offset, size_t bytes,
+                                   std::span<uint8_t> scratch) const {
+    const size_t n = std::min<uint64_t>(bytes, offset < bytes_ ? bytes_ - offset : 0);
+    if (map_ != nullptr) { return ByteView{map_ + offset, n}; }
+    MILLRACE_ASSERT(scratch.size() >= n, "the caller has room for what it reads");
+    MILLRACE_TRY(const size_t got, file_->read_at(offset, scratch.first(n)));
+    return ByteView{scratch.first(got)};
+}
+
+}  // namespace millrace::storage::qmdb

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns random reads of one segment of the entry log, mapped into memory where that is possible.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "host/base/error.hpp"
+#include "host/base/types.hpp"
+#include "storage/io/file_system.hpp"
+
+namespace millrace::storage::qmdb {
+
+/// Any thread may read beside the one that writes through file(). What is mapped is read without a
+/// system call; there a read error of the disk ends the process (SIGBUS) instead of being returned.
+class SegmentFile {
+public:
+    /// Maps the file when `map` and when it is one of the operating system. `bytes` is its size.
+    static Result<SegmentFile> open(std::unique_ptr<File> file, uint64_t bytes, bool map);
+
+    SegmentFile(SegmentFile&& other) noexcept;
+    SegmentFile& operator=(SegmentFile&& other) noexcept;
+    ~SegmentFile();
+
+    /// The bytes from `offset` on, fewer at the end of the file. The view points into the mapping,
+    /// or else to `scratch`, which has room for them.
+    Result<ByteView> read(uint64_t offset, size_t bytes, std::span<uint8_t> scratch) const;
+    /// Has the cache line fetched that a later read begins with; does nothing without a mapping.
+    void prefetch(uint64_t offset) const noexcept {
+        if (map_ != nullptr) { __builtin_prefetch(map_ + offset); }
+    }
+    bool mapped() const noexcept { return map_ != nullptr; }
+    uint64_t bytes() const noexcept { return bytes_; }
+    File& file() const noexcept { return *file_; }
+
+private:
+    SegmentFile(std::unique_ptr<File> file, uint64_t bytes, const uint8_t* map) noexcept
+        : file_(std::move(file)), map_(map), bytes_(bytes) {}
+    void unmap() noexcept;
+
+    std::unique_ptr<File> file_;
+    const uint8_t* map_;
+    uint64_t bytes_;
+};
+
+}  // namespace millrace::storage::qmdb
