@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns look-ups in the index of a shard, and how its pages split, merge and become trees.
+#include "storage/qmdb/key_index.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "storage/proof/entry.hpp"
+#include "storage/qmdb/detail/index_page.hpp"
+
+namespace millrace::storage::qmdb {
+
+namespace {
+
+using detail::CrowdedKeys;
+using detail::IndexPage;
+
+constexpr uint32_t page_entries_max = 128;
+/// Pages grow by this many entries.
+constexpr uint32_t capacity_step = 8;
+/// An overfull page that must not be split becomes a tree here, and an array again at half of it.
+constexpr uint32_t crowded_entries = 1024;
+/// Pages up to this size are merged when the result has at most half a page.
+constexpr uint32_t sparse_entries = 24;
+/// The directory doubles only when there are this many keys for each slot. Evenly spread keys fill
+/// the first page at about twice as many.
+constexpr uint64_t keys_per_slot_min = 48;
+/// Beyond this the 64 bits of a path would not hold fingerprints of the deepest pages.
+constexpr unsigned depth_max = 40;
+constexpr unsigned fingerprint_bits = 16;
+/// With fewer bits left, one look-up in twenty would meet a second key.
+constexpr unsigned fingerprint_bits_min = 11;
+
+/// Memory of a node of the tree, about.
+constexpr uint64_t crowded_key_bytes = 80;
+
+constexpr uint32_t capacity_for(uint32_t entries) noexcept {
+    return (entries + capacity_step - 1) / capacity_step * capacity_step;
+}
+
+/// The 64 bits of the key after those that all keys share.
+uint64_t path_after(unsigned shared_bits, const Hash256& key) noexcept {
+    const uint64_t head = load_be64(key.data());
+    return shared_bits == 0 ? head : head << shared_bits | key[8] >> (8 - shared_bits);
+}
+
+uint32_t entries_of(const IndexPage& page) noexcept {
+    return page.crowded == nullptr ? page.count : static_cast<uint32_t>(page.crowded->size());
+}
+
+/// Frees a page that did not make it into the directory.
+struct PageDeleter {
+    void operator()(IndexPage* page) const noexcept {
+        delete page->crowded;
+        ::operator delete(page);
+    }
+};
+using OwnedPage = std::unique_ptr<IndexPage, PageDeleter>;
+
+OwnedPage make_page(uint32_t capacity) {
+    void* const memory = ::operator new(IndexPage::bytes_for(capacity));
+    auto* const page = new (memory) IndexPage{};
+    page->capacity = static_cast<uint16_t>(capacity);
+    return OwnedPage{page};
+}
+
+uint64_t bytes_of(const IndexPage& page) noexcept {
+    return IndexPage::bytes_for(page.capacity) +
+           (page.crowded == nullptr ? 0 : page.crowded->size() * crowded_key_bytes);
+}
+
+/// Replaces the fingerprints by those at the page's own depth.
+Result<void> refresh(IndexPage& page, unsigned shared_bits, KeySource& source) {
+    page.base = page.depth;
+    for (uint32_t i = 0; i < page.count; ++i) {
+        MILLRACE_TRY(const Hash256 key, source.key_of(page.serials()[i]));
+        page.fingerprints()[i] = page.fingerprint(path_after(shared_bits, key));
+    }
+    return {};
+}
+
+/// The page of these keys: arrays if they are few enough, else the tree that they are in.
+OwnedPage page_of_keys(CrowdedKeys keys, unsigned depth, unsigned shared_bits) {
+    const bool stays = keys.size() > crowded_entries / 2;
+    OwnedPage page = make_page(stays ? 0 : capacity_for(static_cast<uint32_t>(keys.size())));
+    page->depth = page->base = static_cast<uint8_t>(depth);
+    if (stays) {
+        page->crowded = new CrowdedKeys{std::move(keys)};
+        return page;
+    }
+    for (const auto& [key, serial] : keys) {
+        page->insert_at(page->count, page->fingerprint(path_after(shared_bits, key)), serial);
+    }
+    return page;
+}
+
+struct Halves {
+    OwnedPage left;
+    OwnedPage right;
+};
+
+Halves split_tree(const IndexPage& page, unsigned shared_bits) {
+    CrowdedKeys left;
+    CrowdedKeys right;
+    for (const auto& [key, serial] : *page.crowded) {
+        const bool goes_right = (path_after(shared_bits, key) << page.depth >> 63) != 0;
+        CrowdedKeys& side = goes_right ? right : left;
+        side.emplace_hint(side.end(), key, serial);
+    }
+    return {page_of_keys(std::move(left), page.depth + 1u, shared_bits),
+            page_of_keys(std::move(right), page.depth + 1u, shared_bits)};
+}
+
+Result<Halves> split_arrays(const IndexPage& page, unsigned shared_bits, KeySource& source) {
+    const unsigned mask = 0x8000u >> (page.depth - page.base);
+    const uint16_t* const begin = page.fingerprints();
+    const auto middle =
+        static_cast<uint32_t>(std::partition_point(begin, begin + page.count,
+                                                   [mask](uint16_t f) { return (f & mask) == 0; }) -
+                              begin);
+    Halves halves{make_page(capacity_for(middle)), make_page(capacity_for(page.count - middle))};
+    halves.left->append(page, 0, middle);
+    halves.right->append(page, middle, page.count);
+    for (IndexPage* half : {halves.left.get(), halves.right.get()}) {
+        half->depth = static_cast<uint8_t>(page.depth + 1);
+        half->base = page.base;
+        if (fingerprint_bits - (half->depth - half->base) < fingerprint_bits_min) {
+            MILLRACE_CHECK(refresh(*half, shared_bits, source));
+        }
+    }
+    return halves;
+}
+
+}  // namespace
+
+KeyIndex::KeyIndex(unsigned shared_bits) : shared_bits_(shared_bits) {
+    MILLRACE_ASSERT(shared_bits <= 8, "a path is taken from nine bytes of the key");
+    OwnedPage page = make_page(capacity_step);
+    page_bytes_ = bytes_of(*page);
+    slots_.push_back(page.release());
+}
+
+KeyIndex::~KeyIndex() {
+    for (size_t slot = 0; slot < slots_.size();) {
+        Page* const page = slots_[slot];
+        slot += slot_span(*page);
+        PageDeleter{}(page);
+    }
+}
+
+uint64_t KeyIndex::path_of(const Hash256& key) const noexcept {
+    return path_after(shared_bits_, key);
+}
+
+size_t KeyIndex::slot_of(uint64_t path) const noexcept {
+    return depth_ == 0 ? 0 : path >> (64 - depth_);
+}
+
+size_t KeyIndex::slot_span(const Page& page) const noexcept {
+    return size_t{1} << (depth_ - page.depth);
+}
+
+size_t KeyIndex::first_slot(size_t slot) const noexcept {
+    return slot & ~(slot_span(*slots_[slot]) - 1);
+}
+
+void KeyIndex::prefetch_page(const Hash256& key) const noexcept {
+    const auto* const page = reinterpret_cast<const uint8_t*>(slots_[slot_of(path_of(key))]);
+    // The fingerprints of a page of common size.
+    for (size_t line = 0; line < 4; ++line) { __builtin_prefetch(page + 64 * line); }
+}
+
+void KeyIndex::prefetch_serial(const Hash256& key) const noexcept {
+    const uint64_t path = path_of(key);
+    const Page& page = *slots_[slot_of(path)];
+    __builtin_prefetch(page.serials() + page.lower_bound(page.fingerprint(path)));
+}
+
+std::optional<uint32_t> KeyIndex::guess(const Hash256& key) const noexcept {
+    const uint64_t path = path_of(key);
+    const Page& page = *slots_[slot_of(path)];
+    const uint32_t at = page.lower_bound(page.fingerprint(path));
+    if (at == page.count) { return std::nullopt; }
+    return page.serials()[at];
+}
+
+Result<KeyIndex::Place> KeyIndex::locate(const Hash256& key, KeySource& source) const {
+    const uint64_t path = path_of(key);
+    Place place{slot_of(path), 0, false};
+    const Page& page = *slots_[place.slot];
+    if (page.crowded != nullptr) { return place; }
+    const uint16_t fingerprint = page.fingerprint(path);
+    place.at = page.lower_bound(fingerprint);
+    uint32_t end = page.run_end(place.at, fingerprint);
+    while (place.at < end) {
+        const uint32_t middle = place.at + (end - place.at) / 2;
+        MILLRACE_TRY(const Hash256 other, source.key_of(page.serials()[middle]));
+        if (other == key) {
+            place.at = middle;
+            place.found = true;
+            break;
+        }
+        if (other < key) {
+            place.at = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return place;
+}
+
+Result<std::optional<uint32_t>> KeyIndex::find(const Hash256& key, KeySource& source) const {
+    MILLRACE_TRY(const Place place, locate(key, source));
+    const Page& page = *slots_[place.slot];
+    if (page.crowded != nullptr) {
+        const auto it = page.crowded->find(key);
+        return it == page.crowded->end() ? std::nullopt : std::optional{it->second};
+    }
+    return place.found ? std::optional{page.serials()[place.at]} : std::nullopt;
+}
+
+Result<std::optional<uint32_t>> KeyIndex::predecessor(const Hash256& key, KeySource& source) const {
+    MILLRACE_TRY(const Place place, locate(key, source));
+    const Page* page = slots_[place.slot];
+    if (page->crowded != nullptr) {
+        const auto it = page->crowded->lower_bound(key);
+        if (it != page->crowded->begin()) { return std::optional{std::prev(it)->second}; }
+    } else if (place.at != 0) {
+        return std::optional{page->serials()[place.at - 1]};
+    }
+    // Sparse pages are merged, so empty ones do not follow each other at one depth.
+    for (size_t slot = first_slot(place.slot); slot != 0; slot = first_slot(slot - 1)) {
+        page = slots_[slot - 1];
+        if (page->crowded != nullptr) { return std::optional{page->crowded->rbegin()->second}; }
+        if (page->count != 0) { return std::optional{page->serials()[page->count - 1]}; }
+    }
+    return std::nullopt;
+}
+
+Result<std::optional<uint32_t>> KeyIndex::successor(const Hash256& key, KeySource& source) const {
+    MILLRACE_TRY(const Place place, locate(key, source));
+    const Page* page = slots_[place.slot];
+    const uint32_t at = place.at + (place.found ? 1 : 0);
+    if (page->crowded != nullptr) {
+        const auto it = page->crowded->upper_bound(key);
+        if (it != page->crowded->end()) { return std::optional{it->second}; }
+    } else if (at < page->count) {
+        return std::optional{page->serials()[at]};
+    }
+    for (size_t slot = first_slot(place.slot) + slot_span(*page); slot < slots_.size();
+         slot += slot_span(*page)) {
+        page = slots_[slot];
+        if (page->crowded != nullptr) { return std::optional{page->crowded->begin()->second}; }
+        if (page->count != 0) { return std::optional{page->serials()[0]}; }
+    }
+    return std::nullopt;
+}
+
+/// Whether the page may be split, after the directory was doubled if that is due.
+bool KeyIndex::make_room_to_split(const Page& page) {
+    if (page.depth < depth_) { return true; }
+    if (depth_ == depth_max || size_ < slots_.size() * keys_per_slot_min) { return false; }
+    std::vector<Page*> doubled(slots_.size() * 2);
+    for (size_t i = 0; i < doubled.size(); ++i) { doubled[i] = slots_[i / 2]; }
+    slots_ = std::move(doubled);
+    ++depth_;
+    return true;
+}
+
+/// Puts the page in the place of what its slots name; the caller frees that.
+void KeyIndex::install(size_t first, size_t span, Page* page) noexcept {
+    std::fill_n(slots_.begin() + static_cast<ptrdiff_t>(first), span, page);
+    page_bytes_ += bytes_of(*page);
+}
+
+void KeyIndex::drop(Page* page) noexcept {
+    page_bytes_ -= bytes_of(*page);
+    PageDeleter{}(page);
+}
+
+Result<void> KeyIndex::split(size_t slot, KeySource& source) {
+    Page* const page = slots_[slot];
+    Halves halves;
+    if (page->crowded != nullptr) {
+        halves = split_tree(*page, shared_bits_);
+    } else {
+        MILLRACE_TRY(halves, split_arrays(*page, shared_bits_, source));
+    }
+    const size_t first = first_slot(slot);
+    const size_t half = slot_span(*page) / 2;
+    drop(page);
+    install(first, half, halves.left.release());
+    install(first + half, half, halves.right.release());
+    return {};
+}
+
+Result<void> KeyIndex::make_tree(size_t slot, KeySource& source) {
+    Page* const page = slots_[slot];
+    CrowdedKeys keys;
+    for (uint32_t i = 0; i < page->count; ++i) {
+        MILLRACE_TRY(const Hash256 key, source.key_of(page->serials()[i]));
+        keys.emplace_hint(keys.end(), key, page->serials()[i]);
+    }
+    OwnedPage tree = page_of_keys(std::move(keys), page->depth, shared_bits_);
+    const size_t first = first_slot(slot);
+    const size_t span = slot_span(*page);
+    drop(page);
+    install(first, span, tree.release());
+    return {};
+}
+
+/// Gives the page arrays of another capacity.
+void KeyIndex::resize(size_t slot, uint32_t capacity) {
+    Page* const page = slots_[slot];
+    OwnedPage resized = make_page(capacity);
+    resized->depth = page->depth;
+    resized->base = page->base;
+    resized->append(*page, 0, page->count);
+    const size_t first = first_slot(slot);
+    const size_t span = slot_span(*page);
+    drop(page);
+    install(first, span, resized.release());
+}
+
+Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& source) {
+    const uint64_t path = path_of(key);
+    while (entries_of(*slots_[slot_of(path)]) >= page_entries_max &&
+           make_room_to_split(*slots_[slot_of(path)])) {
+        MILLRACE_CHECK(split(slot_of(path), source));
+    }
+    if (slots_[slot_of(path)]->count == crowded_entries) {
+        MILLRACE_CHECK(make_tree(slot_of(path), source));
+    }
+    MILLRACE_TRY(const Place place, locate(key, source));
+    if (CrowdedKeys* const tree = slots_[place.slot]->crowded; tree != nullptr) {
+        const bool is_new = tree->emplace(key, serial).second;
+        MILLRACE_ASSERT(is_new, "the key is not there");
+        page_bytes_ += crowded_key_bytes;
+    } else {
+        MILLRACE_ASSERT(!place.found, "the key is not there");
+        const uint32_t capacity = slots_[place.slot]->capacity;
+        if (slots_[place.slot]->count == capacity) { resize(place.slot, capacity + capacity_step); }
+        Page& page = *slots_[place.slot];
+        page.insert_at(place.at, page.fingerprint(path), serial);
+    }
+    ++size_;
+    return {};
+}
+
+/// The place of a key that is there with this serial number, without reading the key.
+uint32_t KeyIndex::place_of(const Page& page, uint64_t path, uint32_t serial) const noexcept {
+    const uint16_t fingerprint = page.fingerprint(path);
+    uint32_t at = page.lower_bound(fingerprint);
+    while (at < page.count && page.fingerprints()[at] == fingerprint &&
+           page.serials()[at] != serial) {
+        ++at;
+    }
+    MILLRACE_ASSERT(at < page.count && page.fingerprints()[at] == fingerprint,
+                    "the key is there with this serial number");
+    return at;
+}
+
+void KeyIndex::replace(const Hash256& key, uint32_t before, uint32_t after) noexcept {
+    const uint64_t path = path_of(key);
+    Page& page = *slots_[slot_of(path)];
+    if (page.crowded != nullptr) {
+        const auto it = page.crowded->find(key);
+        MILLRACE_ASSERT(it != page.crowded->end() && it->second == before, "the key is there");
+        it->second = after;
+        return;
+    }
+    page.serials()[place_of(page, path, before)] = after;
+}
+
+void KeyIndex::erase(const Hash256& key, uint32_t serial) {
+    const uint64_t path = path_of(key);
+    const size_t slot = slot_of(path);
+    Page& page = *slots_[slot];
+    --size_;
+    if (page.crowded != nullptr) {
+        const auto it = page.crowded->find(key);
+        MILLRACE_ASSERT(it != page.crowded->end() && it->second == serial, "the key is there");
+        page.crowded->erase(it);
+        page_bytes_ -= crowded_key_bytes;
+        if (page.crowded->size() > crowded_entries / 2) { return; }
+        OwnedPage arrays = page_of_keys(*page.crowded, page.depth, shared_bits_);
+        const size_t first = first_slot(slot);
+        const size_t span = slot_span(page);
+        drop(&page);
+        install(first, span, arrays.release());
+        return;
+    }
+    page.erase_at(place_of(page, path, serial));
+    if (page.capacity >= page.count + 3 * capacity_step) {
+        resize(slot, capacity_for(page.count) + capacity_step);
+    }
+    merge_with_buddies(slot);
+}
+
+void KeyIndex::merge_with_buddies(size_t slot) {
+    for (;;) {
+        const size_t first = first_slot(slot);
+        Page* const page = slots_[first];
+        if (page->depth == 0 || page->crowded != nullptr || page->count > sparse_entries) {
+            return;
+        }
+        const size_t span = slot_span(*page);
+        Page* const buddy = slots_[first ^ span];
+        if (buddy->crowded != nullptr || buddy->depth != page->depth ||
+            page->count + buddy->count > page_entries_max / 2) {
+            return;
+        }
+        const bool page_is_left = (first & span) == 0;
+        Page* const left = page_is_left ? page : buddy;
+        Page* const right = page_is_left ? buddy : page;
+        const unsigned depth = page->depth - 1u;
+        const auto base =
+            static_cast<uint8_t>(std::min<unsigned>({left->base, right->base, depth}));
+        const size_t merged_first = first & ~span;
+        OwnedPage merged =
+            make_page(capacity_for(uint32_t{left->count} + right->count) + capacity_step);
+        left->rebase_down(base, uint64_t{merged_first} << (64 - depth_));
+        right->rebase_down(base, uint64_t{merged_first | span} << (64 - depth_));
+        merged->depth = static_cast<uint8_t>(depth);
+        merged->base = base;
+        merged->append(*left, 0, left->count);
+        merged->append(*right, 0, right->count);
+        drop(left);
+        drop(right);
+        install(merged_first, 2 * span, merged.release());
+    }
+}
+
+}  // namespace millrace::storage::qmdb

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the index of a shard: from key hashes, in their order, to serial numbers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "host/base/error.hpp"
+#include "host/base/types.hpp"
+
+namespace millrace::storage::qmdb {
+
+/// Where the index finds the keys that it does not hold itself: the entry log.
+class KeySource {
+public:
+    virtual ~KeySource() = default;
+    /// The whole key of an indexed serial number.
+    virtual Result<Hash256> key_of(uint32_t serial) = 0;
+};
+
+namespace detail {
+struct IndexPage;
+}
+
+/// An ordered map in about 6.5 bytes per key: 16 bits of the key and 32 of the serial number.
+///
+/// A directory of 2^d slots is addressed by the first bits of the key after those that all keys
+/// share; a slot names a page, and a page stands for as many slots as it is shallower than the
+/// directory (extendible hashing with the order of keys kept). A page has its keys in order, each
+/// by the 16 bits that follow the page's own at the time when these were read; keys with equal
+/// fingerprints are told apart by the log. It grows page by page: an insert splits one page at
+/// most d times or doubles the directory, which copies its pointers; nothing is ever rehashed as a
+/// whole. Fingerprints lose one bit with every split and are read anew from the log when few are
+/// left, once for 32-fold growth.
+///
+/// Keys that were ground to share a prefix cannot deepen the directory, whose size follows the
+/// number of keys. Their page outgrows the others, and from 1,024 keys on becomes a balanced tree
+/// of whole keys. So a look-up reads at most ten keys from the log whatever the keys are.
+///
+/// The serial numbers are those of a shard modulo 2^32. One thread at a time. What fails with the
+/// error of the key source leaves the index as it was.
+class KeyIndex {
+public:
+    /// All keys share their first `shared_bits` bits, at most 8.
+    explicit KeyIndex(unsigned shared_bits);
+    ~KeyIndex();
+    KeyIndex(const KeyIndex&) = delete;
+    KeyIndex& operator=(const KeyIndex&) = delete;
+
+    /// The serial number of a key, or nothing.
+    Result<std::optional<uint32_t>> find(const Hash256& key, KeySource& source) const;
+    /// That of the largest key below `key`, which need not be there itself.
+    Result<std::optional<uint32_t>> predecessor(const Hash256& key, KeySource& source) const;
+    /// That of the smallest key above `key`.
+    Result<std::optional<uint32_t>> successor(const Hash256& key, KeySource& source) const;
+
+    /// Adds a key that is not there.
+    Result<void> insert(const Hash256& key, uint32_t serial, KeySource& source);
+    /// Gives a key that is there with `before` another serial number.
+    void replace(const Hash256& key, uint32_t before, uint32_t after) noexcept;
+    /// Removes a key that is there with `serial`.
+    void erase(const Hash256& key, uint32_t serial);
+
+    // The stages of a look-up as hints: each fetches what the next one reads, so that many keys can
+    // be on their way at once.
+    void prefetch_page(const Hash256& key) const noexcept;
+    void prefetch_serial(const Hash256& key) const noexcept;
+    /// The serial number that find() is going to look at first; may belong to another key.
+    std::optional<uint32_t> guess(const Hash256& key) const noexcept;
+
+    uint64_t size() const noexcept { return size_; }
+    /// Memory taken, without the allocator's own.
+    uint64_t bytes() const noexcept { return page_bytes_ + slots_.capacity() * sizeof(void*); }
+
+private:
+    using Page = detail::IndexPage;
+    struct Place {
+        size_t slot = 0;
+        uint32_t at = 0;  ///< of the first entry not below the key
+        bool found = false;
+    };
+
+    uint64_t path_of(const Hash256& key) const noexcept;
+    size_t slot_of(uint64_t path) const noexcept;
+    size_t first_slot(size_t slot) const noexcept;
+    size_t slot_span(const Page& page) const noexcept;
+    Result<Place> locate(const Hash256& key, KeySource& source) const;
+    bool make_room_to_split(const Page& page);
+    Result<void> split(size_t slot, KeySource& source);
+    Result<void> make_tree(size_t slot, KeySource& source);
+    void resize(size_t slot, uint32_t capacity);
+    uint32_t place_of(const Page& page, uint64_t path, uint32_t serial) const noexcept;
+    void install(size_t first, size_t span, Page* page) noexcept;
+    void merge_with_buddies(size_t slot);
+    void drop(Page* page) noexcept;
+
+    unsigned shared_bits_;
+    unsigned depth_ = 0;  ///< there are 2^depth_ slots
+    std::vector<Page*> slots_;
+    uint64_t size_ = 0;
+    uint64_t page_bytes_ = 0;
+};
+
+}  // namespace millrace::storage::qmdb

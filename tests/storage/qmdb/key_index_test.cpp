@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of the key index: an ordered map as oracle, growth, and keys chosen to crowd it.
+#include "storage/qmdb/key_index.hpp"
+
+#include <map>
+#include <random>
+
+#include <gtest/gtest.h>
+
+namespace millrace::storage::qmdb {
+namespace {
+
+/// The log: whole keys by serial number, with a count of reads and a read that fails.
+class Keys final : public KeySource {
+public:
+    Result<Hash256> key_of(uint32_t serial) override {
+        if (fails) { return fail(ErrorCode::io, "simulated"); }
+        ++reads;
+        return keys.at(serial);
+    }
+    uint32_t add(const Hash256& key) {
+        keys.push_back(key);
+        return static_cast<uint32_t>(keys.size() - 1);
+    }
+    std::vector<Hash256> keys;
+    uint64_t reads = 0;
+    bool fails = false;
+};
+
+Hash256 random_key(std::mt19937_64& random) {
+    Hash256 key;
+    for (size_t i = 0; i < 32; i += 8) {
+        const uint64_t word = random();
+        std::memcpy(key.data() + i, &word, 8);
+    }
+    return key;
+}
+
+/// A random key whose bits from `from` on, up to `to`, are those of `pattern`.
+Hash256 with_bits(Hash256 key, const Hash256& pattern, unsigned from, unsigned to) {
+    for (unsigned bit = from; bit < to; ++bit) {
+        const auto mask = static_cast<uint8_t>(0x80u >> (bit % 8));
+        key[bit / 8] = static_cast<uint8_t>((key[bit / 8] & ~mask) | (pattern[bit / 8] & mask));
+    }
+    return key;
+}
+
+struct Checked {
+    explicit Checked(unsigned shared_bits = 0) : index(shared_bits) {}
+
+    void insert(const Hash256& key) {
+        const uint32_t serial = source.add(key);
+        ASSERT_TRUE(index.insert(key, serial, source));
+        oracle[key] = serial;
+    }
+    void replace(const Hash256& key) {
+        const uint32_t serial = source.add(key);
+        index.replace(key, oracle.at(key), serial);
+        oracle[key] = serial;
+    }
+    void erase(const Hash256& key) {
+        index.erase(key, oracle.at(key));
+        oracle.erase(key);
+    }
+    /// Everything the index says of one key, which may be there or not.
+    void check(const Hash256& key) {
+        const auto at = oracle.lower_bound(key);
+        const bool there = at != oracle.end() && at->first == key;
+        const auto after = there ? std::next(at) : at;
+        const auto none = std::optional<uint32_t>{};
+        EXPECT_EQ(index.find(key, source).value(), there ? std::optional{at->second} : none);
+        EXPECT_EQ(index.predecessor(key, source).value(),
+                  at == oracle.begin() ? none : std::optional{std::prev(at)->second});
+        EXPECT_EQ(index.successor(key, source).value(),
+                  after == oracle.end() ? none : std::optional{after->second});
+    }
+    void check_all() {
+        EXPECT_EQ(index.size(), oracle.size());
+        for (const auto& [key, serial] : oracle) { check(key); }
+    }
+    const Hash256& any(std::mt19937_64& random) const {
+        auto it = oracle.lower_bound(random_key(random));
+        return it == oracle.end() ? oracle.begin()->first : it->first;
+    }
+
+    Keys source;
+    KeyIndex index;
+    std::map<Hash256, uint32_t> oracle;
+};
+
+TEST(KeyIndex, AgreesWithAnOrderedMapWhileItGrowsAndShrinks) {
+    for (const unsigned shared_bits : {0u, 4u, 8u}) {
+        std::mt19937_64 random{shared_bits + 1};
+        const Hash256 prefix = random_key(random);
+        Checked checked{shared_bits};
+        // Grows, stays, shrinks to nothing, grows again.
+        for (const unsigned inserts_of_ten : {8, 5, 0, 9}) {
+            for (int i = 0; i < 8000; ++i) {
+                const bool grow = random() % 10 < inserts_of_ten;
+                const Hash256 key = with_bits(random_key(random), prefix, 0, shared_bits);
+                if (grow || checked.oracle.empty()) {
+                    checked.insert(key);
+                } else if (random() % 3 == 0) {
+                    checked.replace(checked.any(random));
+                } else {
+                    checked.erase(checked.any(random));
+                }
+                if (i % 8 == 0) { checked.check(key); }
+            }
+            checked.check_all();
+        }
+    }
+}
+
+TEST(KeyIndex, TakesFewBytesAndFewReadsForEachKey) {
+    std::mt19937_64 random{7};
+    Checked checked;
+    for (int i = 0; i < 200'000; ++i) { checked.insert(random_key(random)); }
+    EXPECT_LT(checked.index.bytes(), 8 * checked.index.size());
+    // Growth has read each key less than once: nothing is rehashed as a whole.
+    EXPECT_LT(checked.source.reads, checked.index.size());
+    checked.source.reads = 0;
+    uint64_t found = 0;
+    for (const auto& [key, serial] : checked.oracle) {
+        found += checked.index.find(key, checked.source).value() == serial;
+    }
+    EXPECT_EQ(found, checked.oracle.size());
+    EXPECT_LT(checked.source.reads, checked.oracle.size() * 11 / 10);
+    checked.source.reads = 0;
+    for (int i = 0; i < 10'000; ++i) {
+        (void)checked.index.find(random_key(random), checked.source);
+    }
+    EXPECT_LT(checked.source.reads, 1000u);
+}
+
+TEST(KeyIndex, MemoryGoesBackWithTheKeys) {
+    std::mt19937_64 random{8};
+    Checked checked;
+    for (int i = 0; i < 50'000; ++i) { checked.insert(random_key(random)); }
+    const uint64_t full = checked.index.bytes();
+    while (checked.oracle.size() > 100) { checked.erase(checked.any(random)); }
+    EXPECT_LT(checked.index.bytes(), full / 20);  // what is left is mostly the directory
+    checked.check_all();
+}
+
+/// Keys that an attacker ground: `bits` bits are the same, in an index that also has others.
+class Crowded : public testing::TestWithParam<unsigned> {};
+
+TEST_P(Crowded, KeysOfOnePrefixCostBoundedWorkAndMemory) {
+    std::mt19937_64 random{GetParam()};
+    Checked checked{4};
+    const Hash256 prefix = random_key(random);
+    const auto even = [&] { return with_bits(random_key(random), prefix, 0, 4); };
+    const auto chosen = [&] { return with_bits(random_key(random), prefix, 0, GetParam()); };
+    for (int i = 0; i < 10'000; ++i) { checked.insert(even()); }
+    const uint64_t bytes_before = checked.index.bytes();
+    uint64_t reads_max = 0;
+    const auto measured = [&](auto operation) {
+        checked.source.reads = 0;
+        operation();
+        reads_max = std::max(reads_max, checked.source.reads);
+    };
+    for (int i = 0; i < 5000; ++i) {
+        const Hash256 key = chosen();
+        measured([&] { checked.insert(key); });
+        if (i % 5 == 0) { checked.check(key); }
+        if (i % 50 == 0) { checked.check(chosen()); }
+    }
+    // One insert may turn the crowded page into a tree or read a page's fingerprints anew.
+    EXPECT_LE(reads_max, 1024u + 300u);
+    EXPECT_LT(checked.index.bytes() - bytes_before, 5000u * 120u);
+    reads_max = 0;
+    for (int i = 0; i < 2000; ++i) {
+        const Hash256 key = i % 2 == 0 ? checked.any(random) : chosen();
+        measured([&] { (void)checked.index.find(key, checked.source); });
+        measured([&] { (void)checked.index.predecessor(key, checked.source); });
+    }
+    EXPECT_LE(reads_max, 12u);
+    checked.check_all();
+    // The directory catches up when there are enough other keys, and all can be removed again.
+    for (int i = 0; i < 30'000; ++i) { checked.insert(even()); }
+    checked.check_all();
+    while (!checked.oracle.empty()) {
+        checked.erase(checked.any(random));
+        if (checked.oracle.size() % 4096 == 0) { checked.check_all(); }
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Bits, Crowded, testing::Values(12u, 20u, 37u, 64u, 200u));
+
+TEST(KeyIndex, AFailedReadLeavesTheIndexAsItWas) {
+    std::mt19937_64 random{9};
+    Checked checked;
+    const Hash256 prefix = random_key(random);
+    uint64_t refused = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        const Hash256 key = with_bits(random_key(random), prefix, 0, i % 4 == 0 ? 30 : 0);
+        checked.source.fails = random() % 2 == 0;
+        const uint32_t serial = checked.source.add(key);
+        if (checked.index.insert(key, serial, checked.source)) {
+            checked.oracle[key] = serial;
+        } else {
+            ++refused;
+        }
+    }
+    checked.source.fails = false;
+    EXPECT_GT(refused, 10u);
+    checked.check_all();
+}
+
+TEST(KeyIndex, HintsNameTheSerialThatIsLookedAtFirst) {
+    std::mt19937_64 random{10};
+    Checked checked;
+    for (int i = 0; i < 20'000; ++i) { checked.insert(random_key(random)); }
+    uint64_t right = 0;
+    for (const auto& [key, serial] : checked.oracle) {
+        checked.index.prefetch_page(key);
+        checked.index.prefetch_serial(key);
+        right += checked.index.guess(key) == serial;
+    }
+    EXPECT_GT(right, checked.oracle.size() * 9 / 10);
+}
+
+}  // namespace
+}  // namespace millrace::storage::qmdb
