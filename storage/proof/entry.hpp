@@ -36,7 +36,8 @@ constexpr bool is_reserved_key(const Hash256& key) noexcept {
     return link_of(key) == link_of(sentinel_key(shard_of(key)));
 }
 
-inline constexpr size_t entry_value_bytes_max = 4096;
+/// Longer than any account or slot; what one write can add to the log is bounded by it.
+inline constexpr size_t entry_value_bytes_max = 512;
 /// Serial numbers of a shard stay below this.
 inline constexpr uint64_t serial_max = uint64_t{1} << 48;
 

@@ -135,6 +135,13 @@ bool TwigForest::is_live(unsigned shard, uint64_t serial) const noexcept {
     return is_active(bits(shard, serial / chunk_entries), serial);
 }
 
+void TwigForest::prefetch(unsigned shard, uint64_t serial) const noexcept {
+    const auto& tiles = shards_[shard].tiles;
+    const uint64_t index = serial / tile_entries;
+    if (index >= tiles.size() || tiles[index] == nullptr) { return; }
+    __builtin_prefetch(&tiles[index]->nodes[root_place(serial / chunk_entries) + 1]);
+}
+
 uint64_t TwigForest::first_live(unsigned shard) noexcept {
     Shard& s = shards_[shard];
     // Nothing at or above serial_count is live, so the search ends there in any case.

@@ -33,6 +33,8 @@ public:
     /// The least live serial number; serial_count when nothing lives.
     uint64_t first_live(unsigned shard) noexcept;
     bool is_live(unsigned shard, uint64_t serial) const noexcept;
+    /// Hint that retire() of this serial number comes soon.
+    void prefetch(unsigned shard, uint64_t serial) const noexcept;
 
     /// Gives out the next serial number, live. Its leaf must be set before root().
     uint64_t append(unsigned shard);

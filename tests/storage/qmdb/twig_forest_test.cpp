@@ -55,12 +55,12 @@ struct Checked {
     NaiveStateTree naive;
 };
 
-class EveryHash : public testing::TestWithParam<NodeHash> {};
-INSTANTIATE_TEST_SUITE_P(TwigForest, EveryHash,
+class TwigHash : public testing::TestWithParam<NodeHash> {};
+INSTANTIATE_TEST_SUITE_P(TwigForest, TwigHash,
                          testing::Values(NodeHash::keccak256, NodeHash::sha256, NodeHash::blake3),
                          [](const auto& test) { return std::string{to_string(test.param)}; });
 
-TEST_P(EveryHash, RootIsThatOfTheNaiveTreeAfterEveryBatch) {
+TEST_P(TwigHash, RootIsThatOfTheNaiveTreeAfterEveryBatch) {
     std::mt19937_64 random{3};
     Checked checked{GetParam()};
     for (int batch = 0; batch < 25; ++batch) {

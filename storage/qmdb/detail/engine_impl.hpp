@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the parts of the engine and what its operations share.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "storage/qmdb/block_frame.hpp"
+#include "storage/qmdb/detail/entry_reader.hpp"
+#include "storage/qmdb/engine.hpp"
+#include "storage/qmdb/entry_directory.hpp"
+#include "storage/qmdb/key_index.hpp"
+#include "storage/qmdb/twig_forest.hpp"
+
+namespace millrace::storage::qmdb::detail {
+
+/// The hashes of messages, as leaves have them.
+Result<void> hash_leaves(kernels::NodeHash hash, kernels::Backend backend,
+                         std::span<const ByteView> messages, std::span<Hash256> digests);
+
+class EngineImpl final : public Engine {
+public:
+    explicit EngineImpl(const EngineOptions& options);
+
+    /// Opens the log and rebuilds everything from it (recovery.cpp).
+    Result<void> start(FileSystem& fs, const std::string& directory,
+                       std::unique_ptr<LogWriter> writer);
+
+    const EntryLogRecovery& recovery() const noexcept override { return log_->recovery(); }
+    Result<Hash256> apply(uint64_t height, std::span<const StateWrite> writes) override;
+    Result<void> commit() override;
+    uint64_t writes_max() const noexcept override;
+    Result<std::optional<Bytes>> get(const Hash256& key) override;
+    Result<StateProof> prove(const Hash256& key) override;
+    const Hash256& root() const noexcept override { return root_; }
+    uint64_t height() const noexcept override { return height_; }
+    Result<size_t> prune() override;
+    EngineStats stats() const noexcept override;
+
+private:
+    /// The keys of one shard's entries, for its index.
+    class ShardKeys final : public KeySource {
+    public:
+        ShardKeys(EngineImpl& engine, unsigned shard) : engine_(engine), shard_(shard) {}
+        Result<Hash256> key_of(uint32_t serial) override;
+
+    private:
+        EngineImpl& engine_;
+        unsigned shard_;
+    };
+
+    enum class Change : uint8_t {
+        none,    ///< the write changes nothing
+        update,  ///< a live key gets another value
+        create,
+        erase,
+        link,  ///< a live key that is not written may get another successor
+    };
+    /// What a block does to one key. Sorted by key; every created and erased one has its
+    /// predecessor before it.
+    struct Item {
+        Change change = Change::none;
+        Hash256 key;
+        uint64_t serial = 0;  ///< of the live entry; not for create
+        KeyLink old_next;     ///< of the live entry
+        KeyLink next;
+        ByteView value;  ///< after the block
+    };
+    /// A write in a group whose reads are on their way together.
+    struct Lookup {
+        const StateWrite* write = nullptr;
+        Change change = Change::none;
+        uint64_t serial = 0;
+        StateEntry entry;
+        uint64_t predecessor = 0;
+    };
+
+    // block_apply.cpp
+    Result<void> check(uint64_t height, std::span<const StateWrite> writes) const;
+    Result<void> apply_checked(std::span<const StateWrite> writes);
+    Result<void> apply_shard(unsigned shard, std::span<const StateWrite> writes);
+    Result<void> plan(unsigned shard, std::span<const StateWrite> writes);
+    void prefetch(unsigned shard, std::span<const StateWrite> writes) const noexcept;
+    Result<void> look_up(unsigned shard, std::span<const StateWrite> writes);
+    Result<void> add_items(unsigned shard);
+    void link() noexcept;
+    Result<void> emit(unsigned shard);
+    Result<void> append(unsigned shard, const Item& item);
+    Result<void> compact(unsigned shard);
+    Result<void> rehash();
+
+    // recovery.cpp
+    Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
+    void begin_shard(unsigned shard, uint64_t first_serial);
+    Result<void> replay_section(unsigned shard, uint64_t height, const Section& section);
+    Result<void> retire_logged(unsigned shard, uint64_t serial);
+    Result<void> rebuild_shard(unsigned shard);
+    Result<void> rebuild_chunk(unsigned shard, uint64_t first, uint64_t count);
+
+    /// The serial number whose lower half is in the index: what lives spans less than 2^32.
+    uint64_t widen(unsigned shard, uint32_t serial) const noexcept;
+    std::unexpected<Error> stop(Error error);
+
+    const EngineOptions options_;
+    std::unique_ptr<EntryLog> log_;
+    EntryDirectory directory_;
+    BlockFrameBuilder frame_;
+    std::optional<EntryReader> reader_;
+    TwigForest forest_;
+    std::array<std::unique_ptr<KeyIndex>, shard_count> indexes_;
+    std::array<uint64_t, shard_count> first_serial_{};  ///< of the log when it was opened
+
+    uint64_t height_ = 0;
+    Hash256 root_;
+    bool waits_ = false;  ///< the frame is to be committed
+    std::optional<Error> failed_;
+    uint64_t compacted_ = 0;
+    uint64_t relinked_ = 0;
+
+    // Scratch memory of apply().
+    std::vector<Lookup> lookups_;
+    std::vector<Item> items_;
+    std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
+    std::vector<ByteView> messages_;
+    std::vector<Hash256> leaves_;
+};
+
+}  // namespace millrace::storage::qmdb::detail

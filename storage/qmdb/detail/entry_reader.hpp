@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns reading of entries by serial number, from the log or from the frame that is being built.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "storage/proof/entry.hpp"
+#include "storage/qmdb/block_frame.hpp"
+#include "storage/qmdb/entry_directory.hpp"
+#include "storage/qmdb/entry_log.hpp"
+
+namespace millrace::storage::qmdb::detail {
+
+/// Memory for what is read without a mapping, until release().
+class ReadArena {
+public:
+    std::span<uint8_t> take(size_t bytes);
+    void release() noexcept;
+
+private:
+    static constexpr size_t block_bytes = size_t{256} << 10;
+    std::vector<std::unique_ptr<uint8_t[]>> blocks_;
+    size_t block_ = 0;  ///< the one in use
+    size_t used_ = 0;   ///< of it
+};
+
+/// Every entry is checked by its checksum, serial number and shard before it is given out.
+class EntryReader {
+public:
+    EntryReader(const EntryLog& log, const EntryDirectory& directory,
+                const BlockFrameBuilder& frame)
+        : log_(log), directory_(directory), frame_(frame) {}
+
+    /// The entry with this serial number. Views of committed entries live until release(), views of
+    /// entries of the frame being built until something is added to it. Errors as EntryLog::read,
+    /// `ErrorCode::corrupt` when the entry is damaged.
+    Result<StateEntry> read(unsigned shard, uint64_t serial);
+    /// The encoding of an entry, which is what its leaf hashes; checked as in read().
+    Result<ByteView> encoded(unsigned shard, uint64_t serial);
+    void release() noexcept { arena_.release(); }
+
+    // The stages of a read as hints.
+    void prefetch_place(unsigned shard, uint64_t serial) const noexcept;
+    void prefetch_entry(unsigned shard, uint64_t serial) const noexcept;
+
+private:
+    Result<ByteView> record(unsigned shard, uint64_t serial);
+
+    const EntryLog& log_;
+    const EntryDirectory& directory_;
+    const BlockFrameBuilder& frame_;
+    ReadArena arena_;
+};
+
+}  // namespace millrace::storage::qmdb::detail

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns opening, committing, reading and pruning of the state engine.
+#include "storage/qmdb/engine.hpp"
+
+#include <algorithm>
+
+#include "kernels/blake3/blake3_batch.hpp"
+#include "kernels/keccak/keccak_batch.hpp"
+#include "kernels/sha256/sha256_batch.hpp"
+#include "storage/qmdb/detail/engine_impl.hpp"
+
+namespace millrace::storage::qmdb {
+
+Result<std::unique_ptr<Engine>> Engine::open(FileSystem& fs, const std::string& directory,
+                                             const EngineOptions& options,
+                                             std::unique_ptr<LogWriter> writer) {
+    auto engine = std::make_unique<detail::EngineImpl>(options);
+    MILLRACE_CHECK(engine->start(fs, directory, std::move(writer)));
+    return engine;
+}
+
+namespace detail {
+
+Result<void> hash_leaves(kernels::NodeHash hash, kernels::Backend backend,
+                         std::span<const ByteView> messages, std::span<Hash256> digests) {
+    switch (hash) {
+        case kernels::NodeHash::keccak256:
+            return kernels::keccak256_batch(backend, messages, digests);
+        case kernels::NodeHash::sha256: return kernels::sha256_batch(backend, messages, digests);
+        case kernels::NodeHash::blake3: return kernels::blake3_batch(backend, messages, digests);
+    }
+    return fail(ErrorCode::invalid_input, "no such node hash");
+}
+
+EngineImpl::EngineImpl(const EngineOptions& options)
+    : options_(options), forest_(options.hash, options.backend) {
+    frame_.begin();
+    for (auto& index : indexes_) { index = std::make_unique<KeyIndex>(shard_bits); }
+}
+
+std::unexpected<Error> EngineImpl::stop(Error error) {
+    failed_ = error;
+    return std::unexpected(std::move(error));
+}
+
+uint64_t EngineImpl::widen(unsigned shard, uint32_t serial) const noexcept {
+    const uint64_t last = forest_.serial_count(shard) - 1;
+    return last - static_cast<uint32_t>(static_cast<uint32_t>(last) - serial);
+}
+
+Result<Hash256> EngineImpl::ShardKeys::key_of(uint32_t serial) {
+    MILLRACE_TRY(const StateEntry entry,
+                 engine_.reader_->read(shard_, engine_.widen(shard_, serial)));
+    return entry.key;
+}
+
+Result<void> EngineImpl::commit() {
+    if (failed_) { return std::unexpected(*failed_); }
+    if (!waits_) { return {}; }
+    const auto at = log_->append(height_, root_, frame_.frame(), frame_.payload_bytes());
+    if (!at) {
+        if (at.error().code == ErrorCode::limit) { return std::unexpected(at.error()); }
+        return stop(at.error());
+    }
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        const SectionHeader& section = frame_.section(shard);
+        directory_.add(shard, section.first_serial, section.entry_count, *at + section.table_at);
+    }
+    frame_.begin();
+    reader_->release();
+    waits_ = false;
+    return {};
+}
+
+Result<std::optional<Bytes>> EngineImpl::get(const Hash256& key) {
+    if (failed_) { return std::unexpected(*failed_); }
+    if (is_reserved_key(key)) { return std::nullopt; }
+    const unsigned shard = shard_of(key);
+    ShardKeys keys{*this, shard};
+    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
+    if (!serial) { return std::nullopt; }
+    MILLRACE_TRY(const StateEntry entry, reader_->read(shard, widen(shard, *serial)));
+    Bytes value{entry.value.begin(), entry.value.end()};
+    reader_->release();
+    return std::optional{std::move(value)};
+}
+
+Result<size_t> EngineImpl::prune() {
+    if (failed_) { return std::unexpected(*failed_); }
+    if (waits_) {
+        return fail(ErrorCode::conflict, "a block waits for its commit; prune after it");
+    }
+    LogPosition keep = ~LogPosition{0};
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        // Proofs and a restart need the dead neighbours of what lives too.
+        const uint64_t first = forest_.first_live(shard) / chunk_entries * chunk_entries;
+        const auto run = directory_.find(shard, first);
+        if (!run) { return size_t{0}; }
+        keep = std::min(keep, run->table_at);
+        directory_.drop_below(shard, first);
+    }
+    auto removed = log_->prune_below(keep);
+    if (!removed) { return stop(removed.error()); }
+    return removed;
+}
+
+EngineStats EngineImpl::stats() const noexcept {
+    EngineStats out;
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        out.key_count += indexes_[shard]->size();
+        out.serial_count += forest_.serial_count(shard);
+        out.index_bytes += indexes_[shard]->bytes();
+    }
+    // Those of the sentinels do not count.
+    out.key_count -= std::min<uint64_t>(out.key_count, shard_count);
+    out.compacted_count = compacted_;
+    out.relinked_count = relinked_;
+    out.tree_bytes = forest_.bytes();
+    out.directory_bytes = directory_.bytes();
+    out.log_bytes = log_->segment_count() * log_->segment_bytes();
+    return out;
+}
+
+}  // namespace detail
+}  // namespace millrace::storage::qmdb

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the front of the state engine: the net writes of a block in, its state root out, values and
+// proofs for reading.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "host/base/error.hpp"
+#include "host/base/types.hpp"
+#include "kernels/backend.hpp"
+#include "kernels/tree/node_hash.hpp"
+#include "storage/io/file_system.hpp"
+#include "storage/io/log_writer.hpp"
+#include "storage/proof/state_proof.hpp"
+#include "storage/qmdb/entry_log.hpp"
+
+namespace millrace::storage::qmdb {
+
+struct EngineOptions {
+    /// The hash of leaves and nodes: part of the state root.
+    kernels::NodeHash hash = kernels::NodeHash::keccak256;
+    /// What hashes; changes no root.
+    kernels::Backend backend = kernels::Backend::simd;
+    /// The identity says whose state this is (the chain); the hash is added to it.
+    EntryLogOptions log;
+};
+
+/// What one key is after the block.
+struct StateWrite {
+    Hash256 key;                    ///< a hash that the caller separated by domain
+    std::optional<ByteView> value;  ///< at most entry_value_bytes_max; nothing removes the key
+};
+
+struct EngineStats {
+    uint64_t key_count = 0;
+    uint64_t serial_count = 0;     ///< entries ever appended, over all shards
+    uint64_t compacted_count = 0;  ///< of these, live ones moved to the end, since the start
+    uint64_t relinked_count = 0;   ///< of these, only for their link, since the start
+    uint64_t index_bytes = 0;      ///< memory of the index
+    uint64_t tree_bytes = 0;       ///< of ActiveBits and nodes
+    uint64_t directory_bytes = 0;  ///< of the places of entries
+    uint64_t log_bytes = 0;        ///< of the log on the disk, preallocated space included
+};
+
+/// An authenticated map from key hashes to values on an append-only log. The state root follows
+/// from the sequence of blocks and their net writes alone: not from the back end, the sizes of
+/// files, or restarts. No disk is read for the root itself; the entries that a write replaces or
+/// whose link it changes are read from the log.
+///
+/// Compaction is part of this: after its writes a block moves the oldest live entries of a shard to
+/// the end while less than an eighth of the span from the oldest live entry on is alive, at most as
+/// many as it appended otherwise.
+///
+/// One owning thread. `ErrorCode::io` and `ErrorCode::corrupt` are final, and so is any failure
+/// inside of apply() after its checks: every later call fails, and what commit() acknowledged is
+/// there after a restart.
+class Engine {
+public:
+    /// Opens or creates the state in `directory`, verifies the whole log, rebuilds index and tree
+    /// and compares the root. Errors as EntryLog::open.
+    static Result<std::unique_ptr<Engine>> open(FileSystem& fs, const std::string& directory,
+                                                const EngineOptions& options,
+                                                std::unique_ptr<LogWriter> writer);
+    virtual ~Engine() = default;
+
+    virtual const EntryLogRecovery& recovery() const noexcept = 0;
+
+    /// Applies the net writes of a block, sorted strictly by key; writes that change nothing leave
+    /// no trace. Returns the root, which get() and prove() then follow; nothing is durable before
+    /// commit(). Refused without any change: `ErrorCode::invalid_input` when the writes are not
+    /// sorted, a key is reserved (is_reserved_key) or a value too long, or when the height is not
+    /// above the last one; `ErrorCode::conflict` while a block waits for commit();
+    /// `ErrorCode::limit` above writes_max().
+    virtual Result<Hash256> apply(uint64_t height, std::span<const StateWrite> writes) = 0;
+    /// Makes the applied block durable with one flush; does nothing when none waits. A full disk
+    /// (`ErrorCode::limit`) is not final: call it again once there is room.
+    virtual Result<void> commit() = 0;
+    /// How many writes a block may have: what they can append at worst fits a segment of the log.
+    virtual uint64_t writes_max() const noexcept = 0;
+
+    /// The value of a key, or nothing. Verified by its checksum.
+    virtual Result<std::optional<Bytes>> get(const Hash256& key) = 0;
+    /// Proof of the value or the absence of a key under root(). `ErrorCode::invalid_input` for a
+    /// reserved key, `ErrorCode::not_found` before the first block.
+    virtual Result<StateProof> prove(const Hash256& key) = 0;
+
+    /// The root after the last applied block; zero before the first.
+    virtual const Hash256& root() const noexcept = 0;
+    /// Height of the last applied block; 0 before the first.
+    virtual uint64_t height() const noexcept = 0;
+
+    /// Removes files of the log in which all is dead; returns how many. What they held can no
+    /// longer be proven for old blocks.
+    virtual Result<size_t> prune() = 0;
+    virtual EngineStats stats() const noexcept = 0;
+};
+
+}  // namespace millrace::storage::qmdb

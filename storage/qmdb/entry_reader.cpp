@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the way from a serial number to its entry.
+#include "storage/qmdb/detail/entry_reader.hpp"
+
+#include <cstring>
+#include <string>
+
+namespace millrace::storage::qmdb::detail {
+
+std::span<uint8_t> ReadArena::take(size_t bytes) {
+    MILLRACE_ASSERT(bytes <= block_bytes, "reads are bounded");
+    if (used_ + bytes > block_bytes) {
+        ++block_;
+        used_ = 0;
+    }
+    if (block_ == blocks_.size()) {
+        blocks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(block_bytes));
+    }
+    uint8_t* const at = blocks_[block_].get() + used_;
+    used_ += bytes;
+    return {at, bytes};
+}
+
+void ReadArena::release() noexcept {
+    block_ = 0;
+    used_ = 0;
+    if (blocks_.size() > 1) { blocks_.resize(1); }
+}
+
+Result<ByteView> EntryReader::record(unsigned shard, uint64_t serial) {
+    const auto run = directory_.find(shard, serial);
+    if (!run) {
+        return fail(ErrorCode::not_found, "entry " + std::to_string(serial) + " of shard " +
+                                              std::to_string(shard) + " is not in the log");
+    }
+    const LogPosition slot = run->table_at + (serial - run->first_serial) * sizeof(uint32_t);
+    uint8_t memory[2 * sizeof(uint32_t)];
+    MILLRACE_TRY(const ByteView words, log_.read(slot, sizeof memory, memory));
+    uint32_t from = 0;
+    uint32_t to = 0;
+    if (words.size() == sizeof memory) {
+        std::memcpy(&from, words.data(), sizeof from);
+        std::memcpy(&to, words.data() + sizeof from, sizeof to);
+    }
+    if (from <= to || from - to > stored_entry_bytes_max ||
+        from > run->table_at % log_.segment_bytes()) {
+        return fail(ErrorCode::corrupt, "the place of entry " + std::to_string(serial) +
+                                            " of shard " + std::to_string(shard) +
+                                            " cannot be read; check the disk, then restore the "
+                                            "data directory from a backup or a replica");
+    }
+    const size_t bytes = from - to;
+    const std::span<uint8_t> scratch = log_.mapped() ? std::span<uint8_t>{} : arena_.take(bytes);
+    MILLRACE_TRY(const ByteView out, log_.read(run->table_at - from, bytes, scratch));
+    return out;
+}
+
+Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
+    if (frame_.has(shard, serial)) {
+        MILLRACE_TRY(const DecodedEntry decoded, decode_entry(frame_.encoded(shard, serial)));
+        return decoded.entry;
+    }
+    MILLRACE_TRY(const ByteView found, record(shard, serial));
+    MILLRACE_TRY(const StateEntry entry, read_record(found, serial));
+    if (shard_of(entry.key) != shard) {
+        return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
+                                            std::to_string(shard) + " is of another shard");
+    }
+    return entry;
+}
+
+Result<ByteView> EntryReader::encoded(unsigned shard, uint64_t serial) {
+    if (frame_.has(shard, serial)) { return frame_.encoded(shard, serial); }
+    MILLRACE_TRY(const ByteView found, record(shard, serial));
+    MILLRACE_CHECK(read_record(found, serial));
+    return found.subspan(sizeof(uint32_t));
+}
+
+void EntryReader::prefetch_place(unsigned shard, uint64_t serial) const noexcept {
+    if (const auto run = directory_.find(shard, serial)) {
+        log_.prefetch(run->table_at + (serial - run->first_serial) * sizeof(uint32_t));
+    }
+}
+
+void EntryReader::prefetch_entry(unsigned shard, uint64_t serial) const noexcept {
+    const auto run = directory_.find(shard, serial);
+    if (!run || !log_.mapped()) { return; }
+    const LogPosition slot = run->table_at + (serial - run->first_serial) * sizeof(uint32_t);
+    const auto word = log_.read(slot, sizeof(uint32_t), {});
+    uint32_t distance = 0;
+    if (!word || word->size() != sizeof distance) { return; }
+    std::memcpy(&distance, word->data(), sizeof distance);
+    if (distance > run->table_at) { return; }
+    // An entry of common length lies on three lines.
+    for (uint64_t line = 0; line < 3; ++line) {
+        log_.prefetch(run->table_at - distance + 64 * line);
+    }
+}
+
+}  // namespace millrace::storage::qmdb::detail

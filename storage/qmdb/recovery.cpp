@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the start of the engine: bits from the frames of the log, then tree and index from the
+// entries that live.
+#include <algorithm>
+#include <string>
+
+#include "kernels/keccak/keccak.hpp"
+#include "storage/qmdb/detail/engine_impl.hpp"
+
+namespace millrace::storage::qmdb::detail {
+namespace {
+
+/// Chunks whose nodes are in memory at once: 1 MiB.
+constexpr uint64_t chunks_between_folds = 64;
+
+std::unexpected<Error> corrupt(const std::string& what) {
+    return fail(ErrorCode::corrupt, "the entry log contradicts itself: " + what +
+                                        "; restore the data directory from a backup or a replica");
+}
+
+/// The caller's identity and what else no restart may change.
+Hash256 identity_of(const EngineOptions& options) {
+    Bytes preimage{options.log.identity.begin(), options.log.identity.end()};
+    preimage.push_back(static_cast<uint8_t>(options.hash));
+    return kernels::keccak256(preimage);
+}
+
+}  // namespace
+
+Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
+                               std::unique_ptr<LogWriter> writer) {
+    EntryLogOptions log = options_.log;
+    log.identity = identity_of(options_);
+    MILLRACE_TRY(log_, EntryLog::open(fs, directory, log, std::move(writer),
+                                      [this](const FrameHeader& header, LogPosition payload_at,
+                                             ByteView payload) {
+                                          return replay(header, payload_at, payload);
+                                      }));
+    reader_.emplace(*log_, directory_, frame_);
+    if (height_ == 0) { return {}; }
+    for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_shard(shard)); }
+    MILLRACE_TRY(root_, forest_.root());
+    if (root_ != log_->recovery().last_root) {
+        return corrupt("its entries do not have the root that block " + std::to_string(height_) +
+                       " was committed with");
+    }
+    return {};
+}
+
+Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_at,
+                                ByteView payload) {
+    MILLRACE_TRY(const auto sections, read_block_frame(payload));
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        const Section& section = sections[shard];
+        const uint64_t first = section.header.first_serial;
+        if (height_ == 0) { begin_shard(shard, first); }
+        if (first != forest_.serial_count(shard)) {
+            return corrupt("shard " + std::to_string(shard) + " goes on with entry " +
+                           std::to_string(first) + " after " +
+                           std::to_string(forest_.serial_count(shard)) + " entries");
+        }
+        MILLRACE_CHECK(replay_section(shard, header.height, section));
+        directory_.add(shard, first, section.header.entry_count,
+                       payload_at + section.header.table_at);
+    }
+    height_ = header.height;
+    return {};
+}
+
+/// The log was pruned below `first_serial`: what came before is dead, up to whole chunks.
+void EngineImpl::begin_shard(unsigned shard, uint64_t first_serial) {
+    first_serial_[shard] = first_serial / chunk_entries * chunk_entries;
+    forest_.begin_at(shard, first_serial_[shard]);
+    while (forest_.serial_count(shard) < first_serial) {
+        forest_.retire(shard, forest_.append(shard));
+    }
+}
+
+Result<void> EngineImpl::replay_section(unsigned shard, uint64_t height, const Section& section) {
+    for (uint32_t i = 0; i < section.header.entry_count; ++i) {
+        MILLRACE_TRY(const ByteView record, section_record(section, i));
+        MILLRACE_TRY(const StateEntry entry, read_record(record, section.header.first_serial + i));
+        if (shard_of(entry.key) != shard || entry.height != height) {
+            return corrupt("entry " + std::to_string(entry.serial) + " of shard " +
+                           std::to_string(shard) + " is in a frame that is not its own");
+        }
+        forest_.append(shard);
+        if (entry.has_previous()) { MILLRACE_CHECK(retire_logged(shard, entry.previous())); }
+    }
+    for (uint32_t i = 0; i < section.header.retired_count; ++i) {
+        MILLRACE_CHECK(retire_logged(shard, section.retired_serial(i)));
+    }
+    return {};
+}
+
+Result<void> EngineImpl::retire_logged(unsigned shard, uint64_t serial) {
+    if (serial < first_serial_[shard]) { return {}; }
+    if (serial >= forest_.serial_count(shard) || !forest_.is_live(shard, serial)) {
+        // Where the log was pruned within a chunk, the dead of that chunk are dead already.
+        if (serial / chunk_entries * chunk_entries == first_serial_[shard]) { return {}; }
+        return corrupt("entry " + std::to_string(serial) + " of shard " + std::to_string(shard) +
+                       " ends twice");
+    }
+    forest_.retire(shard, serial);
+    return {};
+}
+
+Result<void> EngineImpl::rebuild_shard(unsigned shard) {
+    const uint64_t end = forest_.serial_count(shard);
+    uint64_t rebuilt = 0;
+    for (uint64_t first = first_serial_[shard]; first < end; first += chunk_entries) {
+        const uint64_t count = std::min(chunk_entries, end - first);
+        if (count == chunk_entries && forest_.bits(shard, first / chunk_entries).is_zero()) {
+            forest_.skip_dead_chunk(shard);
+            continue;
+        }
+        MILLRACE_CHECK(rebuild_chunk(shard, first, count));
+        if (++rebuilt % chunks_between_folds == 0) { MILLRACE_CHECK(forest_.fold_leaves()); }
+    }
+    return forest_.fold_leaves();
+}
+
+Result<void> EngineImpl::rebuild_chunk(unsigned shard, uint64_t first, uint64_t count) {
+    ShardKeys keys{*this, shard};
+    messages_.clear();
+    for (uint64_t serial = first; serial < first + count; ++serial) {
+        MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, serial));
+        messages_.push_back(encoded);
+    }
+    leaves_.resize(count);
+    MILLRACE_CHECK(hash_leaves(options_.hash, options_.backend, messages_, leaves_));
+    forest_.set_leaves(shard, first, leaves_);
+    for (uint64_t serial = first; serial < first + count; ++serial) {
+        if (!forest_.is_live(shard, serial)) { continue; }
+        MILLRACE_TRY(const DecodedEntry decoded, decode_entry(messages_[serial - first]));
+        MILLRACE_CHECK(
+            indexes_[shard]->insert(decoded.entry.key, static_cast<uint32_t>(serial), keys));
+    }
+    reader_->release();
+    return {};
+}
+
+}  // namespace millrace::storage::qmdb::detail
