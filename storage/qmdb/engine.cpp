@@ -99,6 +99,7 @@ Result<size_t> EngineImpl::prune() {
         keep = std::min(keep, run->table_at);
         directory_.drop_below(shard, first);
     }
+    reader_->release();
     auto removed = log_->prune_below(keep);
     if (!removed) { return stop(removed.error()); }
     return removed;

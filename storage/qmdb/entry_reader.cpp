@@ -60,12 +60,16 @@ Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
         MILLRACE_TRY(const DecodedEntry decoded, decode_entry(frame_.encoded(shard, serial)));
         return decoded.entry;
     }
+    if (serial == last_serial_ && shard == last_shard_) { return last_; }
     MILLRACE_TRY(const ByteView found, record(shard, serial));
     MILLRACE_TRY(const StateEntry entry, read_record(found, serial));
     if (shard_of(entry.key) != shard) {
         return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
                                             std::to_string(shard) + " is of another shard");
     }
+    last_ = entry;
+    last_serial_ = serial;
+    last_shard_ = shard;
     return entry;
 }
 

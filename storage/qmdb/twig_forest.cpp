@@ -115,10 +115,10 @@ uint64_t TwigForest::append(unsigned shard) {
     return serial;
 }
 
-void TwigForest::retire(unsigned shard, uint64_t serial) noexcept {
-    MILLRACE_ASSERT(is_live(shard, serial), "only what lives can die");
+void TwigForest::retire(unsigned shard, uint64_t serial) {
     Tile& tile = touch(shard, serial / chunk_entries);
     ActiveBits& bits = tile.nodes[root_place(serial / chunk_entries) + 1];
+    MILLRACE_ASSERT(is_active(bits, serial), "only what lives can die");
     bits[serial % chunk_entries / 8] &= static_cast<uint8_t>(~(1u << (serial % 8)));
     --tile.live_count;
     --shards_[shard].live_count;

@@ -39,7 +39,7 @@ public:
     /// Gives out the next serial number, live. Its leaf must be set before root().
     uint64_t append(unsigned shard);
     /// Ends the life of an entry that lives.
-    void retire(unsigned shard, uint64_t serial) noexcept;
+    void retire(unsigned shard, uint64_t serial);
     /// Sets the leaves of serial numbers from `first` on, the first one that has no leaf yet.
     void set_leaves(unsigned shard, uint64_t first, std::span<const Hash256> leaves);
 

@@ -40,7 +40,10 @@ public:
     Result<StateEntry> read(unsigned shard, uint64_t serial);
     /// The encoding of an entry, which is what its leaf hashes; checked as in read().
     Result<ByteView> encoded(unsigned shard, uint64_t serial);
-    void release() noexcept { arena_.release(); }
+    void release() noexcept {
+        arena_.release();
+        last_serial_ = none;
+    }
 
     // The stages of a read as hints.
     void prefetch_place(unsigned shard, uint64_t serial) const noexcept;
@@ -53,6 +56,12 @@ private:
     const EntryDirectory& directory_;
     const BlockFrameBuilder& frame_;
     ReadArena arena_;
+
+    // A look-up ends with reading the entry to compare its key, and then it is read for its value.
+    static constexpr uint64_t none = ~uint64_t{0};
+    unsigned last_shard_ = 0;
+    uint64_t last_serial_ = none;  ///< of last_, a committed entry
+    StateEntry last_;
 };
 
 }  // namespace millrace::storage::qmdb::detail
