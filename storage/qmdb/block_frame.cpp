@@ -155,6 +155,14 @@ Result<ByteView> section_record(const Section& section, size_t i) {
     return section.records.subspan(section.records.size() - from, from - to);
 }
 
+Result<DecodedEntry> decode_record(ByteView record) {
+    if (record.size() < sizeof(uint32_t) + entry_bytes_min) { return bad("a record is cut off"); }
+    const ByteView encoded = record.subspan(sizeof(uint32_t));
+    auto decoded = decode_entry(encoded);
+    if (!decoded || decoded->bytes != encoded.size()) { return bad("a record is no entry"); }
+    return decoded;
+}
+
 Result<StateEntry> read_record(ByteView record, uint64_t serial) {
     const auto wrong = [serial](const std::string& what) {
         return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of the log " + what +
@@ -162,12 +170,11 @@ Result<StateEntry> read_record(ByteView record, uint64_t serial) {
                                             "from a backup or a replica");
     };
     if (record.size() < sizeof(uint32_t) + entry_bytes_min) { return wrong("is cut off"); }
-    const ByteView encoded = record.subspan(sizeof(uint32_t));
-    if (load_u32(record.data()) != crc32c(encoded)) { return wrong("fails its checksum"); }
-    const auto decoded = decode_entry(encoded);
-    if (!decoded || decoded->bytes != encoded.size() || decoded->entry.serial != serial) {
-        return wrong("is another one");
+    if (load_u32(record.data()) != crc32c(record.subspan(sizeof(uint32_t)))) {
+        return wrong("fails its checksum");
     }
+    const auto decoded = decode_record(record);
+    if (!decoded || decoded->entry.serial != serial) { return wrong("is another one"); }
     return decoded->entry;
 }
 

@@ -97,6 +97,9 @@ Result<std::array<Section, shard_count>> read_block_frame(ByteView payload);
 /// The encoding of entry `i` of a section. `ErrorCode::corrupt` when the place is wrong.
 Result<ByteView> section_record(const Section& section, size_t i);
 
+/// Decodes a record (checksum and encoding) whose checksum is known to be right.
+/// `ErrorCode::corrupt` unless it is an entry and nothing else.
+Result<DecodedEntry> decode_record(ByteView record);
 /// Checks the checksum of a record (checksum and encoding) and decodes it. `ErrorCode::corrupt`
 /// unless it is the entry with that serial number.
 Result<StateEntry> read_record(ByteView record, uint64_t serial);

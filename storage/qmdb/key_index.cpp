@@ -324,6 +324,19 @@ void KeyIndex::resize(size_t slot, uint32_t capacity) {
     install(first, span, resized.release());
 }
 
+void KeyIndex::reserve(uint64_t keys) {
+    MILLRACE_ASSERT(size_ == 0 && depth_ == 0, "only an empty index is made ready");
+    while (depth_ < depth_max && (keys >> depth_) > 2 * keys_per_slot_min) { ++depth_; }
+    if (depth_ == 0) { return; }
+    drop(slots_.front());
+    slots_.assign(size_t{1} << depth_, nullptr);
+    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+        OwnedPage page = make_page(capacity_for(static_cast<uint32_t>(keys >> depth_)));
+        page->depth = page->base = static_cast<uint8_t>(depth_);
+        install(slot, 1, page.release());
+    }
+}
+
 Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& source) {
     const uint64_t path = path_of(key);
     while (entries_of(*slots_[slot_of(path)]) >= page_entries_max &&

@@ -55,6 +55,9 @@ public:
     /// That of the smallest key above `key`.
     Result<std::optional<uint32_t>> successor(const Hash256& key, KeySource& source) const;
 
+    /// Makes an empty index ready for about so many evenly spread keys, which may then come in any
+    /// order; without it keys in ascending order look like ground ones.
+    void reserve(uint64_t keys);
     /// Adds a key that is not there.
     Result<void> insert(const Hash256& key, uint32_t serial, KeySource& source);
     /// Gives a key that is there with `before` another serial number.

@@ -39,6 +39,7 @@ Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
     reader_.emplace(*log_, directory_, frame_);
     if (height_ == 0) { return {}; }
     for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_shard(shard)); }
+    live_keys_ = {};
     MILLRACE_TRY(root_, forest_.root());
     if (root_ != log_->recovery().last_root) {
         return corrupt("its entries do not have the root that block " + std::to_string(height_) +
@@ -79,8 +80,11 @@ void EngineImpl::begin_shard(unsigned shard, uint64_t first_serial) {
 Result<void> EngineImpl::replay_section(unsigned shard, uint64_t height, const Section& section) {
     for (uint32_t i = 0; i < section.header.entry_count; ++i) {
         MILLRACE_TRY(const ByteView record, section_record(section, i));
-        MILLRACE_TRY(const StateEntry entry, read_record(record, section.header.first_serial + i));
-        if (shard_of(entry.key) != shard || entry.height != height) {
+        // The frame's checksum covers its records.
+        MILLRACE_TRY(const DecodedEntry decoded, decode_record(record));
+        const StateEntry& entry = decoded.entry;
+        if (entry.serial != section.header.first_serial + i || shard_of(entry.key) != shard ||
+            entry.height != height) {
             return corrupt("entry " + std::to_string(entry.serial) + " of shard " +
                            std::to_string(shard) + " is in a frame that is not its own");
         }
@@ -107,6 +111,7 @@ Result<void> EngineImpl::retire_logged(unsigned shard, uint64_t serial) {
 
 Result<void> EngineImpl::rebuild_shard(unsigned shard) {
     const uint64_t end = forest_.serial_count(shard);
+    live_keys_.clear();
     uint64_t rebuilt = 0;
     for (uint64_t first = first_serial_[shard]; first < end; first += chunk_entries) {
         const uint64_t count = std::min(chunk_entries, end - first);
@@ -117,11 +122,23 @@ Result<void> EngineImpl::rebuild_shard(unsigned shard) {
         MILLRACE_CHECK(rebuild_chunk(shard, first, count));
         if (++rebuilt % chunks_between_folds == 0) { MILLRACE_CHECK(forest_.fold_leaves()); }
     }
-    return forest_.fold_leaves();
+    MILLRACE_CHECK(forest_.fold_leaves());
+    return rebuild_index(shard);
+}
+
+/// In the order of keys, so that a page is filled while it is in the cache.
+Result<void> EngineImpl::rebuild_index(unsigned shard) {
+    ShardKeys keys{*this, shard};
+    std::ranges::sort(live_keys_, {}, &LiveKey::key);
+    indexes_[shard]->reserve(live_keys_.size());
+    for (const LiveKey& live : live_keys_) {
+        MILLRACE_CHECK(indexes_[shard]->insert(live.key, static_cast<uint32_t>(live.serial), keys));
+    }
+    reader_->release();
+    return {};
 }
 
 Result<void> EngineImpl::rebuild_chunk(unsigned shard, uint64_t first, uint64_t count) {
-    ShardKeys keys{*this, shard};
     messages_.clear();
     for (uint64_t serial = first; serial < first + count; ++serial) {
         MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, serial));
@@ -133,8 +150,7 @@ Result<void> EngineImpl::rebuild_chunk(unsigned shard, uint64_t first, uint64_t 
     for (uint64_t serial = first; serial < first + count; ++serial) {
         if (!forest_.is_live(shard, serial)) { continue; }
         MILLRACE_TRY(const DecodedEntry decoded, decode_entry(messages_[serial - first]));
-        MILLRACE_CHECK(
-            indexes_[shard]->insert(decoded.entry.key, static_cast<uint32_t>(serial), keys));
+        live_keys_.push_back({decoded.entry.key, serial});
     }
     reader_->release();
     return {};

@@ -96,7 +96,13 @@ private:
     void begin_shard(unsigned shard, uint64_t first_serial);
     Result<void> replay_section(unsigned shard, uint64_t height, const Section& section);
     Result<void> retire_logged(unsigned shard, uint64_t serial);
+    /// A key that is to go into the index.
+    struct LiveKey {
+        Hash256 key;
+        uint64_t serial = 0;
+    };
     Result<void> rebuild_shard(unsigned shard);
+    Result<void> rebuild_index(unsigned shard);
     Result<void> rebuild_chunk(unsigned shard, uint64_t first, uint64_t count);
 
     /// The serial number whose lower half is in the index: what lives spans less than 2^32.
@@ -125,6 +131,7 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
+    std::vector<LiveKey> live_keys_;  ///< of a shard that is rebuilt
 };
 
 }  // namespace millrace::storage::qmdb::detail

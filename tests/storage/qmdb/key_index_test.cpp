@@ -133,6 +133,25 @@ TEST(KeyIndex, TakesFewBytesAndFewReadsForEachKey) {
     EXPECT_LT(checked.source.reads, 1000u);
 }
 
+TEST(KeyIndex, TakesManyKeysInAscendingOrderWhenItIsReady) {
+    for (const uint64_t count : {uint64_t{50}, uint64_t{30'000}}) {
+        std::mt19937_64 random{12};
+        Checked checked;
+        std::vector<Hash256> keys(count);
+        for (Hash256& key : keys) { key = random_key(random); }
+        std::ranges::sort(keys);
+        checked.index.reserve(count);
+        for (const Hash256& key : keys) { checked.insert(key); }
+        EXPECT_LT(checked.index.bytes(), 8 * count + 100);
+        EXPECT_LT(checked.source.reads, count / 10 + 10);
+        checked.check_all();
+        for (int i = 0; i < 10'000; ++i) { checked.insert(random_key(random)); }
+        checked.check_all();
+        while (!checked.oracle.empty()) { checked.erase(checked.oracle.begin()->first); }
+        EXPECT_EQ(checked.index.size(), 0u);
+    }
+}
+
 TEST(KeyIndex, MemoryGoesBackWithTheKeys) {
     std::mt19937_64 random{8};
     Checked checked;
