@@ -15,7 +15,8 @@ constexpr size_t group_writes = 32;
 constexpr uint64_t compaction_span_min = 4096;
 constexpr uint64_t compaction_span_per_live = 8;
 
-/// What one write can append: its entry, its predecessor's, and as many moved by compaction.
+/// What one write can append: its entry, its predecessor's, and as many moved by compaction. Roots
+/// of chunks are a quarter of a byte for each of these, and the bound for them is far from tight.
 constexpr uint64_t entries_per_write_max = 4;
 /// Of each shard, for its sentinel and the fixed parts of the payload.
 constexpr uint64_t frame_bytes_kept = 16384;
@@ -281,6 +282,14 @@ Result<void> EngineImpl::rehash() {
         leaves = leaves.subspan(section.entry_count);
     }
     MILLRACE_TRY(root_, forest_.root());
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        const SectionHeader& section = frame_.section(shard);
+        const uint64_t filled = chunks_filled(section.first_serial, section.entry_count);
+        for (uint64_t i = 0; i < filled; ++i) {
+            frame_.add_chunk_root(
+                forest_.chunk_root(shard, section.first_serial / chunk_entries + i));
+        }
+    }
     return {};
 }
 

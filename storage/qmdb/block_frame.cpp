@@ -105,6 +105,10 @@ void BlockFrameBuilder::end_shard() {
     }
 }
 
+void BlockFrameBuilder::add_chunk_root(const Hash256& root) {
+    std::memcpy(take(Hash256::size_bytes), root.data(), Hash256::size_bytes);
+}
+
 ByteView BlockFrameBuilder::encoded(unsigned shard, uint64_t serial) const noexcept {
     const Place& place = places_[first_place_[shard] + (serial - sections_[shard].first_serial)];
     return {memory_->span().data() + sizeof(FrameHeader) + place.at, place.bytes};
@@ -144,7 +148,14 @@ Result<std::array<Section, shard_count>> read_block_frame(ByteView payload) {
         s.retired = payload.subspan(h.table_at + table_bytes, retired_bytes);
         at = h.table_at + table_bytes + retired_bytes;
     }
-    if (at != payload.size()) { return bad("bytes follow the last section"); }
+    for (Section& s : out) {
+        const uint64_t roots_bytes =
+            chunks_filled(s.header.first_serial, s.header.entry_count) * Hash256::size_bytes;
+        if (roots_bytes > payload.size() - at) { return bad("roots of chunks are missing"); }
+        s.chunk_roots = payload.subspan(at, roots_bytes);
+        at += roots_bytes;
+    }
+    if (at != payload.size()) { return bad("bytes follow the last root"); }
     return out;
 }
 

@@ -11,7 +11,7 @@
 
 #include "host/base/error.hpp"
 #include "host/base/types.hpp"
-#include "storage/proof/entry.hpp"
+#include "storage/proof/state_tree.hpp"
 #include "storage/qmdb/frame.hpp"
 
 namespace millrace::storage::qmdb {
@@ -21,6 +21,8 @@ namespace millrace::storage::qmdb {
 // - its entries: CRC-32C of the encoding (4 bytes), encoding (see StateEntry);
 // - the table: for each entry its distance in bytes before the table (4 bytes), then a zero;
 // - the serial numbers that were live and have no successor in this frame (8 bytes each).
+// Then come, shard by shard, the roots of the chunks that became full with this block (32 bytes
+// each), so that a start need not hash what is full.
 
 struct SectionHeader {
     uint64_t first_serial = 0;  ///< of the entries; the shard's next one when there are none
@@ -33,6 +35,10 @@ static_assert(sizeof(SectionHeader) == 24);
 
 inline constexpr size_t block_frame_overhead_bytes =
     shard_count * (sizeof(SectionHeader) + sizeof(uint32_t));
+/// How many chunks become full with `count` entries from `first` on.
+constexpr uint64_t chunks_filled(uint64_t first, uint64_t count) noexcept {
+    return (first + count) / chunk_entries - first / chunk_entries;
+}
 /// What an entry with a value of the greatest length takes with its place in the table.
 inline constexpr size_t stored_entry_bytes_max =
     entry_bytes_bound(entry_value_bytes_max) + 2 * sizeof(uint32_t);
@@ -50,6 +56,8 @@ public:
     void add(const StateEntry& entry);
     void retire(uint64_t serial);
     void end_shard();
+    /// After the last shard, in the order of shards: the roots of the chunks that became full.
+    void add_chunk_root(const Hash256& root);
 
     const SectionHeader& section(unsigned shard) const noexcept { return sections_[shard]; }
     /// The encoding of an entry of this frame; valid until something is added.
@@ -61,7 +69,7 @@ public:
     }
     uint64_t entry_count() const noexcept { return places_.size(); }
 
-    /// What EntryLog::append takes, after the last shard.
+    /// What EntryLog::append takes, after the last root.
     std::span<uint8_t> frame() noexcept;
     uint64_t payload_bytes() const noexcept { return used_ - sizeof(FrameHeader); }
 
@@ -88,8 +96,13 @@ struct Section {
     ByteView records;  ///< from the first entry to the table
     ByteView table;
     ByteView retired;
+    ByteView chunk_roots;
 
     uint64_t retired_serial(size_t i) const noexcept;
+    size_t chunk_root_count() const noexcept { return chunk_roots.size() / Hash256::size_bytes; }
+    Hash256 chunk_root(size_t i) const noexcept {
+        return Hash256::from(chunk_roots.subspan(i * Hash256::size_bytes, Hash256::size_bytes));
+    }
 };
 /// Finds the sections of a payload. `ErrorCode::corrupt` when they are not what the builder makes;
 /// entries are not looked at.

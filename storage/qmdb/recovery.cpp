@@ -10,9 +10,6 @@
 namespace millrace::storage::qmdb::detail {
 namespace {
 
-/// Chunks whose nodes are in memory at once: 1 MiB.
-constexpr uint64_t chunks_between_folds = 64;
-
 std::unexpected<Error> corrupt(const std::string& what) {
     return fail(ErrorCode::corrupt, "the entry log contradicts itself: " + what +
                                         "; restore the data directory from a backup or a replica");
@@ -40,6 +37,7 @@ Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
     if (height_ == 0) { return {}; }
     for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_shard(shard)); }
     live_keys_ = {};
+    chunk_roots_ = {};
     MILLRACE_TRY(root_, forest_.root());
     if (root_ != log_->recovery().last_root) {
         return corrupt("its entries do not have the root that block " + std::to_string(height_) +
@@ -94,6 +92,9 @@ Result<void> EngineImpl::replay_section(unsigned shard, uint64_t height, const S
     for (uint32_t i = 0; i < section.header.retired_count; ++i) {
         MILLRACE_CHECK(retire_logged(shard, section.retired_serial(i)));
     }
+    for (size_t i = 0; i < section.chunk_root_count(); ++i) {
+        chunk_roots_[shard].push_back(section.chunk_root(i));
+    }
     return {};
 }
 
@@ -112,15 +113,20 @@ Result<void> EngineImpl::retire_logged(unsigned shard, uint64_t serial) {
 Result<void> EngineImpl::rebuild_shard(unsigned shard) {
     const uint64_t end = forest_.serial_count(shard);
     live_keys_.clear();
-    uint64_t rebuilt = 0;
     for (uint64_t first = first_serial_[shard]; first < end; first += chunk_entries) {
         const uint64_t count = std::min(chunk_entries, end - first);
-        if (count == chunk_entries && forest_.bits(shard, first / chunk_entries).is_zero()) {
+        const uint64_t chunk = first / chunk_entries;
+        if (count < chunk_entries) {
+            MILLRACE_CHECK(rebuild_open_chunk(shard, first, count));
+        } else if (forest_.bits(shard, chunk).is_zero()) {
             forest_.skip_dead_chunk(shard);
             continue;
+        } else {
+            // Should it not be the root of these entries, then the state's root is another one.
+            forest_.set_full_chunk(
+                shard, chunk_roots_[shard][chunk - first_serial_[shard] / chunk_entries]);
         }
-        MILLRACE_CHECK(rebuild_chunk(shard, first, count));
-        if (++rebuilt % chunks_between_folds == 0) { MILLRACE_CHECK(forest_.fold_leaves()); }
+        MILLRACE_CHECK(add_live_keys(shard, first, count));
     }
     MILLRACE_CHECK(forest_.fold_leaves());
     return rebuild_index(shard);
@@ -138,7 +144,7 @@ Result<void> EngineImpl::rebuild_index(unsigned shard) {
     return {};
 }
 
-Result<void> EngineImpl::rebuild_chunk(unsigned shard, uint64_t first, uint64_t count) {
+Result<void> EngineImpl::rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count) {
     messages_.clear();
     for (uint64_t serial = first; serial < first + count; ++serial) {
         MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, serial));
@@ -147,10 +153,15 @@ Result<void> EngineImpl::rebuild_chunk(unsigned shard, uint64_t first, uint64_t 
     leaves_.resize(count);
     MILLRACE_CHECK(hash_leaves(options_.hash, options_.backend, messages_, leaves_));
     forest_.set_leaves(shard, first, leaves_);
+    reader_->release();
+    return {};
+}
+
+Result<void> EngineImpl::add_live_keys(unsigned shard, uint64_t first, uint64_t count) {
     for (uint64_t serial = first; serial < first + count; ++serial) {
         if (!forest_.is_live(shard, serial)) { continue; }
-        MILLRACE_TRY(const DecodedEntry decoded, decode_entry(messages_[serial - first]));
-        live_keys_.push_back({decoded.entry.key, serial});
+        MILLRACE_TRY(const StateEntry entry, reader_->read(shard, serial));
+        live_keys_.push_back({entry.key, serial});
     }
     reader_->release();
     return {};

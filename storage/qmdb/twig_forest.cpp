@@ -240,6 +240,23 @@ void TwigForest::skip_dead_chunk(unsigned shard) noexcept {
     s.leaf_count += chunk_entries;
 }
 
+void TwigForest::set_full_chunk(unsigned shard, const Hash256& root) {
+    Shard& s = shards_[shard];
+    MILLRACE_ASSERT(s.leaf_count % chunk_entries == 0 &&
+                        s.leaf_count + chunk_entries <= s.serial_count,
+                    "a full chunk is set as a whole");
+    const uint64_t chunk = s.leaf_count / chunk_entries;
+    touch(shard, chunk).nodes[root_place(chunk)] = root;
+    s.leaf_count += chunk_entries;
+}
+
+Hash256 TwigForest::chunk_root(unsigned shard, uint64_t chunk) const noexcept {
+    const auto& tiles = shards_[shard].tiles;
+    const uint64_t index = chunk / tile_chunks;
+    if (index >= tiles.size() || tiles[index] == nullptr) { return nulls_.plain[chunk_height]; }
+    return tiles[index]->nodes[root_place(chunk)];
+}
+
 Result<Hash256> TwigForest::root() {
     for (const Shard& s : shards_) {
         MILLRACE_ASSERT(s.leaf_count == s.serial_count, "every entry has its leaf");

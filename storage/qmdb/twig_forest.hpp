@@ -56,6 +56,10 @@ public:
     /// For a start from a log: the next leaves to be set are those of a full chunk without a live
     /// entry, which needs none.
     void skip_dead_chunk(unsigned shard) noexcept;
+    /// For a start from a log: the next leaves to be set are those of a full chunk with this root.
+    void set_full_chunk(unsigned shard, const Hash256& root);
+    /// The root of a full chunk, after root(); that of zero leaves when nothing of it is live.
+    Hash256 chunk_root(unsigned shard, uint64_t chunk) const noexcept;
     ActiveBits bits(unsigned shard, uint64_t chunk) const noexcept;
 
     // What proofs read; valid between root() and the next change.

@@ -34,6 +34,7 @@ void check_payload(ByteView payload) {
             MILLRACE_ASSERT(!entry || entry->serial == serial, "no other entry is given out");
         }
         for (uint32_t i = 0; i < s.header.retired_count; ++i) { (void)s.retired_serial(i); }
+        for (size_t i = 0; i < s.chunk_root_count(); ++i) { (void)s.chunk_root(i); }
     }
 }
 

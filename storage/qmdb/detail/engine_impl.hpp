@@ -103,7 +103,8 @@ private:
     };
     Result<void> rebuild_shard(unsigned shard);
     Result<void> rebuild_index(unsigned shard);
-    Result<void> rebuild_chunk(unsigned shard, uint64_t first, uint64_t count);
+    Result<void> rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count);
+    Result<void> add_live_keys(unsigned shard, uint64_t first, uint64_t count);
 
     /// The serial number whose lower half is in the index: what lives spans less than 2^32.
     uint64_t widen(unsigned shard, uint32_t serial) const noexcept;
@@ -132,6 +133,8 @@ private:
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
     std::vector<LiveKey> live_keys_;  ///< of a shard that is rebuilt
+    /// Of the full chunks of the log that is opened, from first_serial_ on.
+    std::array<std::vector<Hash256>, shard_count> chunk_roots_;
 };
 
 }  // namespace millrace::storage::qmdb::detail

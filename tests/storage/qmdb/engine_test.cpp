@@ -383,6 +383,38 @@ TEST(Engine, DamageThatAppearsWhileItRunsIsNeverServed) {
     EXPECT_EQ(engine->commit().error().code, ErrorCode::io);  // final
 }
 
+TEST(Engine, RefusesALogWhoseContentHasAnotherRoot) {
+    std::mt19937_64 random{22};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, small_options()).value();
+    Block block;
+    while (block.size() < 300) {
+        Hash256 key = random_key(random);
+        key[0] = 0x47;
+        block[key] = Bytes{1, 2, 3};
+    }
+    ASSERT_NO_FATAL_FAILURE(expect_block(*engine, model, 1, block));
+    engine = nullptr;
+    ASSERT_TRUE(open(disk, small_options()));
+    // Sealed anew, the frame passes its checks: a root of a chunk, a bit of an open chunk's entry.
+    const std::string path = directory + "/entries-000000000000";
+    const Bytes content = disk.content(path);
+    const Frame frame = read_frame(ByteView{content}.subspan(frame_alignment_bytes));
+    ASSERT_EQ(frame.state, FrameState::valid);
+    const uint64_t payload_bytes = frame.header.payload_bytes;
+    for (const uint64_t at : {payload_bytes - 5, shard_count * uint64_t{24} + 40}) {
+        Bytes bad(content.begin() + frame_alignment_bytes, content.end());
+        bad[sizeof(FrameHeader) + at] ^= 1;
+        seal_frame(frame.header, payload_bytes, bad.data());
+        ASSERT_EQ(read_frame(bad).state, FrameState::valid);
+        const auto copy = disk.clone();
+        ASSERT_TRUE(
+            (*copy->open(path, OpenMode::read_write))->write_at(frame_alignment_bytes, bad));
+        EXPECT_EQ(open(*copy, small_options()).error().code, ErrorCode::corrupt) << at;
+    }
+}
+
 TEST(Engine, RefusesTheLogOfAnotherHash) {
     SimulatedDisk disk;
     ASSERT_TRUE(open(disk, small_options(NodeHash::keccak256)));
