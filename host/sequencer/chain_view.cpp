@@ -12,6 +12,8 @@ namespace millrace::sequencer {
 namespace {
 constexpr size_t recent_blocks_max = 128;
 constexpr size_t recent_bytes_max = size_t{256} << 20;  // but never less than one block
+constexpr size_t older_blocks_max = 16;
+constexpr size_t older_bytes_max = size_t{64} << 20;  // but never less than one block
 constexpr size_t versions_max = 1 << 20;
 
 /// About the memory that a block takes.
@@ -55,12 +57,37 @@ Result<SealedPtr> ChainView::sealed(uint64_t number) const {
             return recent_[number - recent_.front().block->header.number].block;
         }
     }
+    return older(number);
+}
+
+Result<SealedPtr> ChainView::older(uint64_t number) const {
+    // A revert may have put another one in its place.
+    const auto hash = chain_.hash_of(number);
+    if (!hash) { return SealedPtr{}; }
+    {
+        const std::lock_guard lock(older_mutex_);
+        const auto it =
+            std::ranges::find_if(older_, [&](const Recent& r) { return r.block->hash == *hash; });
+        if (it != older_.end()) {
+            std::rotate(it, it + 1, older_.end());
+            return older_.back().block;
+        }
+    }
     auto stored = chain_.block(number);
     if (!stored) {
         if (stored.error().code == ErrorCode::not_found) { return SealedPtr{}; }
         return std::unexpected(stored.error());
     }
-    return from_stored(**stored);
+    MILLRACE_TRY(const SealedPtr block, from_stored(**stored));
+    const std::lock_guard lock(older_mutex_);
+    older_.push_back({block, memory_bytes(*block)});
+    older_bytes_ += older_.back().bytes;
+    while (older_.size() > older_blocks_max ||
+           (older_.size() > 1 && older_bytes_ > older_bytes_max)) {
+        older_bytes_ -= older_.front().bytes;
+        older_.pop_front();
+    }
+    return block;
 }
 
 Result<SealedPtr> ChainView::sealed(const Hash256& hash) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <unordered_map>
@@ -106,6 +107,8 @@ private:
     };
     std::optional<LocatedTransaction> find_unsealed(const Hash256& hash) const;
     std::optional<LocatedTransaction> find_sealed(const Hash256& hash) const;
+    /// A block that is only in the store; null when there is none.
+    Result<SealedPtr> older(uint64_t number) const;
     std::vector<ChainObserver*> observers() const;
 
     storage::ChainStore& chain_;
@@ -133,6 +136,11 @@ private:
     std::unordered_map<uint64_t, Hash256> watched_;  ///< by id; as many as watches_
     uint64_t next_watch_ = 1;
     std::vector<ChainObserver*> observers_;
+    /// Blocks of the store that were asked for last, because who asks for one transaction mostly
+    /// asks for its neighbours too and a block is read as a whole; the latest is the newest.
+    mutable std::mutex older_mutex_;  // guards the two below
+    mutable std::deque<Recent> older_;
+    mutable size_t older_bytes_ = 0;
     /// Held shared while observers are called, so that removal can wait for them.
     mutable std::shared_mutex observers_mutex_;
 };

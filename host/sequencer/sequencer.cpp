@@ -158,7 +158,7 @@ void Sequencer::run_sequencer() {
         // With nothing left for this thread a worker gives a sign when it is done.
         const bool work_waits =
             executor_->ready() || executor_->has_work() ||
-            (executor_->has_room() && (has_returned() || next_ready() != nullptr));
+            (executor_->has_room() && (can_dispatch_returned() || next_ready() != nullptr));
         auto message = next_message();
         if (!message) { message = inbox_.pop_wait_until(work_waits ? 0 : deadline); }
         if (!message) { message = next_message(); }  // who pushes there only wakes
@@ -348,35 +348,81 @@ Sequencer::SetAside Sequencer::at_most(const AdmittedTransaction& tx) noexcept {
 
 void Sequencer::dispatch_ready() {
     while (executor_->has_room()) {
-        if (has_returned()) {
-            if (!executor_->try_dispatch(returned_.front())) { return; }
-            returned_.pop_front();
-            continue;
-        }
+        if (can_dispatch_returned() && dispatch_returned()) { continue; }
         const AdmittedPtr tx = next_ready();
         if (tx == nullptr) { return; }
-        const SetAside most = at_most(*tx);
         if (!executor_->try_dispatch(tx)) { return; }
         end_stage(stages_.pool, *tx);
         pool_.under_way(*tx);
-        set_aside_.gas += most.gas;
-        set_aside_.bytes += most.bytes;
+        set_aside_for(*tx);
     }
+}
+
+void Sequencer::set_aside_for(const AdmittedTransaction& tx) noexcept {
+    const SetAside most = at_most(tx);
+    set_aside_.gas += most.gas;
+    set_aside_.bytes += most.bytes;
+}
+
+void Sequencer::release_set_aside(const AdmittedTransaction& tx) noexcept {
+    const SetAside most = at_most(tx);
+    set_aside_.gas -= most.gas;
+    set_aside_.bytes -= most.bytes;
+}
+
+bool Sequencer::can_dispatch_returned() const noexcept {
+    return has_returned() && (!returned_.empty() || executor_->has_room_for_long());
+}
+
+bool Sequencer::dispatch_front(std::deque<AdmittedPtr>& list) {
+    const AdmittedPtr tx = list.front();
+    const bool fits = builder_.gas_left() >= set_aside_.gas + tx->transaction.gas_limit &&
+                      builder_.block_bytes() + set_aside_.bytes < block_bytes_enough_;
+    if (fits && !executor_->try_dispatch(tx)) { return false; }
+    list.pop_front();
+    if (fits) {
+        set_aside_for(*tx);
+    } else {
+        late_.erase(tx.get());
+        pool_.returned(*tx);
+    }
+    return true;
+}
+
+bool Sequencer::dispatch_returned() {
+    bool any = false;
+    // One that is long must not hold up the others.
+    while (!returned_long_.empty() && executor_->has_room_for_long()) {
+        if (!dispatch_front(returned_long_)) { break; }
+        any = true;
+    }
+    while (!returned_.empty()) {
+        if (!dispatch_front(returned_)) { break; }
+        any = true;
+    }
+    return any;
 }
 
 void Sequencer::settle(Completion& c) {
     if (c.kind == Completion::Kind::waits) {
-        // What it may take of the block stays set aside, and its sender's next ones stay behind it.
+        // Its sender's next ones stay behind it. Of the block it takes nothing: others need not
+        // wait.
+        release_set_aside(*c.transaction);
         if (late_.insert(c.transaction.get()).second) { metrics_.parent_hash_waits->add(); }
-        returned_.push_back(std::move(c.transaction));
+        (executor_->is_long(*c.transaction) ? returned_long_ : returned_)
+            .push_back(std::move(c.transaction));
         return;
     }
     if (!late_.empty()) { late_.erase(c.transaction.get()); }
-    const SetAside most = at_most(*c.transaction);
-    set_aside_.gas -= most.gas;
-    set_aside_.bytes -= most.bytes;
+    release_set_aside(*c.transaction);
     end_stage(stages_.execution, *c.transaction);
     if (c.kind == Completion::Kind::executed) {
+        // Beyond the limit there is at most one transaction, and that alone.
+        if (builder_.uncut_count() != 0 &&
+            builder_.uncut_bytes() + BlockBuilder::bytes_of(c.execution, c.published, c.reads) >
+                options_.mini_block_bytes_max) {
+            cut();
+        }
         note_executed(builder_.add(std::move(c.execution), c.published, c.reads), c.execute_ns);
     } else {
         note_rejected(c.transaction, c.error);
@@ -405,9 +451,7 @@ void Sequencer::drain() {
     // Without the hash of the parent, after a failure, those that wait for it are given up.
     const bool all = take_seal().has_value();
     for (Backoff backoff; executor_->under_way() != 0 || (all && has_returned());) {
-        while (has_returned() && executor_->try_dispatch(returned_.front())) {
-            returned_.pop_front();
-        }
+        if (can_dispatch_returned()) { dispatch_returned(); }
         const bool any = executor_->execute_one();
         while (Completion* c = executor_->take()) {
             if (c->kind != Completion::Kind::nothing) { settle_and_cut(*c); }

@@ -31,7 +31,8 @@ struct SequencerOptions {
     int64_t mini_block_us = 10'000;
     int64_t block_us = 1'000'000;
     size_t mini_block_transactions_max = 4096;  ///< at most sync::transactions_max
-    /// A mini-block is cut when its transactions and post-values reach this.
+    /// What a mini-block takes in the log, about: it is cut before a transaction that would take it
+    /// beyond this. One alone may be larger.
     size_t mini_block_bytes_max = size_t{8} << 20;
     /// A block executes nothing more when one transaction could take it beyond this, in wire forms
     /// and receipts; at most half of what the chain data takes as one block.
@@ -223,7 +224,17 @@ private:
     void execute_all_ready();
     /// Gives ready transactions to the executor, as many as it takes.
     void dispatch_ready();
-    bool has_returned() const noexcept { return !returned_.empty() && !builder_.awaits_parent(); }
+    /// Transactions that waited for the parent's hash can be dispatched now, if there is room.
+    bool has_returned() const noexcept {
+        return (!returned_.empty() || !returned_long_.empty()) && !builder_.awaits_parent();
+    }
+    bool can_dispatch_returned() const noexcept;
+    /// Dispatches them, or gives them back to the pool where the block has no room for them.
+    /// False when there was nothing that it could do.
+    bool dispatch_returned();
+    bool dispatch_front(std::deque<AdmittedPtr>& list);
+    void set_aside_for(const AdmittedTransaction& tx) noexcept;
+    void release_set_aside(const AdmittedTransaction& tx) noexcept;
     /// Takes what was executed, until there is nothing, the mini-block is full, or the time has
     /// come. False when there was nothing.
     bool collect(int64_t until_us);
@@ -320,7 +331,8 @@ private:
     Parent parent_;  ///< of the open block
     /// Transactions that asked for the hash of the parent before it was known, to be dispatched.
     std::deque<AdmittedPtr> returned_;
-    /// All of those that are not settled yet, in returned_ or under way.
+    std::deque<AdmittedPtr> returned_long_;
+    /// All of those that are not settled yet: put aside, or under way.
     std::unordered_set<const AdmittedTransaction*> late_;
     bool overdue_ = false;  ///< the open block could not be closed in time, which was counted
     uint64_t next_mini_block_ = 1;

@@ -183,6 +183,10 @@ ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& qu
         if (!take_block(**b)) { return too_many({}); }
         return out;
     }
+    // Before the head: what is sealed in between is found in the chain, not missed in both.
+    const auto unsealed = query.to.kind == BlockRef::Kind::pending
+                              ? view_.unsealed_blocks()
+                              : std::vector<sequencer::OpenBlockView>{};
     const uint64_t head = view_.head()->header.number;
     auto number_of = [&](const BlockRef& ref) -> ApiResult<uint64_t> {
         switch (ref.kind) {
@@ -218,15 +222,13 @@ ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& qu
             return too_many({{*from, n - 1}});
         }
     }
-    if (query.to.kind == BlockRef::Kind::pending) {
-        for (const sequencer::OpenBlockView& block : view_.unsealed_blocks()) {
-            if (block.open.number < *from) { continue; }
-            for (const auto& m : block.mini_blocks) {
-                for (const auto& t : m->transactions) {
-                    if (take(locate(block.open, t))) { continue; }
-                    if (*from > last) { return too_many({}); }
-                    return too_many({{*from, last}});
-                }
+    for (const sequencer::OpenBlockView& block : unsealed) {
+        if (block.open.number < *from || block.open.number <= last) { continue; }
+        for (const auto& m : block.mini_blocks) {
+            for (const auto& t : m->transactions) {
+                if (take(locate(block.open, t))) { continue; }
+                if (*from > last) { return too_many({}); }
+                return too_many({{*from, last}});
             }
         }
     }
@@ -279,12 +281,13 @@ auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides&
         std::optional<uint64_t> awaited;
         R result = try_context(ref, overrides, f, awaited);
         if (!awaited) { return result; }
-        while (view_.head()->header.number < *awaited) {
+        for (;;) {
             if (clock_.steady_us() > give_up_us) {
                 return R(net::api_fail(ApiErrorKind::not_ready,
                                        "the hash of block " + std::to_string(*awaited) +
                                            " is not known yet; try again"));
             }
+            if (view_.head()->header.number >= *awaited) { break; }
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
     }

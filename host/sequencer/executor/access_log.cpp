@@ -113,6 +113,18 @@ size_t AccessLog::bytes() const noexcept {
            slot_writes_.size() * (account_bytes + slot_write_bytes) + code_bytes_;
 }
 
+size_t AccessLog::bytes_of(const ReadSet& reads, const Published& published) noexcept {
+    constexpr size_t read_bytes = account_bytes + slot_bytes;
+    size_t n = header_bytes + transaction_bytes +
+               (reads.reads.size() + reads.bounds.size()) * read_bytes +
+               published.accounts.size() * account_write_bytes +
+               published.slots.size() * (account_bytes + slot_write_bytes);
+    for (const Published::AccountPost& p : published.accounts) {
+        if (p.code != nullptr) { n += p.code->size(); }
+    }
+    return n;
+}
+
 void AccessLog::make(uint64_t mini_block_number, const Hash256& transactions_digest,
                      const Hash256& receipts_digest, sync::AccessBuilder& builder,
                      sync::MiniBlockAccess& out) const {

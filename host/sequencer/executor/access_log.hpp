@@ -25,6 +25,8 @@ public:
     size_t transaction_count() const noexcept { return transactions_.size(); }
     /// At least what the access list takes in its encoding; cheap.
     size_t bytes() const noexcept;
+    /// At most what add() adds to bytes().
+    static size_t bytes_of(const ReadSet& reads, const Published& published) noexcept;
 
     /// Makes the list in canonical form. `builder` is empty before and after.
     void make(uint64_t mini_block_number, const Hash256& transactions_digest,

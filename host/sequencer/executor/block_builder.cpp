@@ -71,6 +71,7 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
     gas_used_ = uncut_gas_ = log_count_ = 0;
     uncut_bytes_ = block_bytes_ = 0;
     tips_ = base_fees_ = U256{};
+    slot_promised_ = false;
     begin_accesses();
     cells_.begin_block();
     for (const evm::OpeningCall& c :
@@ -80,6 +81,7 @@ storage::StateDelta BlockBuilder::open(const OpenBlock& block) {
             AccountCells& contract = cells_.account(c.target);
             if (contract.merged.code_hash != evm::empty_code_hash) {
                 cells_.promise(cells_.slot(contract, key));
+                slot_promised_ = true;
             }
             continue;
         }
@@ -112,7 +114,8 @@ storage::StateDelta BlockBuilder::parent_sealed(const Hash256& hash) {
     block_.parent_promised = false;
     for (const evm::OpeningCall& c :
          evm::opening_calls(context_->rules, hash, block_.parent_beacon_block_root)) {
-        if (!c.takes_parent_hash) { continue; }
+        // The call belongs to the opening: a contract deployed since is not there yet.
+        if (!c.takes_parent_hash || !slot_promised_) { continue; }
         // The contract's account is anybody's: a commit may come between the call and its own.
         for (Conflict conflict = Conflict::stale_read; conflict != Conflict::none;) {
             const evm::SystemCallResult r = run_opening(c);
@@ -139,6 +142,12 @@ ExecutedPtr BlockBuilder::add(Execution execution, const Published& published,
                               const ReadSet& reads) {
     MILLRACE_ASSERT(is_open_, "what is executed belongs to a block");
     return keep(std::move(execution), published, reads);
+}
+
+size_t BlockBuilder::bytes_of(const Execution& execution, const Published& published,
+                              const ReadSet& reads) noexcept {
+    return execution.executed->admitted->raw.size() + CellTable::delta_bytes_of(published) +
+           AccessLog::bytes_of(reads, published);
 }
 
 void BlockBuilder::begin_accesses() { accesses_->begin(block_, transactions_.size(), gas_used_); }

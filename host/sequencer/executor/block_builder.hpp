@@ -50,6 +50,9 @@ public:
     size_t uncut_bytes() const noexcept {
         return uncut_bytes_ + cells_.dirty_bytes() + accesses_->bytes();
     }
+    /// At most about what a transaction adds to uncut_bytes().
+    static size_t bytes_of(const Execution& execution, const Published& published,
+                           const ReadSet& reads) noexcept;
     /// About what the block takes so far in the chain data: wire forms and receipts.
     size_t block_bytes() const noexcept { return block_bytes_; }
     size_t transaction_count() const noexcept { return transactions_.size(); }
@@ -99,6 +102,7 @@ private:
     OpenBlock block_;
     BlockContextPtr context_;
     std::shared_ptr<ParentHash> parent_hash_;  ///< while it is to come
+    bool slot_promised_ = false;               ///< the history contract was there at the opening
     std::vector<ExecutedPtr> transactions_;
     std::vector<ExecutedPtr> uncut_;
     AccessLogPool access_logs_;

@@ -370,12 +370,25 @@ void CellTable::forget_changes() noexcept {
     new_code_bytes_ = 0;
 }
 
+namespace {
+// About what each takes in an encoded delta.
+constexpr size_t account_delta_bytes = 130;
+constexpr size_t slot_delta_bytes = 20 + 32 + 32;
+constexpr size_t code_delta_bytes = 32 + 4;
+}  // namespace
+
+size_t CellTable::delta_bytes_of(const Published& published) noexcept {
+    size_t n =
+        published.accounts.size() * account_delta_bytes + published.slots.size() * slot_delta_bytes;
+    for (const Published::AccountPost& p : published.accounts) {
+        if (p.code != nullptr) { n += code_delta_bytes + p.code->size(); }
+    }
+    return n;
+}
+
 size_t CellTable::dirty_bytes() const noexcept {
-    constexpr size_t account_bytes = 130;
-    constexpr size_t slot_bytes = 20 + 32 + 32;
-    constexpr size_t code_bytes = 32 + 4;
-    return dirty_accounts_.size() * account_bytes + dirty_slots_.size() * slot_bytes +
-           new_codes_.size() * code_bytes + new_code_bytes_;
+    return dirty_accounts_.size() * account_delta_bytes + dirty_slots_.size() * slot_delta_bytes +
+           new_codes_.size() * code_delta_bytes + new_code_bytes_;
 }
 
 storage::StateDelta CellTable::take_delta() {

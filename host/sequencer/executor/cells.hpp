@@ -230,6 +230,8 @@ public:
     storage::StateDelta take_delta();
     /// About what take_delta() would take in its encoded form.
     size_t dirty_bytes() const noexcept;
+    /// At most what merge() adds to that.
+    static size_t delta_bytes_of(const Published& published) noexcept;
     /// Direct edits of development methods, at rest; committed like a transaction that read
     /// nothing.
     void set_balance(const Address& address, const U256& balance);

@@ -385,8 +385,7 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
     auto result = run_transaction(tx, worker.view, worker.workspace, precompiles_, *worker.context,
                                   tx.transaction.gas_limit);
     if (commit_mutant != CommitMutant::no_promise && worker.view.awaits_parent()) {
-        if (alone) { end_alone(); }
-        return hand_back(worker, task);
+        return hand_back(worker, task, alone);
     }
     if (!enter_commit(worker, waits)) { return Attempt::postponed; }
     static const evm::StateChanges no_changes;
@@ -428,11 +427,15 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
 }
 
 /// Gives a transaction back that cannot go on before its block's parent is sealed.
-Executor::Attempt Executor::hand_back(Worker& worker, Task& task) {
+Executor::Attempt Executor::hand_back(Worker& worker, Task& task, bool alone) {
     const uint64_t sequence = cells_.take_sequence();
     // Like a commit: the number, then the look at the block. With one that is still open the number
     // comes before the block's boundary.
     const bool here = environment_.load(std::memory_order_seq_cst) == worker.block;
+    // As long as it is alone the block stays open, and it comes back in it. A place may have to be
+    // waited for, which nobody may do alone.
+    if (alone) { end_alone(); }
+    if (!here) { ++task.refusals; }
     Completion* c = place_for(worker, sequence);
     if (c == nullptr) { return Attempt::stopped; }
     c->kind = here ? Completion::Kind::waits : Completion::Kind::nothing;

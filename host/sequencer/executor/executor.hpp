@@ -154,7 +154,7 @@ private:
     /// One attempt in the block that the worker has begun. With `waits` the worker's thread may
     /// wait for others, without it is postponed.
     Attempt attempt(Worker& worker, Task& task, bool waits);
-    Attempt hand_back(Worker& worker, Task& task);
+    Attempt hand_back(Worker& worker, Task& task, bool alone);
     Completion* place_for(Worker& worker, uint64_t sequence) noexcept;
     void placed(Worker& worker, Completion& completion) noexcept;
     bool begin_alone(Worker& worker, bool waits);

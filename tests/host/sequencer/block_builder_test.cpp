@@ -193,6 +193,21 @@ TEST_F(WithoutHistory, OpeningCallsOfAbsentContractsDoNothing) {
     EXPECT_TRUE(builder_->open(block(7)).empty());
 }
 
+TEST_F(WithoutHistory, ContractThatCameAfterAPromisedOpeningIsNotCalledForIt) {
+    OpenBlock open = block(7);
+    open.parent_hash = {};
+    open.parent_promised = true;
+    builder_->open(open);
+    const storage::StateDelta with = make_genesis().state;
+    const auto there =
+        std::ranges::find(with.accounts, history_contract, &storage::AccountDelta::address);
+    const auto code = std::ranges::find(with.codes, there->code_hash, &storage::CodeDelta::hash);
+    cells_->set_code(history_contract, *code->code);
+    cells_->take_delta();
+    EXPECT_TRUE(builder_->parent_sealed(block(7).parent_hash).empty())
+        << "at the opening there was none, and nobody may tell when the hash came";
+}
+
 TEST_F(BlockBuilderTest, BlockHashIsThatOfTheAncestorsItWasTold) {
     for (uint64_t n = 0; n < 300; ++n) {
         builder_->add_block_hash(n, kernels::keccak256(as_bytes("block " + std::to_string(n))));

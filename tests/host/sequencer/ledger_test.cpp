@@ -253,6 +253,37 @@ TEST_F(LedgerTest, BlocksMadeAfterARevertSurviveARestart) {
     EXPECT_EQ(again->ledger->view().head()->header.number, 4u);
 }
 
+TEST_F(LedgerTest, OlderBlocksAreDecodedOnceAndNotServedAfterARevert) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    uint64_t nonce = 0;
+    const auto block = [&](ScriptedNode& node) -> Result<void> {
+        MILLRACE_CHECK(node.open_block());
+        MILLRACE_TRY(
+            const auto m,
+            node.mini_block({admitted(0, transfer_transaction(nonce++, stranger(1), U256{1}))}));
+        MILLRACE_CHECK(node.seal());
+        return {};
+    };
+    for (int i = 0; i < 20; ++i) { ASSERT_OK(block(*n)); }
+    n.reset();
+    auto again = reopened();
+    ASSERT_NE(again, nullptr);
+    ChainView& view = again->ledger->view();
+    const SealedPtr third = view.sealed(3).value();
+    EXPECT_EQ(view.sealed(3).value(), third);
+    EXPECT_EQ(view.find_transaction(third->transactions.at(0)->admitted->hash)->transaction,
+              third->transactions[0]);
+    for (uint64_t number = 4; number < 20; ++number) { view.sealed(number).value(); }
+    EXPECT_NE(view.sealed(3).value(), third) << "only so many are kept";
+    EXPECT_EQ(view.sealed(3).value()->hash, third->hash);
+
+    ASSERT_OK(again->open_block());
+    ASSERT_OK(again->revert(2));
+    EXPECT_EQ(view.sealed(3).value(), nullptr);
+    EXPECT_FALSE(view.find_transaction(third->transactions[0]->admitted->hash).has_value());
+}
+
 TEST_F(LedgerTest, RevertBelowTheCheckpointSurvivesARestart) {
     auto n = node();
     ASSERT_OK(n->start());

@@ -236,6 +236,22 @@ TEST_F(SequencerTest, MiniBlockIsCutAtItsBytesWithPostValues) {
     }
 }
 
+TEST_F(SequencerTest, TransactionThatWouldPassTheBytesBeginsAMiniBlock) {
+    SequencerOptions options = quick_options();
+    // A transfer is counted with about 1,000 bytes, so one is below and two are above.
+    options.mini_block_bytes_max = 1'500;
+    auto n = start(options);
+    std::vector<std::future<Node::Admitted>> answers;
+    for (uint64_t i = 0; i < 8; ++i) {
+        answers.push_back(n->submit(raw_signed(i, transfer_transaction(0, stranger(i), U256{1}))));
+    }
+    for (auto& a : answers) { ASSERT_TRUE(n->wait(a.get()->hash)); }
+    n->stop();
+    const auto mini_blocks = n->recorder.mini_blocks();
+    EXPECT_EQ(mini_blocks.size(), 8u);
+    for (const MiniBlockPtr& m : mini_blocks) { EXPECT_EQ(m->transactions.size(), 1u); }
+}
+
 TEST_F(SequencerTest, BlockThatCannotBeSealedEndsTheNode) {
     storage::SimulatedDisk disk;
     Node n{disk, genesis_, "/node", {.mini_block_us = 5'000, .block_us = 3'600'000'000},

@@ -128,6 +128,26 @@ TEST_F(SealTest, OnlyReadersOfTheParentsHashWaitForIt) {
     EXPECT_FALSE(n->fatal.load());
 }
 
+TEST_F(SealTest, ReadersOfTheParentsHashTakeNothingFromTheBlockWhileTheyWait) {
+    Held n{gate_, start(quick_options(), gate_.hook())};
+    // Together more than a block has gas and bytes for.
+    constexpr uint64_t readers = 8;
+    constexpr uint64_t gas = 150'000'000;
+    std::vector<Hash256> waiting;
+    for (uint64_t s = 0; s < readers; ++s) {
+        const auto sent = n->send(s, call_transaction(0, parent_hash_contract, {}, word(s), gas));
+        ASSERT_TRUE(sent.has_value()) << to_string(sent.error());
+        waiting.push_back(sent->hash);
+    }
+    ASSERT_TRUE(
+        eventually([&] { return count(n, "millrace_parent_hash_waits_total") == readers; }));
+    ASSERT_TRUE(n->run(8, transfer_transaction(0, stranger(1), U256{1})));
+    gate_.open();
+    for (const Hash256& hash : waiting) { ASSERT_TRUE(n->wait(hash)); }
+    for (uint64_t s = 0; s < readers; ++s) { EXPECT_NE(n->slot(parent_hash_contract, s), U256{}); }
+    EXPECT_FALSE(n->fatal.load());
+}
+
 TEST_F(SealTest, CommandsOfDevelopmentNodesWaitForTheSeal) {
     Held n{gate_, start(quick_options(), gate_.hook())};
     const std::jthread opener([&] {
