@@ -2,29 +2,16 @@
 // Owns writing and checking of frames and segment headers of the entry log.
 #include "storage/qmdb/frame.hpp"
 
-#include <bit>
 #include <cstring>
 
 #include "kernels/keccak/keccak.hpp"
+#include "storage/detail/header_crc.hpp"
 #include "storage/io/crc32c.hpp"
 
 namespace millrace::storage::qmdb {
-namespace {
 
-static_assert(std::endian::native == std::endian::little, "headers are copied as they are");
-
-template <class Header>
-ByteView bytes_of(const Header& h) noexcept {
-    return {reinterpret_cast<const uint8_t*>(&h), sizeof h};
-}
-
-template <class Header>
-uint32_t crc_of(Header h) noexcept {
-    h.header_crc = 0;
-    return crc32c(bytes_of(h));
-}
-
-}  // namespace
+using detail::bytes_of;
+using detail::crc_of;
 
 void seal_frame(FrameHeader header, uint64_t payload_bytes, uint8_t* frame) noexcept {
     header.payload_bytes = payload_bytes;

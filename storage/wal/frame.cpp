@@ -3,29 +3,16 @@
 #include "storage/wal/frame.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "kernels/keccak/keccak.hpp"
+#include "storage/detail/header_crc.hpp"
 #include "storage/io/crc32c.hpp"
 
 namespace millrace::storage {
-namespace {
 
-static_assert(std::endian::native == std::endian::little, "headers are copied as they are");
-
-template <class Header>
-ByteView bytes_of(const Header& h) noexcept {
-    return {reinterpret_cast<const uint8_t*>(&h), sizeof h};
-}
-
-template <class Header>
-uint32_t crc_of(Header h) noexcept {
-    h.header_crc = 0;
-    return crc32c(bytes_of(h));
-}
-
-}  // namespace
+using detail::bytes_of;
+using detail::crc_of;
 
 void write_frame(FrameHeader header, ByteView payload, uint8_t* out) noexcept {
     header.payload_bytes = payload.size();
