@@ -48,6 +48,21 @@ size_t log_payload_bytes(const Log& log) noexcept {
            detail::encoded_bytes(log.data);
 }
 
+/// What the headers of a receipt's lists say.
+struct ReceiptSizes {
+    size_t logs_bytes = 0;
+    size_t payload_bytes = 0;
+
+    explicit ReceiptSizes(const Receipt& receipt) noexcept {
+        for (const Log& log : receipt.logs) {
+            logs_bytes += encoded_list_bytes(log_payload_bytes(log));
+        }
+        payload_bytes = (receipt.state_root ? encoded_hash_bytes : 1) +
+                        detail::encoded_bytes(U256{receipt.cumulative_gas_used}) + 3 +
+                        Bloom::size_bytes + encoded_list_bytes(logs_bytes);
+    }
+};
+
 /// Reads what stands in front of the gas: a status, or the state root of old receipts.
 Result<void> read_outcome(FieldReader& fields, Receipt& receipt) {
     MILLRACE_TRY(const ByteView v, fields.bytes("status"));
@@ -105,19 +120,22 @@ bool bloom_may_contain(const Bloom& bloom, ByteView item) noexcept {
     return all;
 }
 
+size_t encoded_receipt_bytes(const Receipt& receipt) noexcept {
+    const ReceiptSizes sizes(receipt);
+    return (receipt.type != TxType::legacy ? 1 : 0) + encoded_list_bytes(sizes.payload_bytes);
+}
+
 Bytes encode_receipt(const Receipt& receipt) {
+    Bytes out;
+    out.reserve(encoded_receipt_bytes(receipt));
+    append_receipt(out, receipt);
+    return out;
+}
+
+void append_receipt(Bytes& out, const Receipt& receipt) {
     MILLRACE_ASSERT(!receipt.state_root || receipt.type == TxType::legacy,
                     "typed receipts carry a status");
-    size_t logs_bytes = 0;
-    for (const Log& log : receipt.logs) {
-        logs_bytes += encoded_list_bytes(log_payload_bytes(log));
-    }
-    const U256 gas{receipt.cumulative_gas_used};
-    const size_t payload_bytes = (receipt.state_root ? encoded_hash_bytes : 1) +
-                                 detail::encoded_bytes(gas) + 3 + Bloom::size_bytes +
-                                 encoded_list_bytes(logs_bytes);
-    Bytes out;
-    out.reserve(payload_bytes + 10);
+    const auto [logs_bytes, payload_bytes] = ReceiptSizes(receipt);
     if (receipt.type != TxType::legacy) { out.push_back(static_cast<uint8_t>(receipt.type)); }
     rlp::append_list_header(out, payload_bytes);
     if (receipt.state_root) {
@@ -125,7 +143,7 @@ Bytes encode_receipt(const Receipt& receipt) {
     } else {
         rlp::append_u64(out, receipt.success ? 1 : 0);
     }
-    rlp::append_u256(out, gas);
+    rlp::append_u64(out, receipt.cumulative_gas_used);
     rlp::append_fixed(out, receipt.bloom);
     rlp::append_list_header(out, logs_bytes);
     for (const Log& log : receipt.logs) {
@@ -135,7 +153,6 @@ Bytes encode_receipt(const Receipt& receipt) {
         for (const Hash256& topic : log.topics) { rlp::append_fixed(out, topic); }
         rlp::append_bytes(out, log.data);
     }
-    return out;
 }
 
 Result<Receipt> decode_receipt(ByteView raw) {

@@ -47,6 +47,9 @@ struct Receipt {
 /// The form that goes into the receipts trie (type byte and list, EIP-2718). A state root takes the
 /// place of the status, so `success` is false after decoding such a receipt.
 Bytes encode_receipt(const Receipt& receipt);
+/// The same at the end of `out`, and its size.
+void append_receipt(Bytes& out, const Receipt& receipt);
+size_t encoded_receipt_bytes(const Receipt& receipt) noexcept;
 Result<Receipt> decode_receipt(ByteView raw);
 
 }  // namespace millrace::evm

@@ -76,6 +76,8 @@ void append_u256(Bytes& out, const U256& v) {
     append_bytes(out, {be + 32 - n, n});
 }
 
+void append_string_header(Bytes& out, size_t bytes) { append_length(out, bytes, 0x80, 0xb7); }
+
 void append_list_header(Bytes& out, size_t payload_bytes) {
     append_length(out, payload_bytes, 0xc0, 0xf7);
 }

@@ -17,6 +17,8 @@ template <size_t N>
 void append_fixed(Bytes& out, const FixedBytes<N>& v) {
     append_bytes(out, v.view());
 }
+/// Header of a byte string of `bytes` bytes, which must not be a single one below 0x80.
+void append_string_header(Bytes& out, size_t bytes);
 /// Header of a list whose encoded items take `payload_bytes`.
 void append_list_header(Bytes& out, size_t payload_bytes);
 /// A whole list from its already encoded items.

@@ -267,6 +267,7 @@ void ChainView::publish_mini_block(const MiniBlockPtr& mini_block) {
         open_->view.mini_blocks.push_back(mini_block);
         for (const ExecutedPtr& t : mini_block->transactions) {
             open_->transactions[t->admitted->hash] = t;
+            if (watches_.empty()) { continue; }
             auto [first, last] = watches_.equal_range(t->admitted->hash);
             for (auto it = first; it != last; ++it) {
                 ready.emplace_back(std::move(it->second.done), open_->locate(t));
@@ -321,30 +322,55 @@ void ChainView::publish_reverted(const SealedPtr& last_kept, uint64_t state_vers
     for (ChainObserver* o : observers_) { o->on_reverted(last_kept->header.number, undone, open); }
 }
 
-storage::StoredBlock to_stored(const SealedBlock& block) {
-    storage::StoredBlock s;
+std::vector<ByteView> store_transactions(const std::vector<ExecutedPtr>& transactions,
+                                         storage::StoredBlock& s) {
+    // A list's header, the receipt's, sender, gas used and created contract take less.
+    constexpr size_t rest_bytes = 9 + 9 + 21 + 9 + 21;
+    size_t raw_bytes = 0;
+    size_t receipt_bytes = 0;
+    std::vector<size_t> sizes;
+    sizes.reserve(transactions.size());
+    for (const ExecutedPtr& t : transactions) {
+        raw_bytes += t->admitted->raw.size();
+        sizes.push_back(evm::encoded_receipt_bytes(t->receipt));
+        receipt_bytes += sizes.back() + rest_bytes;
+    }
+    s.transactions.reserve(transactions.size(), raw_bytes);
+    s.transaction_hashes.reserve(transactions.size());
+    s.receipts.reserve(transactions.size(), receipt_bytes);
+    std::vector<ByteView> receipts;
+    receipts.reserve(transactions.size());
+    Bytes before;
+    Bytes after;
+    for (size_t i = 0; i < transactions.size(); ++i) {
+        const ExecutedTransaction& t = *transactions[i];
+        s.transactions.push_back(t.admitted->raw);
+        s.transaction_hashes.push_back(t.admitted->hash);
+        // [receipt, sender, gas used, created contract or empty]; the rest follows from the block.
+        before.clear();
+        rlp::append_string_header(before, sizes[i]);
+        after.clear();
+        rlp::append_fixed(after, t.admitted->sender);
+        rlp::append_u64(after, t.gas_used);
+        rlp::append_bytes(after, t.contract_address ? t.contract_address->view() : ByteView{});
+        s.receipts.append([&](Bytes& out) {
+            rlp::append_list_header(out, before.size() + sizes[i] + after.size());
+            out.insert(out.end(), before.begin(), before.end());
+            evm::append_receipt(out, t.receipt);
+            out.insert(out.end(), after.begin(), after.end());
+        });
+        const ByteView stored = s.receipts[i];
+        receipts.push_back(stored.subspan(stored.size() - after.size() - sizes[i], sizes[i]));
+    }
+    return receipts;
+}
+
+void store_header(const SealedBlock& block, storage::StoredBlock& s) {
     s.number = block.header.number;
     s.hash = block.hash;
     s.header = evm::encode_header(block.header);
     s.mini_block_ends = block.mini_block_ends;
     s.first_mini_block_number = block.first_mini_block_number;
-    size_t raw_bytes = 0;
-    for (const ExecutedPtr& t : block.transactions) { raw_bytes += t->admitted->raw.size(); }
-    s.transactions.reserve(block.transactions.size(), raw_bytes);
-    s.transaction_hashes.reserve(block.transactions.size());
-    Bytes payload;
-    for (const ExecutedPtr& t : block.transactions) {
-        s.transactions.push_back(t->admitted->raw);
-        s.transaction_hashes.push_back(t->admitted->hash);
-        // [receipt, sender, gas used, created contract or empty]; the rest follows from the block.
-        payload.clear();
-        rlp::append_bytes(payload, evm::encode_receipt(t->receipt));
-        rlp::append_fixed(payload, t->admitted->sender);
-        rlp::append_u64(payload, t->gas_used);
-        rlp::append_bytes(payload, t->contract_address ? t->contract_address->view() : ByteView{});
-        s.receipts.append([&](Bytes& out) { rlp::append_list(out, payload); });
-    }
-    return s;
 }
 
 Result<SealedPtr> from_stored(const storage::StoredBlock& stored) {

@@ -12,6 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include "host/base/error.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/chain/chain_store.hpp"
@@ -102,7 +104,7 @@ private:
     /// A block that is not sealed, with a look-up of its transactions.
     struct Unsealed {
         OpenBlockView view;
-        std::unordered_map<Hash256, ExecutedPtr> transactions;
+        boost::unordered_flat_map<Hash256, ExecutedPtr> transactions;
         LocatedTransaction locate(const ExecutedPtr& t) const;
     };
     std::optional<LocatedTransaction> find_unsealed(const Hash256& hash) const;
@@ -146,7 +148,12 @@ private:
 };
 
 /// Conversions to and from what the chain store keeps.
-storage::StoredBlock to_stored(const SealedBlock& block);
+/// The part of the transactions, which is known first; gives views of the receipts in the form that
+/// the receipts trie has them in, valid as long as `stored` keeps its list of receipts.
+std::vector<ByteView> store_transactions(const std::vector<ExecutedPtr>& transactions,
+                                         storage::StoredBlock& stored);
+/// The rest.
+void store_header(const SealedBlock& block, storage::StoredBlock& stored);
 Result<SealedPtr> from_stored(const storage::StoredBlock& stored);
 
 }  // namespace millrace::sequencer

@@ -266,7 +266,7 @@ void Sequencer::admit(Admit a) {
                               "gas " + std::to_string(t.gas_limit) + ", block limit " +
                                   std::to_string(genesis_.block_gas_limit)));
     }
-    if (pool_index_.find(tx.hash) != nullptr) {
+    if (pool_index_.contains(tx.hash)) {
         return refused(refuse(PoolRefusal::already_known, 0));
     }
     // What is merged, not what workers have committed since: the pool knows no more.
@@ -293,12 +293,12 @@ void Sequencer::admit(Admit a) {
                    "balance " + to_decimal(sender.balance) + ", tx cost " + to_decimal(cost)));
     }
     priority_line_.count(offered_tip(t));
-    account_moved(tx.sender, nonce);
     const auto added = pool_.add(a.tx, nonce);
     if (!added) {
         if (added.error() == PoolRefusal::full) { stages_.pool.drops.add(); }
         return refused(refuse(added.error(), gate_.retry_after_ms()));
     }
+    drop_all(added->passed, evm::to_string(evm::TxError::nonce_too_low));
     if (added->replaced != nullptr) {
         drop_all({added->replaced}, "replaced by a transaction with higher fees");
     }

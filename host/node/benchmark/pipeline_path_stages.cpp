@@ -297,7 +297,11 @@ Result<void> check_root(const Path& path) {
 Result<PipelineSample> run_header(const Path& path) {
     evm::BlockHeader header;
     auto sample = timed([&]() -> Result<void> {
-        header = sequencer::make_header(path.execution.closed, {}, evm::vector_hash_batch());
+        storage::StoredBlock stored;
+        const auto receipts =
+            sequencer::store_transactions(path.execution.closed.transactions, stored);
+        header =
+            sequencer::make_header(path.execution.closed, {}, receipts, evm::vector_hash_batch());
         return {};
     });
     if (header.gas_used != path.execution.closed.gas_used) {

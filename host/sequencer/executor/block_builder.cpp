@@ -250,15 +250,12 @@ Hash256 next_prev_randao(const Hash256& prev_randao, const Hash256& parent_hash,
 }
 
 evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
-                             evm::HashBatch& hash) {
-    const size_t count = block.transactions.size();
+                             std::span<const ByteView> receipts, evm::HashBatch& hash) {
     std::vector<ByteView> raw;
-    raw.reserve(count);
-    ByteList receipts;
+    raw.reserve(block.transactions.size());
     evm::BlockHeader h;
     for (const ExecutedPtr& t : block.transactions) {
         raw.push_back(t->admitted->raw);
-        receipts.push_back(evm::encode_receipt(t->receipt));
         evm::bloom_merge(h.logs_bloom, t->receipt.bloom);
     }
     h.parent_hash = block.open.parent_hash;
@@ -266,7 +263,7 @@ evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root
     h.coinbase = block.open.coinbase;
     h.state_root = state_root;
     h.transactions_root = evm::ordered_trie_root(raw, hash);
-    h.receipts_root = evm::ordered_trie_root(receipts.views(), hash);
+    h.receipts_root = evm::ordered_trie_root(receipts, hash);
     h.number = block.open.number;
     h.gas_limit = block.open.gas_limit;
     h.gas_used = block.gas_used;

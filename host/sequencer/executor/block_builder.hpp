@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <expected>
+#include <span>
 
 #include "evm/core/block_rules.hpp"
 #include "evm/core/chain_spec.hpp"
@@ -129,7 +130,7 @@ Hash256 next_prev_randao(const Hash256& prev_randao, const Hash256& parent_hash,
                          const std::vector<uint32_t>& mini_block_ends);
 
 /// Header of a closed block over this state root (Osaka's fields); `hash` hashes the tries of
-/// transactions and receipts.
+/// transactions and receipts. `receipts` has the transactions' receipts, encoded.
 evm::BlockHeader make_header(const ClosedBlock& block, const Hash256& state_root,
-                             evm::HashBatch& hash);
+                             std::span<const ByteView> receipts, evm::HashBatch& hash);
 }  // namespace millrace::sequencer

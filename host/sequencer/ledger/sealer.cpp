@@ -19,14 +19,17 @@ constexpr int64_t wait_forever_us = int64_t{1} << 60;
 }  // namespace
 
 FinishedPtr finish_block(ClosedBlock block, const Hash256& state_root, evm::HashBatch& hash) {
+    auto stored = std::make_shared<storage::StoredBlock>();
+    const std::vector<ByteView> receipts = store_transactions(block.transactions, *stored);
     auto sealed = std::make_shared<SealedBlock>();
-    sealed->header = make_header(block, state_root, hash);
+    sealed->header = make_header(block, state_root, receipts, hash);
     sealed->hash = evm::header_hash(sealed->header);
     sealed->transactions = std::move(block.transactions);
     sealed->mini_block_ends = std::move(block.mini_block_ends);
     sealed->first_mini_block_number = block.first_mini_block_number;
     auto finished = std::make_shared<FinishedBlock>();
-    finished->stored = std::make_shared<const storage::StoredBlock>(to_stored(*sealed));
+    store_header(*sealed, *stored);
+    finished->stored = std::move(stored);
     finished->block = std::move(sealed);
     return finished;
 }

@@ -6,12 +6,15 @@
 #include <bit>
 #include <mutex>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
 #include "evm/core/transition.hpp"
 
 namespace millrace::sequencer {
 namespace {
+
+/// Senders without a transaction that are kept for their memory, and how long a chain they may have
+/// had room for: some megabytes in all.
+constexpr size_t unused_senders_max = 16'384;
+constexpr size_t unused_entries_max = 16;
 
 size_t cost_bytes(const AdmittedTransaction& tx) noexcept { return pooled_bytes(1, tx.raw.size()); }
 
@@ -51,6 +54,11 @@ AdmittedPtr PoolIndex::find(const Hash256& hash) const {
     const std::shared_lock lock(mutex_);
     const auto it = maps_->by_hash.find(hash);
     return it == maps_->by_hash.end() ? nullptr : it->second;
+}
+
+bool PoolIndex::contains(const Hash256& hash) const {
+    const std::shared_lock lock(mutex_);
+    return maps_->by_hash.contains(hash);
 }
 
 std::optional<uint64_t> PoolIndex::next_nonce(const Address& sender) const {
@@ -179,7 +187,7 @@ void Pool::keep_order_of_eviction() {
 void Pool::sort_by_tip() {
     sorted_ = true;
     for (const auto& [address, s] : senders_) {
-        for (const Entry& e : s.entries) { by_tip_.insert(tip_key(s, e)); }
+        for (const Entry& e : s->entries) { by_tip_.insert(tip_key(*s, e)); }
     }
 }
 
@@ -207,10 +215,36 @@ void Pool::erase(Sender& s, uint64_t nonce) {
     keep_order_of_eviction();
 }
 
+Pool::Sender* Pool::find_sender(const Address& address) const {
+    const auto it = senders_.find(address);
+    return it == senders_.end() ? nullptr : it->second.get();
+}
+
+Pool::Sender& Pool::sender_of(const Address& address, uint64_t account_nonce) {
+    const auto [it, fresh] = senders_.try_emplace(address);
+    if (fresh) {
+        if (unused_.empty()) {
+            it->second = std::make_unique<Sender>();
+        } else {
+            it->second = std::move(unused_.back());
+            unused_.pop_back();
+        }
+        Sender& s = *it->second;
+        s.address = address;
+        s.account_nonce = s.missing = account_nonce;
+    }
+    return *it->second;
+}
+
 void Pool::erase_if_idle(Sender& s) {
     if (!s.idle()) { return; }
-    const Address address = s.address;  // the key must outlive the node
-    senders_.erase(address);
+    const auto it = senders_.find(s.address);
+    std::unique_ptr<Sender> idle = std::move(it->second);
+    senders_.erase(it);
+    if (given_out_head_ == idle.get()) { given_out_head_ = nullptr; }
+    if (unused_.size() < unused_senders_max && idle->entries.capacity() <= unused_entries_max) {
+        unused_.push_back(std::move(idle));
+    }
 }
 
 void Pool::move_missing(Sender& s, uint64_t missing) {
@@ -255,7 +289,7 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
                               gapped_bytes <= limits_.bytes_max / limits_.gapped_share);
     };
     const auto take = [&](const TipKey& cheapest) {
-        Sender& s = senders_.at(cheapest.sender);
+        Sender& s = *find_sender(cheapest.sender);
         // What comes before the newcomer in its own chain is what the newcomer stands on.
         if (cheapest.nonce == s.account_nonce ||
             (cheapest.sender == tx.sender && cheapest.nonce <= tx.transaction.nonce)) {
@@ -301,19 +335,14 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     const Address& sender = tx->sender;
     const uint64_t nonce = tx->transaction.nonce;
     Added result;
-    result.passed = account_changed(sender, account_nonce);
-    if (nonce < account_nonce) { return std::unexpected(PoolRefusal::nonce_too_low); }
-    const auto [sender_it, fresh] = senders_.try_emplace(sender);
-    Sender& s = sender_it->second;
-    if (fresh) {
-        s.address = sender;
-        s.account_nonce = s.missing = account_nonce;
-    }
+    Sender& s = sender_of(sender, account_nonce);
+    follow_account(s, account_nonce, result.passed);
     auto refuse = [&](PoolRefusal reason) {
         erase_if_idle(s);
         return std::unexpected(reason);
     };
 
+    if (nonce < account_nonce) { return refuse(PoolRefusal::nonce_too_low); }
     const bool executable = nonce <= s.missing;
     if (const Entry* same = s.entries.find(nonce)) {
         const evm::Transaction& old = same->tx->transaction;
@@ -363,8 +392,8 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
 }
 
 uint64_t Pool::expected_nonce(const Address& sender, uint64_t account_nonce) const {
-    const auto it = senders_.find(sender);
-    return it == senders_.end() ? account_nonce : std::max(account_nonce, it->second.missing);
+    const Sender* s = find_sender(sender);
+    return s == nullptr ? account_nonce : std::max(account_nonce, s->missing);
 }
 
 uint64_t Pool::first_missing(const Sender& s, uint64_t from) noexcept {
@@ -462,6 +491,7 @@ AdmittedPtr Pool::next(uint64_t gas_left, uint64_t set_aside, bool with_long) {
         head = long_head;
     }
     if (head == nullptr) { return nullptr; }
+    given_out_head_ = head;
     const AdmittedPtr& tx = head->entries.front().tx;
     const uint64_t unclaimed = gas_left - std::min(gas_left, set_aside);
     return tx->transaction.gas_limit <= unclaimed ? tx : nullptr;
@@ -474,24 +504,26 @@ bool Pool::no_longer_under_way(Sender& s, const AdmittedTransaction& tx) noexcep
 }
 
 void Pool::under_way(const AdmittedTransaction& tx) {
-    Sender& s = senders_.at(tx.sender);
+    Sender& s = given_out_head_ != nullptr && given_out_head_->address == tx.sender
+                    ? *given_out_head_
+                    : *find_sender(tx.sender);
     unready(s);
     s.under_way = tx.hash;
     ++given_out_;
 }
 
 void Pool::returned(const AdmittedTransaction& tx) {
-    const auto it = senders_.find(tx.sender);
-    if (it == senders_.end()) { return; }
-    no_longer_under_way(it->second, tx);
-    make_ready(it->second);
-    erase_if_idle(it->second);
+    Sender* s = find_sender(tx.sender);
+    if (s == nullptr) { return; }
+    no_longer_under_way(*s, tx);
+    make_ready(*s);
+    erase_if_idle(*s);
 }
 
 void Pool::executed(const AdmittedTransaction& tx) {
-    const auto it = senders_.find(tx.sender);
-    if (it == senders_.end()) { return; }
-    Sender& s = it->second;
+    Sender* sender = find_sender(tx.sender);
+    if (sender == nullptr) { return; }
+    Sender& s = *sender;
     unready(s);
     if (!no_longer_under_way(s, tx)) { ++given_out_; }
     const uint64_t nonce = tx.transaction.nonce;
@@ -503,9 +535,9 @@ void Pool::executed(const AdmittedTransaction& tx) {
 }
 
 bool Pool::drop(const AdmittedTransaction& tx) {
-    const auto it = senders_.find(tx.sender);
-    if (it == senders_.end()) { return false; }
-    Sender& s = it->second;
+    Sender* sender = find_sender(tx.sender);
+    if (sender == nullptr) { return false; }
+    Sender& s = *sender;
     unready(s);
     no_longer_under_way(s, tx);
     const uint64_t nonce = tx.transaction.nonce;
@@ -525,14 +557,18 @@ bool Pool::drop(const AdmittedTransaction& tx) {
 
 std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t account_nonce) {
     std::vector<AdmittedPtr> removed;
-    const auto it = senders_.find(sender);
-    if (it == senders_.end()) {
+    if (Sender* s = find_sender(sender)) {
+        follow_account(*s, account_nonce, removed);
+        erase_if_idle(*s);
+    } else {
         // Executed ones of it may still wait for the log.
         index_.set_next_nonce(sender, account_nonce);
-        return removed;
     }
-    Sender& s = it->second;
-    if (s.account_nonce == account_nonce) { return removed; }
+    return removed;
+}
+
+void Pool::follow_account(Sender& s, uint64_t account_nonce, std::vector<AdmittedPtr>& removed) {
+    if (s.account_nonce == account_nonce) { return; }
     unready(s);
     while (!s.entries.empty() && s.entries.front().nonce() < account_nonce) {
         removed.push_back(s.entries.front().tx);
@@ -542,11 +578,9 @@ std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t a
     s.account_nonce = account_nonce;
     move_missing(s, account_nonce);
     move_missing(s, first_missing(s, account_nonce));
-    index_.set_next_nonce(sender, s.missing);
+    index_.set_next_nonce(s.address, s.missing);
     make_ready(s);
-    erase_if_idle(s);
     publish_counts();
-    return removed;
 }
 
 void Pool::begin_block(const U256& base_fee) {
@@ -555,8 +589,8 @@ void Pool::begin_block(const U256& base_fee) {
     passed_over_ = false;
     for (Ready& ready : ready_) { ready.clear(); }
     for (auto& [address, s] : senders_) {
-        s.ready = false;
-        make_ready(s);
+        s->ready = false;
+        make_ready(*s);
     }
 }
 
@@ -564,13 +598,14 @@ std::vector<AdmittedPtr> Pool::clear() {
     std::vector<AdmittedPtr> held;
     held.reserve(count_);
     for (const auto& [address, s] : senders_) {
-        for (const Entry& e : s.entries) {
+        for (const Entry& e : s->entries) {
             index_.remove(e.tx->hash);
             held.push_back(e.tx);
         }
     }
     for (Ready& ready : ready_) { ready.clear(); }
     senders_.clear();
+    given_out_head_ = nullptr;
     by_tip_.clear();
     sorted_ = false;
     gapped_.clear();
@@ -582,8 +617,8 @@ std::vector<AdmittedPtr> Pool::clear() {
 std::vector<AdmittedPtr> Pool::executable() const {
     std::vector<AdmittedPtr> out;
     for (const auto& [address, s] : senders_) {
-        for (const Entry& e : s.entries) {
-            if (e.nonce() < s.missing) { out.push_back(e.tx); }
+        for (const Entry& e : s->entries) {
+            if (e.nonce() < s->missing) { out.push_back(e.tx); }
         }
     }
     return out;
@@ -592,8 +627,8 @@ std::vector<AdmittedPtr> Pool::executable() const {
 std::vector<AdmittedPtr> Pool::queued() const {
     std::vector<AdmittedPtr> out;
     for (const auto& [address, s] : senders_) {
-        for (const Entry& e : s.entries) {
-            if (e.nonce() > s.missing) { out.push_back(e.tx); }
+        for (const Entry& e : s->entries) {
+            if (e.nonce() > s->missing) { out.push_back(e.tx); }
         }
     }
     return out;

@@ -10,8 +10,9 @@
 #include <set>
 #include <shared_mutex>
 #include <span>
-#include <unordered_map>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "host/sequencer/pool/ready_heap.hpp"
 #include "host/sequencer/pool/tip_bucket.hpp"
@@ -64,6 +65,7 @@ public:
     PoolIndex();
     ~PoolIndex();
     AdmittedPtr find(const Hash256& hash) const;
+    bool contains(const Hash256& hash) const;
     /// The nonce after the sender's last executable or executed transaction, when it has any here.
     std::optional<uint64_t> next_nonce(const Address& sender) const;
     size_t size() const;
@@ -162,6 +164,8 @@ private:
         auto end() const noexcept { return entries_.end(); }
         bool empty() const noexcept { return first_ == entries_.size(); }
         size_t size() const noexcept { return entries_.size() - first_; }
+        /// How many it has had room for.
+        size_t capacity() const noexcept { return entries_.capacity(); }
         const Entry& front() const noexcept { return entries_[first_]; }
         const Entry& back() const noexcept { return entries_.back(); }
         const Entry& operator[](size_t at) const noexcept { return entries_[first_ + at]; }
@@ -241,7 +245,12 @@ private:
     static TipKey tip_key(const Sender& s, const Entry& e);
     void insert(Sender& s, const AdmittedPtr& tx);
     void erase(Sender& s, uint64_t nonce);
+    Sender* find_sender(const Address& address) const;
+    /// The sender's, new with `account_nonce` when it has none.
+    Sender& sender_of(const Address& address, uint64_t account_nonce);
     void erase_if_idle(Sender& s);
+    /// account_changed() of a sender that is known.
+    void follow_account(Sender& s, uint64_t account_nonce, std::vector<AdmittedPtr>& removed);
     /// Changes the first missing nonce; entries between the old and the new one change their kind.
     void move_missing(Sender& s, uint64_t missing);
     /// Makes room for `tx`, in the place of `replaced` if there is one; false, and nothing changed,
@@ -258,7 +267,9 @@ private:
 
     PoolLimits limits_;
     PoolIndex& index_;
-    std::unordered_map<Address, Sender> senders_;  // nodes stay where they are
+    boost::unordered_flat_map<Address, std::unique_ptr<Sender>> senders_;  // in the heaps by address
+    std::vector<std::unique_ptr<Sender>> unused_;  ///< bounded; with the memory of their chains
+    Sender* given_out_head_ = nullptr;             ///< what next() gave, for under_way()
     Ready ready_[2];                               ///< the second has heads above long_gas
     uint64_t given_out_ = 1;
     bool passed_over_ = false;  ///< a head was, since begin_block()

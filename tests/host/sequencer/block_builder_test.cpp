@@ -10,6 +10,7 @@
 #include "evm/trie/ordered_root.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/ledger/mini_block_record.hpp"
+#include "tests/host/sequencer/header_of.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 
 namespace millrace::sequencer {
@@ -177,7 +178,7 @@ TEST_F(BlockBuilderTest, EmptyBlockTouchesOnlyTheHistoryContract) {
               (storage::SlotDelta{history_contract, U256{6}, to_u256(block(7).parent_hash)}));
     const ClosedBlock closed = builder_->close();
     EXPECT_TRUE(closed.post_values.empty());
-    const evm::BlockHeader h = make_header(closed, Hash256{}, evm::sequential_hash_batch());
+    const evm::BlockHeader h = header_of(closed, Hash256{});
     EXPECT_EQ(h.transactions_root, evm::empty_trie_root);
     EXPECT_EQ(h.receipts_root, evm::empty_trie_root);
     EXPECT_EQ(h.logs_bloom, evm::Bloom{});
@@ -317,7 +318,7 @@ TEST_F(BlockBuilderTest, HeaderHoldsRootsBloomAndOsakaFields) {
     }
     builder_->cut(1, 0);
     const ClosedBlock closed = builder_->close();
-    const evm::BlockHeader h = make_header(closed, to_hash(U256{42}), evm::sequential_hash_batch());
+    const evm::BlockHeader h = header_of(closed, to_hash(U256{42}));
     EXPECT_EQ(h.state_root, to_hash(U256{42}));
     EXPECT_EQ(h.transactions_root, evm::ordered_trie_root(raw));
     EXPECT_EQ(h.receipts_root, evm::ordered_trie_root(receipts));

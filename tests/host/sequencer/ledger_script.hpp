@@ -14,6 +14,7 @@
 #include "evm/precompiles/standard.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/ledger/mpt_commitment.hpp"
+#include "tests/host/sequencer/header_of.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 #include "tests/storage/simulated_disk.hpp"
 #include "tests/storage/state_model.hpp"
@@ -210,8 +211,7 @@ public:
             const auto commitment = make_mpt_commitment();
             v.state.feed(*commitment);
             ExpectedBlock& b = v.blocks.back();
-            b.hash = evm::header_hash(
-                make_header(closed, commitment->root(), evm::sequential_hash_batch()));
+            b.hash = evm::header_hash(header_of(closed, commitment->root()));
             b.state = std::make_shared<const storage::StateModel>(v.state);
             b.next_mini_block = v.next_mini_block;
         }
