@@ -326,7 +326,9 @@ execute_transaction(const TransactionContext& context, StateView& view, Workspac
 
     // --- Settlement ---
     result.status = outcome.status;
-    result.output.assign(outcome.output.begin(), outcome.output.end());
+    if (options.keep_output) {
+        result.output.assign(outcome.output.begin(), outcome.output.end());
+    }
     if (!result.success()) { result.created.reset(); }
     uint64_t gas_used = tx.gas_limit - static_cast<uint64_t>(outcome.gas_left);
     if (state.refund() > 0) {

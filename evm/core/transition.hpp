@@ -61,6 +61,7 @@ struct ExecutionOptions {
     bool check_sender_code = true;
     bool check_fees = true;   ///< fee caps against the base fee, and the transaction gas cap
     bool charge_fees = true;  ///< balance check and payment of gas
+    bool keep_output = true;  ///< hand back what was returned; blocks have no use for it
     Tracer* tracer = nullptr;
 };
 

@@ -310,7 +310,7 @@ void TxState::revert_to(const Checkpoint& checkpoint) {
 StateChanges TxState::changes() {
     change_places_.assign(account_count_, detail::IndexTable::none);
     std::vector<uint32_t>& place = change_places_;
-    StateChanges out;
+    StateChanges out{std::move(spare_accounts_)};
     // Sender, receiver and few more in most.
     constexpr size_t accounts_expected = 4;
     out.accounts.reserve(std::min(account_count_, accounts_expected));
@@ -352,7 +352,12 @@ StateChanges TxState::changes() {
     for (uint32_t i = 0; i < slot_count_; ++i) {
         const TxSlot& s = slots_[i];
         if (!s.known || s.current == s.original || accounts_[s.account].destroyed) { continue; }
-        change_of(s.account).storage.push_back({s.key, s.current});
+        std::vector<StorageWrite>& storage = change_of(s.account).storage;
+        if (storage.empty() && !spare_storage_.empty()) {
+            storage = std::move(spare_storage_.back());
+            spare_storage_.pop_back();
+        }
+        storage.push_back({s.key, s.current});
     }
     for (AccountChange& c : out.accounts) {
         std::sort(c.storage.begin(), c.storage.end(),
@@ -361,6 +366,22 @@ StateChanges TxState::changes() {
     std::sort(out.accounts.begin(), out.accounts.end(),
               [](const auto& x, const auto& y) { return x.address < y.address; });
     return out;
+}
+
+void TxState::reuse(StateChanges&& changes) {
+    constexpr size_t kept_max = 16;
+    constexpr size_t kept_entries_max = 256;
+    for (AccountChange& c : changes.accounts) {
+        const size_t room = c.storage.capacity();
+        if (room != 0 && room <= kept_entries_max && spare_storage_.size() < kept_max) {
+            c.storage.clear();
+            spare_storage_.push_back(std::move(c.storage));
+        }
+    }
+    if (changes.accounts.capacity() <= kept_entries_max) {
+        changes.accounts.clear();
+        spare_accounts_ = std::move(changes.accounts);
+    }
 }
 
 }  // namespace millrace::evm

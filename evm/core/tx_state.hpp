@@ -122,6 +122,8 @@ public:
 
     /// The net effect, sorted by address. The state stays readable until begin().
     StateChanges changes();
+    /// Takes changes that are no longer needed: later ones are made in their memory.
+    void reuse(StateChanges&& changes);
 
     Hash256 block_hash(uint64_t number) { return view_->block_hash(number); }
     const Rules& rules() const noexcept { return *rules_; }
@@ -167,6 +169,8 @@ private:
     std::deque<TxAccount> accounts_;
     size_t account_count_ = 0;
     std::vector<uint32_t> change_places_;  ///< memory of changes(): the place of an account's change
+    std::vector<AccountChange> spare_accounts_;  ///< empty; memory for changes()
+    std::vector<std::vector<StorageWrite>> spare_storage_;  ///< likewise, each of them
     std::deque<TxSlot> slots_;
     size_t slot_count_ = 0;
     std::vector<Transient> transients_;

@@ -18,7 +18,6 @@ using detail::encoded_hash_bytes;
 using detail::encoded_list_bytes;
 using detail::FieldReader;
 
-constexpr size_t topics_max = 4;
 constexpr size_t log_bytes_min = 1 + encoded_address_bytes + 1 + 1;
 
 constexpr size_t bloom_byte(uint16_t bit) noexcept { return Bloom::size_bytes - 1 - bit / 8; }
@@ -30,13 +29,14 @@ Result<Log> read_log(rlp::Reader& reader) {
     Log log;
     MILLRACE_TRY(log.address, fields.address("address"));
     MILLRACE_TRY(const rlp::Reader topics, fields.list("topics"));
-    if (topics.rest().size() > topics_max * encoded_hash_bytes) {
+    if (topics.rest().size() > Topics::count_max * encoded_hash_bytes) {
         return fields.error("topics", "has more than 4 items");
     }
-    MILLRACE_TRY(log.topics,
+    MILLRACE_TRY(const std::vector<Hash256> items,
                  fields.named(detail::read_items<Hash256>(topics, encoded_hash_bytes,
                                                           [](rlp::Reader& r) { return r.hash(); }),
                               "topics"));
+    log.topics = Topics(items);
     MILLRACE_TRY(const ByteView data, fields.bytes("data"));
     log.data.assign(data.begin(), data.end());
     MILLRACE_CHECK(fields.end());

@@ -2,17 +2,52 @@
 // Owns logs, receipts and the log bloom.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "host/base/error.hpp"
 #include "evm/tx/transaction.hpp"
 
 namespace millrace::evm {
 
+/// The topics of a log, in place: at most 4.
+class Topics {
+public:
+    static constexpr size_t count_max = 4;
+
+    Topics() = default;
+    Topics(std::initializer_list<Hash256> items) : Topics(std::span{items.begin(), items.size()}) {}
+    explicit Topics(std::span<const Hash256> items) {
+        for (const Hash256& item : items) { push_back(item); }
+    }
+
+    size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+    const Hash256* begin() const noexcept { return items_.data(); }
+    const Hash256* end() const noexcept { return items_.data() + count_; }
+    const Hash256& operator[](size_t i) const noexcept { return items_[i]; }
+    Hash256& operator[](size_t i) noexcept { return items_[i]; }
+    void clear() noexcept { count_ = 0; }
+    void push_back(const Hash256& item) {
+        MILLRACE_ASSERT(count_ < count_max, "a log has at most 4 topics");
+        items_[count_++] = item;
+    }
+    bool operator==(const Topics& o) const noexcept {
+        return std::equal(begin(), end(), o.begin(), o.end());
+    }
+
+private:
+    std::array<Hash256, count_max> items_;
+    uint8_t count_ = 0;
+};
+
 struct Log {
     Address address;
-    std::vector<Hash256> topics;  ///< at most 4
+    Topics topics;
     Bytes data;
     bool operator==(const Log&) const = default;
 };

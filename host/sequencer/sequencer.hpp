@@ -85,7 +85,7 @@ using AdmissionDone = std::function<void(std::expected<Admission, Refusal>)>;
 class PoolObserver {
 public:
     virtual ~PoolObserver() = default;
-    virtual void on_executable(const std::vector<AdmittedPtr>& transactions) = 0;
+    virtual void on_executable(std::span<const AdmittedPtr> transactions) = 0;
     /// Left the pool without being executed.
     virtual void on_dropped(const AdmittedPtr& transaction, std::string_view reason) = 0;
     /// Whether on_executed() is to be called; asked before a few transactions are executed.

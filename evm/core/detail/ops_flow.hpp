@@ -207,7 +207,6 @@ MILLRACE_INSTRUCTION_T(int n, op_swap) {
         const uint8_t* data = f->memory + sp[0].low64();
         log.data.assign(data, data + size);
     }
-    log.topics.reserve(static_cast<size_t>(topic_count));
     for (int i = 0; i < topic_count; ++i) { log.topics.push_back(to_hash(sp[-2 - i])); }
     f->state->add_log(std::move(log));
 }

@@ -553,7 +553,7 @@ void SequencerNode::on_reverted(uint64_t last_kept, const std::vector<sequencer:
     tell_sinks([&](net::EventSink& s) { s.on_removed(event); });
 }
 
-void SequencerNode::on_executable(const std::vector<sequencer::AdmittedPtr>& transactions) {
+void SequencerNode::on_executable(std::span<const sequencer::AdmittedPtr> transactions) {
     const auto wanted = [this] {
         const std::shared_lock lock(sinks_mutex_);
         return std::ranges::any_of(sinks_,

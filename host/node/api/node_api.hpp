@@ -101,7 +101,7 @@ public:
     void on_sealed(const sequencer::SealedPtr& block) override;
     void on_reverted(uint64_t last_kept, const std::vector<sequencer::SealedPtr>& sealed,
                      const std::vector<sequencer::MiniBlockPtr>& open) override;
-    void on_executable(const std::vector<sequencer::AdmittedPtr>& transactions) override;
+    void on_executable(std::span<const sequencer::AdmittedPtr> transactions) override;
     void on_dropped(const sequencer::AdmittedPtr& transaction, std::string_view reason) override;
     bool wants_executed() const noexcept override;
     void on_executed(const sequencer::OpenBlock& block,

@@ -2,6 +2,7 @@
 // Owns running one transaction over the cells and keeping what the block needs of it.
 #include "host/sequencer/executor/execution.hpp"
 
+#include "host/base/recycled.hpp"
 #include "host/sequencer/impersonation.hpp"
 
 namespace millrace::sequencer {
@@ -25,11 +26,16 @@ run_transaction(const AdmittedTransaction& tx, CellView& view, evm::Workspace& w
                 const evm::PrecompileSet& precompiles, const BlockContext& context,
                 uint64_t gas_left) {
     evm::ExecutionOptions options;
+    options.keep_output = false;
     options.check_sender_code =
         !impersonated_sender(tx.transaction);  // contracts may be impersonated
     return evm::execute_transaction({tx.transaction, tx.sender, tx.authorities}, view, workspace,
                                     context.rules, precompiles, context.environment, gas_left,
                                     options);
+}
+
+std::shared_ptr<ExecutedTransaction> new_executed() {
+    return std::allocate_shared<ExecutedTransaction>(RecyclingAllocator<ExecutedTransaction>{});
 }
 
 Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
@@ -42,7 +48,7 @@ Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
         if (c.address == tx->sender && *c.nonce == tx->transaction.nonce + 1) { continue; }
         e.nonces_changed.emplace_back(c.address, *c.nonce);
     }
-    e.executed = std::make_shared<ExecutedTransaction>();
+    e.executed = new_executed();
     ExecutedTransaction& executed = *e.executed;
     executed.receipt.type = tx->transaction.type;
     executed.receipt.success = result.success();

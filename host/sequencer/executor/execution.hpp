@@ -67,6 +67,8 @@ run_transaction(const AdmittedTransaction& tx, CellView& view, evm::Workspace& w
                 const evm::PrecompileSet& precompiles, const BlockContext& context,
                 uint64_t gas_left);
 
+/// An empty one, in memory that earlier ones have left: blocks come and go at one rate.
+std::shared_ptr<ExecutedTransaction> new_executed();
 /// Takes what the block keeps out of a result. `blooms` is the caller's.
 Execution make_execution(const AdmittedPtr& tx, evm::TransactionResult&& result,
                          evm::BloomMemo& blooms);

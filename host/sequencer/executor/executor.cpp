@@ -413,6 +413,7 @@ Executor::Attempt Executor::attempt(Worker& worker, Task& task, bool waits) {
         if (result) {
             worker.view.take_reads(c->reads);
             c->execution = make_execution(task.transaction, std::move(*result), worker.blooms);
+            worker.workspace.state.reuse(std::move(result->changes));
             worker.executed.fetch_add(1, std::memory_order_relaxed);
         } else {
             c->error = result.error();

@@ -196,9 +196,11 @@ void Pool::insert(Sender& s, const AdmittedPtr& tx) {
     ++count_;
     bytes_ += cost_bytes(*tx);
     if (sorted_) { by_tip_.insert(tip_key(s, entry)); }
-    if (entry.nonce() >= s.missing) {
+    if (entry.nonce() > s.missing) {
         gapped_.insert(tip_key(s, entry));
         gapped_bytes_ += cost_bytes(*tx);
+    } else if (entry.nonce() == s.missing) {
+        ++s.missing;
     }
     s.entries.insert(entry);
     keep_order_of_eviction();
@@ -379,14 +381,16 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
     index_.add(tx, s.missing);
     result.executable = nonce < s.missing;
     result.expected_nonce = s.missing;
+    promoted_.clear();
     if (result.replaced != nullptr && result.executable) {
-        result.promoted.push_back(tx);
+        promoted_.push_back(tx);
     } else {
         for (size_t at = s.entries.place_of(missing_before); at < s.entries.size(); ++at) {
             if (s.entries[at].nonce() >= s.missing) { break; }
-            result.promoted.push_back(s.entries[at].tx);
+            promoted_.push_back(s.entries[at].tx);
         }
     }
+    result.promoted = promoted_;
     publish_counts();
     return result;
 }

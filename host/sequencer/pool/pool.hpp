@@ -104,7 +104,9 @@ public:
         /// Of the same sender, with nonces that its account has left behind.
         std::vector<AdmittedPtr> passed;
         std::vector<AdmittedPtr> evicted;
-        std::vector<AdmittedPtr> promoted;  ///< became executable, the transaction itself included
+        /// What became executable, the transaction itself included; valid until the next one is
+        /// added.
+        std::span<const AdmittedPtr> promoted;
     };
     /// Takes a transaction of a sender whose next nonce to execute is `account_nonce`; when the
     /// sender is known with another one it is brought up to date first, as by account_changed().
@@ -243,6 +245,7 @@ private:
     /// Whose weighted turn it is, of the buckets that `filled` says have any.
     size_t weighted_bucket(uint32_t filled) const noexcept;
     static TipKey tip_key(const Sender& s, const Entry& e);
+    /// What fills the first gap moves `missing` behind itself.
     void insert(Sender& s, const AdmittedPtr& tx);
     void erase(Sender& s, uint64_t nonce);
     Sender* find_sender(const Address& address) const;
@@ -269,6 +272,7 @@ private:
     PoolIndex& index_;
     boost::unordered_flat_map<Address, std::unique_ptr<Sender>> senders_;  // in the heaps by address
     std::vector<std::unique_ptr<Sender>> unused_;  ///< bounded; with the memory of their chains
+    std::vector<AdmittedPtr> promoted_;            ///< of the last add()
     Sender* given_out_head_ = nullptr;             ///< what next() gave, for under_way()
     Ready ready_[2];                               ///< the second has heads above long_gas
     uint64_t given_out_ = 1;

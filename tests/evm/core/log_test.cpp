@@ -14,7 +14,7 @@ TEST(Log, HoldsTopicsAndDataInOrder) {
     ASSERT_EQ(o.logs.size(), 1u);
     EXPECT_EQ(o.logs[0].address, self_address);
     EXPECT_EQ(o.logs[0].data, (Bytes{0xab, 0xcd}));
-    EXPECT_EQ(o.logs[0].topics, (std::vector{to_hash(U256{1}), to_hash(U256{2}), to_hash(U256{3}),
+    EXPECT_EQ(o.logs[0].topics, (Topics{to_hash(U256{1}), to_hash(U256{2}), to_hash(U256{3}),
                                              to_hash(U256{4})}));
     EXPECT_EQ(o.gas_used, 9 + 3 + 6 * 3 + 375 + 4 * 375 + 2 * 8);
     m.deploy(other_address, Code().push_all(0, 0).op(Opcode::log0).revert(0, 0));

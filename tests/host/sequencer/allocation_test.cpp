@@ -22,6 +22,7 @@
 
 #include "evm/precompiles/standard.hpp"
 #include "host/base/log.hpp"
+#include "host/sequencer/executor/execution.hpp"
 #include "host/sequencer/sequencer.hpp"
 #include "tests/host/sequencer/test_chain.hpp"
 #include "tests/storage/scratch_directory.hpp"
@@ -276,6 +277,12 @@ TEST_P(Allocations, OfATransferInSteadyStateStayBelowTheirBounds) {
         return durable.wait_for(to);
     };
     ASSERT_TRUE(feed(0, count));
+    {
+        // Nothing is sealed here, so nothing leaves the view: these stand for what blocks that left
+        // it before would have dropped.
+        std::vector<std::shared_ptr<ExecutedTransaction>> left;
+        for (size_t i = 0; i < count; ++i) { left.push_back(new_executed()); }
+    }
     reset_counts();
     counting.store(true);
     const bool all_done = feed(count, 2 * count);
@@ -296,11 +303,11 @@ TEST_P(Allocations, OfATransferInSteadyStateStayBelowTheirBounds) {
         const auto at = counts.find(name);
         return at == counts.end() ? 0.0 : at->second.first / count;
     };
-    // Bounds that hold today; the aim is none.
+    // None for a transaction; a mini-block has some, and lists of the block in progress grow.
     EXPECT_GT(of("mr-sequencer"), 0) << "nothing was counted";
-    EXPECT_LT(of("mr-sequencer"), 9);
-    EXPECT_LT(of("mr-exec"), 7);
-    EXPECT_LT(of("mr-commit"), 6);
+    EXPECT_LT(of("mr-sequencer"), 0.25);
+    EXPECT_LT(of("mr-exec"), 0.25);
+    EXPECT_LT(of("mr-commit"), 0.25);
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ TEST_F(BlockBuilderTest, GasLogsAndIndicesAccumulateOverTheBlock) {
     EXPECT_EQ(d->first_log_index, 2u);
     ASSERT_EQ(d->receipt.logs.size(), 1u);
     EXPECT_EQ(d->receipt.logs[0].address, counter_contract);
-    EXPECT_EQ(d->receipt.logs[0].topics, std::vector{to_hash(to_u256(account(2)))});
+    EXPECT_EQ(d->receipt.logs[0].topics, evm::Topics{to_hash(to_u256(account(2)))});
     EXPECT_EQ(load_be(d->receipt.logs[0].data), U256{3});
     EXPECT_EQ(d->receipt.bloom, evm::bloom_of(d->receipt.logs));
 

@@ -20,7 +20,7 @@ AdmittedPtr tx_of(uint64_t sender, uint64_t nonce, uint64_t tip, uint64_t fee = 
     return unsigned_of(stranger(sender), std::move(t));
 }
 
-std::vector<Hash256> hashes(const std::vector<AdmittedPtr>& list) {
+std::vector<Hash256> hashes(std::span<const AdmittedPtr> list) {
     std::vector<Hash256> out;
     for (const AdmittedPtr& t : list) { out.push_back(t->hash); }
     return out;

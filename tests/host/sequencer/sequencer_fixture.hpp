@@ -63,7 +63,7 @@ public:
         const std::lock_guard lock(mutex_);
         reverts_.emplace_back(last_kept, sealed.size());
     }
-    void on_executable(const std::vector<AdmittedPtr>& list) override {
+    void on_executable(std::span<const AdmittedPtr> list) override {
         const std::lock_guard lock(mutex_);
         for (const AdmittedPtr& t : list) { executable_.push_back(t->hash); }
     }
