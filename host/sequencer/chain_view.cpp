@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include "evm/core/transition.hpp"
 #include "host/base/rlp.hpp"
 
@@ -103,6 +105,8 @@ Result<SealedPtr> ChainView::sealed(const Hash256& hash) const {
     return sealed(*number);
 }
 
+struct ChainView::Unsealed::Transactions : boost::unordered_flat_map<Hash256, ExecutedPtr> {};
+
 LocatedTransaction ChainView::Unsealed::locate(const ExecutedPtr& t) const {
     return {t, view.open.number, Hash256{}, view.open.timestamp_s, view.open.base_fee_per_gas};
 }
@@ -111,8 +115,8 @@ LocatedTransaction ChainView::Unsealed::locate(const ExecutedPtr& t) const {
 std::optional<LocatedTransaction> ChainView::find_unsealed(const Hash256& hash) const {
     for (const std::optional<Unsealed>* block : {&open_, &closed_}) {
         if (!*block) { continue; }
-        const auto it = (*block)->transactions.find(hash);
-        if (it != (*block)->transactions.end()) { return (*block)->locate(it->second); }
+        const auto it = (*block)->transactions->find(hash);
+        if (it != (*block)->transactions->end()) { return (*block)->locate(it->second); }
     }
     return std::nullopt;
 }
@@ -252,6 +256,7 @@ void ChainView::publish_open(const OpenBlock& open) {
     const std::unique_lock lock(mutex_);
     open_.emplace();
     open_->view.open = open;
+    open_->transactions = std::make_shared<Unsealed::Transactions>();
 }
 
 void ChainView::publish_closed() {
@@ -266,7 +271,7 @@ void ChainView::publish_mini_block(const MiniBlockPtr& mini_block) {
         const std::unique_lock lock(mutex_);
         open_->view.mini_blocks.push_back(mini_block);
         for (const ExecutedPtr& t : mini_block->transactions) {
-            open_->transactions[t->admitted->hash] = t;
+            (*open_->transactions)[t->admitted->hash] = t;
             if (watches_.empty()) { continue; }
             auto [first, last] = watches_.equal_range(t->admitted->hash);
             for (auto it = first; it != last; ++it) {

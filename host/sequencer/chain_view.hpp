@@ -12,8 +12,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
 #include "host/base/error.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/chain/chain_store.hpp"
@@ -103,8 +101,9 @@ public:
 private:
     /// A block that is not sealed, with a look-up of its transactions.
     struct Unsealed {
+        struct Transactions;
         OpenBlockView view;
-        boost::unordered_flat_map<Hash256, ExecutedPtr> transactions;
+        std::shared_ptr<Transactions> transactions;
         LocatedTransaction locate(const ExecutedPtr& t) const;
     };
     std::optional<LocatedTransaction> find_unsealed(const Hash256& hash) const;

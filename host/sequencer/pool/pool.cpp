@@ -6,6 +6,8 @@
 #include <bit>
 #include <mutex>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include "evm/core/transition.hpp"
 
 namespace millrace::sequencer {
@@ -144,6 +146,12 @@ void Pool::Chain::erase(uint64_t nonce) {
 
 // --- Pool ---
 
+struct Pool::Senders : boost::unordered_flat_map<Address, std::unique_ptr<Sender>> {};
+
+Pool::Pool(const PoolLimits& limits, PoolIndex& index)
+    : limits_(limits), index_(index), senders_(std::make_unique<Senders>()) {}
+Pool::~Pool() = default;
+
 void Pool::make_ready(Sender& s) {
     if (s.ready || s.under_way || s.entries.empty() ||
         s.entries.front().nonce() != s.account_nonce) {
@@ -186,7 +194,7 @@ void Pool::keep_order_of_eviction() {
 
 void Pool::sort_by_tip() {
     sorted_ = true;
-    for (const auto& [address, s] : senders_) {
+    for (const auto& [address, s] : *senders_) {
         for (const Entry& e : s->entries) { by_tip_.insert(tip_key(*s, e)); }
     }
 }
@@ -218,12 +226,12 @@ void Pool::erase(Sender& s, uint64_t nonce) {
 }
 
 Pool::Sender* Pool::find_sender(const Address& address) const {
-    const auto it = senders_.find(address);
-    return it == senders_.end() ? nullptr : it->second.get();
+    const auto it = senders_->find(address);
+    return it == senders_->end() ? nullptr : it->second.get();
 }
 
 Pool::Sender& Pool::sender_of(const Address& address, uint64_t account_nonce) {
-    const auto [it, fresh] = senders_.try_emplace(address);
+    const auto [it, fresh] = senders_->try_emplace(address);
     if (fresh) {
         if (unused_.empty()) {
             it->second = std::make_unique<Sender>();
@@ -240,9 +248,9 @@ Pool::Sender& Pool::sender_of(const Address& address, uint64_t account_nonce) {
 
 void Pool::erase_if_idle(Sender& s) {
     if (!s.idle()) { return; }
-    const auto it = senders_.find(s.address);
+    const auto it = senders_->find(s.address);
     std::unique_ptr<Sender> idle = std::move(it->second);
-    senders_.erase(it);
+    senders_->erase(it);
     if (given_out_head_ == idle.get()) { given_out_head_ = nullptr; }
     if (unused_.size() < unused_senders_max && idle->entries.capacity() <= unused_entries_max) {
         unused_.push_back(std::move(idle));
@@ -592,7 +600,7 @@ void Pool::begin_block(const U256& base_fee) {
     base_fee_ = base_fee;
     passed_over_ = false;
     for (Ready& ready : ready_) { ready.clear(); }
-    for (auto& [address, s] : senders_) {
+    for (auto& [address, s] : *senders_) {
         s->ready = false;
         make_ready(*s);
     }
@@ -601,14 +609,14 @@ void Pool::begin_block(const U256& base_fee) {
 std::vector<AdmittedPtr> Pool::clear() {
     std::vector<AdmittedPtr> held;
     held.reserve(count_);
-    for (const auto& [address, s] : senders_) {
+    for (const auto& [address, s] : *senders_) {
         for (const Entry& e : s->entries) {
             index_.remove(e.tx->hash);
             held.push_back(e.tx);
         }
     }
     for (Ready& ready : ready_) { ready.clear(); }
-    senders_.clear();
+    senders_->clear();
     given_out_head_ = nullptr;
     by_tip_.clear();
     sorted_ = false;
@@ -620,7 +628,7 @@ std::vector<AdmittedPtr> Pool::clear() {
 
 std::vector<AdmittedPtr> Pool::executable() const {
     std::vector<AdmittedPtr> out;
-    for (const auto& [address, s] : senders_) {
+    for (const auto& [address, s] : *senders_) {
         for (const Entry& e : s->entries) {
             if (e.nonce() < s->missing) { out.push_back(e.tx); }
         }
@@ -630,7 +638,7 @@ std::vector<AdmittedPtr> Pool::executable() const {
 
 std::vector<AdmittedPtr> Pool::queued() const {
     std::vector<AdmittedPtr> out;
-    for (const auto& [address, s] : senders_) {
+    for (const auto& [address, s] : *senders_) {
         for (const Entry& e : s->entries) {
             if (e.nonce() > s->missing) { out.push_back(e.tx); }
         }

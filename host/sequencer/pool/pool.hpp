@@ -12,8 +12,6 @@
 #include <span>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
 #include "host/sequencer/pool/ready_heap.hpp"
 #include "host/sequencer/pool/tip_bucket.hpp"
 
@@ -95,7 +93,8 @@ private:
 /// The pool itself. One owning thread; keeps `index` up to date.
 class Pool {
 public:
-    Pool(const PoolLimits& limits, PoolIndex& index) : limits_(limits), index_(index) {}
+    Pool(const PoolLimits& limits, PoolIndex& index);
+    ~Pool();
 
     struct Added {
         bool executable = false;
@@ -270,7 +269,8 @@ private:
 
     PoolLimits limits_;
     PoolIndex& index_;
-    boost::unordered_flat_map<Address, std::unique_ptr<Sender>> senders_;  // in the heaps by address
+    struct Senders;
+    std::unique_ptr<Senders> senders_;  ///< by address; each stays where it is
     std::vector<std::unique_ptr<Sender>> unused_;  ///< bounded; with the memory of their chains
     std::vector<AdmittedPtr> promoted_;            ///< of the last add()
     Sender* given_out_head_ = nullptr;             ///< what next() gave, for under_way()
