@@ -125,6 +125,7 @@ public:
         read_phase();
         restart();
         check("after the restart");
+        rollback();
     }
 
 private:
@@ -179,6 +180,21 @@ private:
         p.cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
         p.wall_s = seconds(CLOCK_MONOTONIC) - wall;
         p.samples_ms.push_back(p.wall_s * 1e3);
+        print(p, json_);
+    }
+    /// Takes back at most 100 batches of churn; an item is a write of theirs.
+    void rollback() {
+        const uint64_t blocks = std::min<uint64_t>(arguments_.rounds, 100);
+        Phase p{store_.name(), "rollback", blocks * arguments_.batch, 0, 0, 0, 0, {}, {}};
+        const double wall = seconds(CLOCK_MONOTONIC);
+        const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        const auto done = store_.rollback(blocks);
+        if (!done) { return; }
+        if (!*done) { die(store_.name(), done->error().message); }
+        p.cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+        p.wall_s = seconds(CLOCK_MONOTONIC) - wall;
+        p.samples_ms.push_back(p.wall_s * 1e3);
+        p.extra = ", \"blocks\": " + std::to_string(blocks);
         print(p, json_);
     }
     void check(const char* when) {

@@ -37,6 +37,14 @@ public:
         if (engine_->root() != root) { return fail(ErrorCode::internal, "another root"); }
         return {};
     }
+    std::optional<Result<void>> rollback(uint64_t blocks) override {
+        const uint64_t height = engine_->height() - blocks;
+        const auto root = engine_->root_at(height);
+        if (!root) { return std::unexpected(root.error()); }
+        if (auto r = engine_->rollback(height); !r) { return r; }
+        if (engine_->root() != *root) { return fail(ErrorCode::internal, "another root"); }
+        return Result<void>{};
+    }
     std::optional<uint64_t> ram_bytes() const override {
         const qmdb::EngineStats s = engine_->stats();
         return s.index_bytes + s.tree_bytes + s.directory_bytes;

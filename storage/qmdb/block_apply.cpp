@@ -39,6 +39,9 @@ Result<void> EngineImpl::check(uint64_t height, std::span<const StateWrite> writ
         return refuse(ErrorCode::conflict,
                       "block " + std::to_string(height_) + " waits for its commit");
     }
+    if (cut_waits_) {
+        return refuse(ErrorCode::conflict, "blocks are being taken back; call rollback again");
+    }
     if (height <= height_) {
         return refuse(ErrorCode::invalid_input, "its height " + std::to_string(height) +
                                                     " is not above " + std::to_string(height_));

@@ -24,6 +24,9 @@ struct EngineOptions {
     kernels::NodeHash hash = kernels::NodeHash::keccak256;
     /// What hashes; changes no root.
     kernels::Backend backend = kernels::Backend::simd;
+    /// prune() keeps what the states after the last so many blocks before the newest one need, so
+    /// that they can be gone back to. All bits set keeps everything for ever.
+    uint64_t history_blocks = 1024;
     /// The identity says whose state this is (the chain); the hash is added to it.
     EntryLogOptions log;
 };
@@ -92,8 +95,22 @@ public:
     /// Height of the last applied block; 0 before the first.
     virtual uint64_t height() const noexcept = 0;
 
-    /// Removes files of the log in which all is dead; returns how many. What they held can no
-    /// longer be proven for old blocks.
+    /// Takes back every block above `height`, durably, and also one that waits for commit(): root,
+    /// values and proofs are again what they were after the last block that stays, and apply() goes
+    /// on from there. height() is that of the last block that stays, 0 and an empty state if there
+    /// is none. A crash leaves all of the blocks or none of them. `ErrorCode::not_found` without
+    /// any change when `height` is below oldest_height() or above height(). A full disk
+    /// (`ErrorCode::limit`) is not final: call it again once there is room; until then the engine
+    /// refuses blocks with `ErrorCode::conflict`.
+    virtual Result<void> rollback(uint64_t height) = 0;
+    /// The lowest height that rollback() accepts: what prune() removed cannot be gone back to.
+    virtual uint64_t oldest_height() const noexcept = 0;
+    /// The root after the last block at or below `height`; zero before the first one.
+    /// `ErrorCode::not_found` above height() and for blocks that are no longer in the log.
+    virtual Result<Hash256> root_at(uint64_t height) const = 0;
+
+    /// Removes files of the log with nothing in them that the last EngineOptions::history_blocks
+    /// blocks need; returns how many.
     virtual Result<size_t> prune() = 0;
     virtual EngineStats stats() const noexcept = 0;
 };

@@ -47,20 +47,33 @@ std::optional<EntryDirectory::Run> EntryDirectory::find(unsigned shard,
     return s.runs[low];
 }
 
-void EntryDirectory::drop_below(unsigned shard, uint64_t serial) {
+void EntryDirectory::drop_before(LogPosition at) {
+    for (Shard& s : shards_) {
+        while (s.runs.size() > 1 && s.runs.front().table_at < at) {
+            s.runs.pop_front();
+            ++s.dropped_runs;
+        }
+        if (s.runs.empty()) { continue; }
+        const uint64_t chunk = s.runs.front().first_serial / chunk_entries;
+        while (s.first_chunk < chunk) {
+            s.first_run.pop_front();
+            ++s.first_chunk;
+        }
+        // The first chunk may have begun in a run that is gone.
+        s.first_run.front() = std::max(s.first_run.front(), s.dropped_runs);
+    }
+}
+
+void EntryDirectory::drop_from(unsigned shard, uint64_t serial) {
     Shard& s = shards_[shard];
-    while (s.runs.size() > 1 && s.runs[1].first_serial <= serial) {
-        s.runs.pop_front();
-        ++s.dropped_runs;
+    while (!s.runs.empty() && s.runs.back().first_serial >= serial) {
+        s.end = s.runs.back().first_serial;
+        s.runs.pop_back();
     }
-    if (s.runs.empty()) { return; }
-    const uint64_t chunk = s.runs.front().first_serial / chunk_entries;
-    while (s.first_chunk < chunk) {
-        s.first_run.pop_front();
-        ++s.first_chunk;
+    const uint64_t chunks_end = (s.end + chunk_entries - 1) / chunk_entries;
+    while (!s.first_run.empty() && s.first_chunk + s.first_run.size() > chunks_end) {
+        s.first_run.pop_back();
     }
-    // The first chunk may have begun in a run that is gone.
-    s.first_run.front() = s.dropped_runs;
 }
 
 uint64_t EntryDirectory::bytes() const noexcept {

@@ -26,8 +26,10 @@ public:
     void add(unsigned shard, uint64_t first_serial, uint64_t count, LogPosition table_at);
     /// The run with this serial number; nothing when that is below the first or after the last run.
     std::optional<Run> find(unsigned shard, uint64_t serial) const noexcept;
-    /// Forgets the runs that lie wholly below `serial`.
-    void drop_below(unsigned shard, uint64_t serial);
+    /// Forgets the runs whose tables lie below `at`; those of a shard's last serial numbers stay.
+    void drop_before(LogPosition at);
+    /// Forgets the serial numbers from `serial` on, with which a run begins.
+    void drop_from(unsigned shard, uint64_t serial);
 
     uint64_t bytes() const noexcept;
 

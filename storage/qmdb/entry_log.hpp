@@ -13,12 +13,13 @@
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
 #include "storage/qmdb/frame.hpp"
+#include "storage/qmdb/log_cut.hpp"
 #include "storage/qmdb/segment_file.hpp"
 
 namespace millrace::storage::qmdb {
 
 /// Deliberate faults that the tests must catch; never set outside tests.
-enum class EntryLogMutant : uint8_t { none, no_flush, no_checksum };
+enum class EntryLogMutant : uint8_t { none, no_flush, no_checksum, no_cut_record };
 
 struct EntryLogOptions {
     /// Size of every segment file: a multiple of 4096 from 16 KiB to 16 GiB. Fixed when the log is
@@ -46,6 +47,13 @@ struct EntryLogRecovery {
     /// was clean. These were never acknowledged. Say so in the log.
     uint64_t torn_bytes = 0;
     std::string torn_place;
+};
+
+/// What the header of a frame says about its block.
+struct FrameOf {
+    uint64_t height = 0;  ///< above that of the frame before
+    Hash256 root;
+    uint64_t oldest_sequence = 1;  ///< see FrameHeader
 };
 
 /// A place in the log: segment number times segment size plus offset. Never changes.
@@ -82,14 +90,23 @@ public:
     }
     /// Makes a frame durable and returns the place of its payload. `frame` starts with room for the
     /// header, which is written here, then has the payload, then room up to
-    /// frame_bytes(payload_bytes). `height` is above that of the frame before.
-    Result<LogPosition> append(uint64_t height, const Hash256& root, std::span<uint8_t> frame,
+    /// frame_bytes(payload_bytes).
+    Result<LogPosition> append(const FrameOf& block, std::span<uint8_t> frame,
                                uint64_t payload_bytes);
+    /// Takes back, durably, all frames behind the one whose payload is at `last`; all frames at all
+    /// when that is nothing, which only a log that was never pruned allows. They are gone as soon
+    /// as a record of this is durable: a crash at any place before leaves all of them, after it
+    /// none. A full disk (`ErrorCode::limit`) is not final: cut() is to be called again, and until
+    /// then append() must not be.
+    Result<void> cut(std::optional<LogPosition> last);
 
     /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
     /// points into a mapping that lives until the segment is pruned, or else to `scratch`, which
     /// has room for them. `ErrorCode::not_found` when the place is pruned or was never written.
     Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
+    /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
+    /// points into a mapping or into `scratch`.
+    Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
     /// Hint that read() of this place comes soon.
     void prefetch(LogPosition at) const noexcept;
     /// Whether views of read() are those of mappings.
@@ -98,6 +115,8 @@ public:
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
     Result<size_t> prune_below(LogPosition at);
     uint64_t segment_count() const noexcept { return segments_.size(); }
+    /// Where the oldest segment begins.
+    LogPosition begin() const noexcept { return first_segment_ * options_.segment_bytes; }
     uint64_t segment_bytes() const noexcept { return options_.segment_bytes; }
 
 private:
@@ -116,6 +135,8 @@ private:
     Result<void> start(const Visitor& visit);
     Result<void> check_options() const;
     Result<std::vector<uint64_t>> segment_numbers() const;
+    Result<void> check_owner(const CutRecord& cut, uint64_t first_number) const;
+    Result<void> finish_cut();
     Result<void> rotate();
     Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
     Result<void> verify_header(uint64_t number, ByteView data, bool first);
@@ -138,7 +159,9 @@ private:
     uint64_t generation_ = 1;
     uint64_t last_sequence_ = 0;
     uint64_t last_height_ = 0;
+    uint64_t last_generation_ = 0;
     Hash256 last_hash_;
+    std::optional<CutRecord> cut_;  ///< the last one
     std::optional<Error> failed_;
 };
 

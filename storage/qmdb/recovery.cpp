@@ -62,6 +62,9 @@ Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_a
         directory_.add(shard, first, section.header.entry_count,
                        payload_at + section.header.table_at);
     }
+    if (blocks_.empty()) { first_sequence_ = header.sequence; }
+    blocks_.push_back(
+        {header.height, payload_at, header.oldest_sequence, Hash256::from({header.root, 32})});
     height_ = header.height;
     return {};
 }

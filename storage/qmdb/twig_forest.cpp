@@ -124,6 +124,42 @@ void TwigForest::retire(unsigned shard, uint64_t serial) {
     --shards_[shard].live_count;
 }
 
+bool TwigForest::revive(unsigned shard, uint64_t serial) {
+    Shard& s = shards_[shard];
+    Tile& tile = touch(shard, serial / chunk_entries);
+    ActiveBits& bits = tile.nodes[root_place(serial / chunk_entries) + 1];
+    MILLRACE_ASSERT(serial < s.serial_count && !is_active(bits, serial),
+                    "only the dead can be revived");
+    const bool was_dead = bits.is_zero();
+    bits[serial % chunk_entries / 8] |= static_cast<uint8_t>(1u << (serial % 8));
+    ++tile.live_count;
+    ++s.live_count;
+    s.first_live = std::min(s.first_live, serial);
+    return was_dead;
+}
+
+void TwigForest::shrink(unsigned shard, uint64_t serial_count) {
+    Shard& s = shards_[shard];
+    MILLRACE_ASSERT(serial_count <= s.serial_count && full_chunks_.empty(),
+                    "what is taken back was given out and hashed");
+    const uint64_t end = (s.serial_count + chunk_entries - 1) / chunk_entries;
+    for (uint64_t chunk = (serial_count + chunk_entries - 1) / chunk_entries; chunk < end;
+         ++chunk) {
+        MILLRACE_ASSERT(bits(shard, chunk).is_zero(), "nothing that is taken back lives");
+        touch(shard, chunk).nodes[root_place(chunk)] = nulls_.plain[chunk_height];
+    }
+    s.serial_count = serial_count;
+    s.leaf_count = std::min(s.leaf_count, serial_count / chunk_entries * chunk_entries);
+    s.first_live = std::min(s.first_live, serial_count);
+    s.open.reset();
+    s.open_hashed = 0;
+}
+
+void TwigForest::restore_chunk(unsigned shard, uint64_t chunk, const Hash256& root) {
+    MILLRACE_ASSERT((chunk + 1) * chunk_entries <= shards_[shard].leaf_count, "the chunk is full");
+    touch(shard, chunk).nodes[root_place(chunk)] = root;
+}
+
 ActiveBits TwigForest::bits(unsigned shard, uint64_t chunk) const noexcept {
     const auto& tiles = shards_[shard].tiles;
     const uint64_t index = chunk / tile_chunks;

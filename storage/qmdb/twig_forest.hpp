@@ -40,6 +40,15 @@ public:
     uint64_t append(unsigned shard);
     /// Ends the life of an entry that lives.
     void retire(unsigned shard, uint64_t serial);
+    /// Makes an entry live that is not. Returns whether nothing of its chunk was live: if it is
+    /// full, its root is gone and must be set by restore_chunk() before root().
+    bool revive(unsigned shard, uint64_t serial);
+    /// Takes back the serial numbers from `serial_count` on, of which none is live, and the leaves
+    /// of the chunk that this cuts: those must be set before root(). Only right after root() or
+    /// shrink().
+    void shrink(unsigned shard, uint64_t serial_count);
+    /// Sets the root of a full chunk.
+    void restore_chunk(unsigned shard, uint64_t chunk, const Hash256& root);
     /// Sets the leaves of serial numbers from `first` on, the first one that has no leaf yet.
     void set_leaves(unsigned shard, uint64_t first, std::span<const Hash256> leaves);
 

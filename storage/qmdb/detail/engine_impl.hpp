@@ -3,8 +3,10 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "storage/qmdb/block_frame.hpp"
@@ -36,6 +38,9 @@ public:
     Result<StateProof> prove(const Hash256& key) override;
     const Hash256& root() const noexcept override { return root_; }
     uint64_t height() const noexcept override { return height_; }
+    Result<void> rollback(uint64_t height) override;
+    uint64_t oldest_height() const noexcept override;
+    Result<Hash256> root_at(uint64_t height) const override;
     Result<size_t> prune() override;
     EngineStats stats() const noexcept override;
 
@@ -91,6 +96,16 @@ private:
     Result<void> compact(unsigned shard);
     Result<void> rehash();
 
+    // rollback.cpp
+    size_t blocks_up_to(uint64_t height) const noexcept;
+    bool is_kept(size_t count) const noexcept;
+    Result<void> take_back(size_t count);
+    Result<void> undo(ByteView payload);
+    Result<void> undo_section(unsigned shard, const Section& section);
+    Result<void> revive(unsigned shard, uint64_t serial);
+    Result<Hash256> logged_chunk_root(unsigned shard, uint64_t chunk) const;
+    Result<void> cut_log();
+
     // recovery.cpp
     Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
     void begin_shard(unsigned shard, uint64_t first_serial);
@@ -106,6 +121,8 @@ private:
     Result<void> rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count);
     Result<void> add_live_keys(unsigned shard, uint64_t first, uint64_t count);
 
+    /// The sequence number of the oldest frame with an entry of the state after the applied block.
+    uint64_t oldest_sequence() noexcept;
     /// The serial number whose lower half is in the index: what lives spans less than 2^32.
     uint64_t widen(unsigned shard, uint32_t serial) const noexcept;
     std::unexpected<Error> stop(Error error);
@@ -118,6 +135,17 @@ private:
     TwigForest forest_;
     std::array<std::unique_ptr<KeyIndex>, shard_count> indexes_;
     std::array<uint64_t, shard_count> first_serial_{};  ///< of the log when it was opened
+
+    /// A block in the log.
+    struct CommittedBlock {
+        uint64_t height = 0;
+        LogPosition payload_at = 0;
+        uint64_t oldest_sequence = 0;  ///< as in FrameHeader
+        Hash256 root;
+    };
+    std::deque<CommittedBlock> blocks_;  ///< all that the log has, by sequence number
+    uint64_t first_sequence_ = 1;        ///< of blocks_.front()
+    bool cut_waits_ = false;             ///< blocks were taken back and the log is not cut yet
 
     uint64_t height_ = 0;
     Hash256 root_;
@@ -132,7 +160,8 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
-    std::vector<LiveKey> live_keys_;  ///< of a shard that is rebuilt
+    std::vector<LiveKey> live_keys_;                             ///< of a shard that is rebuilt
+    std::vector<std::pair<unsigned, uint64_t>> revived_chunks_;  ///< shard and chunk, by rollback()
     /// Of the full chunks of the log that is opened, from first_serial_ on.
     std::array<std::vector<Hash256>, shard_count> chunk_roots_;
 };

@@ -156,6 +156,7 @@ TEST(Engine, PruningAndRestartsChangeNothing) {
     SimulatedDisk pruned_disk;
     EngineOptions options = small_options();
     options.log.segment_bytes = uint64_t{1} << 19;
+    options.history_blocks = 0;
     auto whole = open(whole_disk, options).value();
     auto pruned = open(pruned_disk, options).value();
     std::vector<Hash256> keys(1600);
