@@ -5,6 +5,7 @@
 
 #include "storage/qmdb/block_frame.hpp"
 #include "storage/qmdb/frame.hpp"
+#include "storage/qmdb/log_cut.hpp"
 
 using namespace millrace;
 using namespace millrace::storage;
