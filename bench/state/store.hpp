@@ -29,6 +29,10 @@ public:
     virtual std::optional<Result<void>> rollback(uint64_t /*blocks*/) { return std::nullopt; }
     /// Memory for all keys, where the store knows it.
     virtual std::optional<uint64_t> ram_bytes() const { return std::nullopt; }
+    /// Bytes of a proof for these ascending keys, which is verified; nothing where there are none.
+    virtual Result<std::optional<uint64_t>> proof_bytes(std::span<const Hash256>) {
+        return std::nullopt;
+    }
     /// Members for the store's line of the result, or nothing.
     virtual std::string details() const { return {}; }
 };

@@ -14,6 +14,7 @@
 #include "kernels/tree/node_hash.hpp"
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
+#include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
 #include "storage/qmdb/entry_log.hpp"
 
@@ -89,6 +90,11 @@ public:
     /// Proof of the value or the absence of a key under root(). `ErrorCode::invalid_input` for a
     /// reserved key, `ErrorCode::not_found` before the first block.
     virtual Result<StateProof> prove(const Hash256& key) = 0;
+    /// Proof of the values or absences of many keys under root(), in memory for about 100 bytes and
+    /// 17 nodes a key; reads and hashes 256 entries for each chunk that has one of the keys'
+    /// entries. Refuses what check_multiproof_keys refuses; `ErrorCode::not_found` before the first
+    /// block.
+    virtual Result<StateMultiproof> prove(std::span<const Hash256> keys) = 0;
 
     /// The root after the last applied block; zero before the first.
     virtual const Hash256& root() const noexcept = 0;

@@ -36,6 +36,7 @@ public:
     uint64_t writes_max() const noexcept override;
     Result<std::optional<Bytes>> get(const Hash256& key) override;
     Result<StateProof> prove(const Hash256& key) override;
+    Result<StateMultiproof> prove(std::span<const Hash256> keys) override;
     const Hash256& root() const noexcept override { return root_; }
     uint64_t height() const noexcept override { return height_; }
     Result<void> rollback(uint64_t height) override;
@@ -106,6 +107,15 @@ private:
     Result<Hash256> logged_chunk_root(unsigned shard, uint64_t chunk) const;
     Result<void> cut_log();
 
+    // prover.cpp
+    struct Neighbour {
+        StateEntry entry;    ///< of the key, or of the largest key below it
+        bool found = false;  ///< the key is there
+    };
+    Result<Neighbour> neighbour(const Hash256& key);
+    Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
+    Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);
+
     // recovery.cpp
     Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
     void begin_shard(unsigned shard, uint64_t first_serial);
@@ -160,7 +170,10 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
-    std::vector<LiveKey> live_keys_;                             ///< of a shard that is rebuilt
+    std::vector<LiveKey> live_keys_;    ///< of a shard that is rebuilt
+    std::vector<Hash256> proof_nodes_;  ///< of the chunks that load_chunks() read, heap by heap
+    std::vector<Hash256*> proof_trees_;
+    std::vector<kernels::DirtyLeaf> proof_dirty_;
     std::vector<std::pair<unsigned, uint64_t>> revived_chunks_;  ///< shard and chunk, by rollback()
     /// Of the full chunks of the log that is opened, from first_serial_ on.
     std::array<std::vector<Hash256>, shard_count> chunk_roots_;
