@@ -38,20 +38,24 @@ EngineImpl::EngineImpl(const EngineOptions& options)
     for (auto& index : indexes_) { index = std::make_unique<KeyIndex>(shard_bits); }
 }
 
+EngineImpl::~EngineImpl() {
+    for (const auto& pin : pins_) {
+        MILLRACE_ASSERT(pin->released.load(std::memory_order_acquire),
+                        "snapshots are let go before their engine");
+    }
+}
+
 std::unexpected<Error> EngineImpl::stop(Error error) {
     failed_ = error;
     return std::unexpected(std::move(error));
 }
 
-uint64_t EngineImpl::widen(unsigned shard, uint32_t serial) const noexcept {
-    const uint64_t last = forest_.serial_count(shard) - 1;
-    return last - static_cast<uint32_t>(static_cast<uint32_t>(last) - serial);
-}
-
-Result<Hash256> EngineImpl::ShardKeys::key_of(uint32_t serial) {
-    MILLRACE_TRY(const StateEntry entry,
-                 engine_.reader_->read(shard_, engine_.widen(shard_, serial)));
-    return entry.key;
+StateReader EngineImpl::state_reader() {
+    StateReader::Indexes indexes;
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        indexes[shard] = indexes_[shard].get();
+    }
+    return {indexes, forest_, *reader_, options_.backend, height_};
 }
 
 Result<void> EngineImpl::commit() {
@@ -92,15 +96,17 @@ uint64_t EngineImpl::oldest_sequence() noexcept {
 
 Result<std::optional<Bytes>> EngineImpl::get(const Hash256& key) {
     if (failed_) { return std::unexpected(*failed_); }
-    if (is_reserved_key(key)) { return std::nullopt; }
-    const unsigned shard = shard_of(key);
-    ShardKeys keys{*this, shard};
-    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
-    if (!serial) { return std::nullopt; }
-    MILLRACE_TRY(const StateEntry entry, reader_->read(shard, widen(shard, *serial)));
-    Bytes value{entry.value.begin(), entry.value.end()};
-    reader_->release();
-    return std::optional{std::move(value)};
+    return state_reader().get(key);
+}
+
+Result<StateProof> EngineImpl::prove(const Hash256& key) {
+    if (failed_) { return std::unexpected(*failed_); }
+    return state_reader().prove(key);
+}
+
+Result<StateMultiproof> EngineImpl::prove(std::span<const Hash256> keys) {
+    if (failed_) { return std::unexpected(*failed_); }
+    return state_reader().prove(keys);
 }
 
 Result<size_t> EngineImpl::prune() {

@@ -17,6 +17,7 @@
 #include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
 #include "storage/qmdb/entry_log.hpp"
+#include "storage/qmdb/snapshot.hpp"
 
 namespace millrace::storage::qmdb {
 
@@ -58,9 +59,9 @@ struct EngineStats {
 /// the end while less than an eighth of the span from the oldest live entry on is alive, at most as
 /// many as it appended otherwise.
 ///
-/// One owning thread. `ErrorCode::io` and `ErrorCode::corrupt` are final, and so is any failure
-/// inside of apply() after its checks: every later call fails, and what commit() acknowledged is
-/// there after a restart.
+/// One owning thread; other threads read from snapshot(). `ErrorCode::io` and `ErrorCode::corrupt`
+/// are final, and so is any failure inside of apply() after its checks: every later call fails, and
+/// what commit() acknowledged is there after a restart.
 class Engine {
 public:
     /// Opens or creates the state in `directory`, verifies the whole log, rebuilds index and tree
@@ -100,6 +101,12 @@ public:
     virtual const Hash256& root() const noexcept = 0;
     /// Height of the last applied block; 0 before the first.
     virtual uint64_t height() const noexcept = 0;
+
+    /// The state after the last committed block, for other threads; the same object while there is
+    /// no other block and somebody holds it. Takes the time to copy the pointers to index and tree:
+    /// about 0.1 bytes a key. `ErrorCode::conflict` while a block waits for commit(),
+    /// `ErrorCode::not_found` before the first block.
+    virtual Result<std::shared_ptr<const StateSnapshot>> snapshot() = 0;
 
     /// Takes back every block above `height`, durably, and also one that waits for commit(): root,
     /// values and proofs are again what they were after the last block that stays, and apply() goes

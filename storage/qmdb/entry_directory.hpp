@@ -4,16 +4,17 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 
 #include "storage/proof/entry.hpp"
+#include "storage/qmdb/detail/shared_array.hpp"
 #include "storage/qmdb/entry_log.hpp"
 
 namespace millrace::storage::qmdb {
 
 /// One run per shard and frame. The place of an entry itself is in the run's table, in the log, so
-/// this takes 16 bytes per run and 4 per 256 serial numbers. One thread at a time.
+/// this takes 16 bytes per run and 4 per 256 serial numbers. A copy shares memory with the original
+/// and stays as it is. One thread changes it; a copy may be read on any thread.
 class EntryDirectory {
 public:
     /// A shard's table of offsets in one frame.
@@ -35,11 +36,11 @@ public:
 
 private:
     struct Shard {
-        std::deque<Run> runs;
-        std::deque<uint32_t> first_run;  ///< by chunk: that of its first serial number there is
-        uint64_t first_chunk = 0;        ///< of first_run.front()
-        uint32_t dropped_runs = 0;       ///< numbers in first_run count these too
-        uint64_t end = 0;                ///< serial number after the last run
+        detail::SharedArray<Run> runs;
+        detail::SharedArray<uint32_t> first_run;  ///< by chunk: that of its first serial number
+        uint64_t first_chunk = 0;                 ///< of first_run.front()
+        uint32_t dropped_runs = 0;                ///< numbers in first_run count these too
+        uint64_t end = 0;                         ///< serial number after the last run
     };
     std::array<Shard, shard_count> shards_;
 };

@@ -33,6 +33,12 @@ bool sector_is_missing(ByteView data, uint64_t from, uint64_t to) noexcept {
     return false;
 }
 
+std::unexpected<Error> unreadable(const std::string& path) {
+    return fail(ErrorCode::io, "the disk cannot read " + path +
+                                   "; check it, then restore the data directory from a backup or "
+                                   "a replica if what it holds is lost");
+}
+
 std::unexpected<Error> damaged(const std::string& path, uint64_t offset, const std::string& what) {
     return fail(ErrorCode::corrupt,
                 "the entry log is damaged in " + path + " at offset " + std::to_string(offset) +
@@ -154,9 +160,14 @@ Result<void> EntryLog::rotate() {
     MILLRACE_TRY(file, fs_.open(path, OpenMode::read_write));
     MILLRACE_TRY(auto segment,
                  SegmentFile::open(std::move(file), options_.segment_bytes, options_.map));
-    segments_.push_back(std::move(segment));
+    add(std::move(segment));
     offset_ = frame_alignment_bytes;
     return {};
+}
+
+void EntryLog::add(SegmentFile segment) {
+    mapped_ = mapped_ && segment.mapped();
+    segments_.push_back(std::make_shared<const SegmentFile>(std::move(segment)));
 }
 
 Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, const Visitor& visit) {
@@ -172,8 +183,11 @@ Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, cons
     Bytes scratch(segment.mapped() ? 0 : bytes);
     MILLRACE_TRY(const ByteView data, segment.read(0, bytes, scratch));
     if (data.size() != bytes) { return damaged(path, data.size(), "the file was cut off"); }
-    MILLRACE_CHECK(verify_header(number, data, first));
-    MILLRACE_TRY(const Walk walked, walk(number, data, visit));
+    const auto header = verify_header(number, data, first);
+    const auto read = header ? walk(number, data, visit) : std::unexpected(header.error());
+    // Zeros of a page that the disk cannot give would look like an end.
+    if (segment.failed()) { return unreadable(path); }
+    MILLRACE_TRY(const Walk walked, read);
     if (walked.invalid) {
         if (!last) {
             return damaged(path, walked.end,
@@ -182,8 +196,9 @@ Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, cons
         }
         MILLRACE_CHECK(judge_damage(data, walked.end, path));
     }
+    if (segment.failed()) { return unreadable(path); }
     if (last) { MILLRACE_CHECK(finish_last(segment, data, walked)); }
-    segments_.push_back(std::move(segment));
+    add(std::move(segment));
     return {};
 }
 
@@ -344,7 +359,7 @@ Result<LogPosition> EntryLog::append(const FrameOf& block, std::span<uint8_t> fr
     std::memset(frame.data() + used, 0, bytes - used);
     seal_frame(h, payload_bytes, frame.data());
     const bool sync = options_.mutant != EntryLogMutant::no_flush;
-    if (auto r = writer_->write(segments_.back().file(), offset_, frame.first(bytes), sync); !r) {
+    if (auto r = writer_->write(segments_.back()->file(), offset_, frame.first(bytes), sync); !r) {
         return stop(std::move(r).error());
     }
     std::memcpy(&h, frame.data(), sizeof h);
@@ -355,13 +370,13 @@ Result<LogPosition> EntryLog::append(const FrameOf& block, std::span<uint8_t> fr
     return at;
 }
 
-Result<ByteView> EntryLog::read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const {
-    const uint64_t number = at / options_.segment_bytes;
+Result<ByteView> LogReader::read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const {
+    const uint64_t number = at / segment_bytes_;
     if (number < first_segment_ || number - first_segment_ >= segments_.size()) {
         return fail(ErrorCode::not_found,
                     "segment " + std::to_string(number) + " of the entry log is not there");
     }
-    return segments_[number - first_segment_].read(at % options_.segment_bytes, bytes, scratch);
+    return segments_[number - first_segment_]->read(at % segment_bytes_, bytes, scratch);
 }
 
 Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
@@ -377,6 +392,7 @@ Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) co
                  take(frame_bytes(std::min(header.payload_bytes, payload_bytes_max()))));
     const Frame frame = read_frame(data);
     if (frame.state != FrameState::valid || frame.header.log_id != log_id_) {
+        MILLRACE_CHECK(mappings());
         return damaged(path_of(segment_name(at / options_.segment_bytes)),
                        at % options_.segment_bytes,
                        "a frame that was read before fails its checks");
@@ -384,9 +400,16 @@ Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) co
     return frame;
 }
 
-void EntryLog::prefetch(LogPosition at) const noexcept {
-    const uint64_t slot = at / options_.segment_bytes - first_segment_;
-    if (slot < segments_.size()) { segments_[slot].prefetch(at % options_.segment_bytes); }
+Result<void> LogReader::mappings() const {
+    for (const auto& segment : segments_) {
+        if (segment->failed()) { return unreadable(segment->file().path()); }
+    }
+    return {};
+}
+
+void LogReader::prefetch(LogPosition at) const noexcept {
+    const uint64_t slot = at / segment_bytes_ - first_segment_;
+    if (slot < segments_.size()) { segments_[slot]->prefetch(at % segment_bytes_); }
 }
 
 Result<size_t> EntryLog::prune_below(LogPosition at) {

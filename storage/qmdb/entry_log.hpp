@@ -59,12 +59,41 @@ struct FrameOf {
 /// A place in the log: segment number times segment size plus offset. Never changes.
 using LogPosition = uint64_t;
 
-/// One owning thread appends and prunes; read() may be called beside append() on that thread only.
+/// Reads of what the log holds. A copy of that of a log keeps the files that were there: it may be
+/// used on any thread, and what was committed by then stays readable until the log is cut.
+class LogReader {
+public:
+    /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
+    /// points into a mapping that lives as long as this object has the segment, or else to
+    /// `scratch`, which has room for them. `ErrorCode::not_found` when the place is pruned or was
+    /// never written.
+    Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
+    /// Hint that read() of this place comes soon.
+    void prefetch(LogPosition at) const noexcept;
+    /// Whether views of read() are always those of mappings.
+    bool mapped() const noexcept { return mapped_; }
+    /// The error of a disk that could not read something of a mapping, if there was one: what was
+    /// read meanwhile and fails its checks is not damaged, but was not read at all.
+    Result<void> mappings() const;
+    /// Where the oldest segment begins.
+    LogPosition begin() const noexcept { return first_segment_ * segment_bytes_; }
+    uint64_t segment_bytes() const noexcept { return segment_bytes_; }
+
+protected:
+    explicit LogReader(uint64_t segment_bytes) noexcept : segment_bytes_(segment_bytes) {}
+
+    uint64_t segment_bytes_;
+    std::deque<std::shared_ptr<const SegmentFile>> segments_;  ///< the last one is being written
+    uint64_t first_segment_ = 0;                               ///< number of segments_.front()
+    bool mapped_ = true;
+};
+
+/// One owning thread appends and prunes; other threads read with copies of its LogReader.
 ///
 /// A failed write or sync is final: append() returns `ErrorCode::io`, and so does every later call.
 /// A full disk is not: append() returns `ErrorCode::limit` and can be repeated with the same frame
 /// once there is room.
-class EntryLog {
+class EntryLog : public LogReader {
 public:
     /// Called for each frame in order while the log is opened. The payload lives until it returns.
     using Visitor =
@@ -100,29 +129,18 @@ public:
     /// then append() must not be.
     Result<void> cut(std::optional<LogPosition> last);
 
-    /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
-    /// points into a mapping that lives until the segment is pruned, or else to `scratch`, which
-    /// has room for them. `ErrorCode::not_found` when the place is pruned or was never written.
-    Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
     /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
     /// points into a mapping or into `scratch`.
     Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
-    /// Hint that read() of this place comes soon.
-    void prefetch(LogPosition at) const noexcept;
-    /// Whether views of read() are those of mappings.
-    bool mapped() const noexcept { return segments_.back().mapped(); }
-
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
     Result<size_t> prune_below(LogPosition at);
     uint64_t segment_count() const noexcept { return segments_.size(); }
-    /// Where the oldest segment begins.
-    LogPosition begin() const noexcept { return first_segment_ * options_.segment_bytes; }
-    uint64_t segment_bytes() const noexcept { return options_.segment_bytes; }
 
 private:
     EntryLog(FileSystem& fs, std::string directory, const EntryLogOptions& options,
              std::unique_ptr<LogWriter> writer)
-        : fs_(fs),
+        : LogReader(options.segment_bytes),
+          fs_(fs),
           directory_(std::move(directory)),
           options_(options),
           writer_(std::move(writer)) {}
@@ -138,6 +156,7 @@ private:
     Result<void> check_owner(const CutRecord& cut, uint64_t first_number) const;
     Result<void> finish_cut();
     Result<void> rotate();
+    void add(SegmentFile segment);
     Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
     Result<void> verify_header(uint64_t number, ByteView data, bool first);
     Result<Walk> walk(uint64_t number, ByteView data, const Visitor& visit);
@@ -152,9 +171,7 @@ private:
     const EntryLogOptions options_;
     const std::unique_ptr<LogWriter> writer_;
     EntryLogRecovery recovery_;
-    std::deque<SegmentFile> segments_;  ///< the last one is being written
-    uint64_t first_segment_ = 0;        ///< number of segments_.front()
-    uint64_t offset_ = 0;               ///< in the last segment, where the next frame goes
+    uint64_t offset_ = 0;  ///< in the last segment, where the next frame goes
     uint64_t log_id_ = 0;
     uint64_t generation_ = 1;
     uint64_t last_sequence_ = 0;

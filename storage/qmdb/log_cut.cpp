@@ -90,8 +90,7 @@ Result<void> EntryLog::finish_cut() {
     MILLRACE_CHECK(fs_.sync_directory(directory_));
     {
         const uint64_t offset = record.end - number * options_.segment_bytes;
-        MILLRACE_TRY(const auto file,
-                     fs_.open(path_of(segment_name(number)), OpenMode::read_write));
+        MILLRACE_TRY(auto file, fs_.open(path_of(segment_name(number)), OpenMode::read_write));
         MILLRACE_TRY(const uint64_t bytes, file->size());
         if (bytes < offset) {
             return fail(ErrorCode::corrupt,
@@ -101,11 +100,19 @@ Result<void> EntryLog::finish_cut() {
                             "were taken back. Restore the data directory from a backup or a "
                             "replica");
         }
-        // What was allocated anew reads as zeros, as what was never written does.
         MILLRACE_CHECK(file->truncate(offset));
+        // What was allocated anew reads as zeros, as what was never written does.
         MILLRACE_CHECK(file->preallocate(options_.segment_bytes));
         MILLRACE_CHECK(file->sync_data());
         offset_ = offset;
+        if (!segments_.empty()) {
+            // Mapped anew: readers of snapshots may have touched what was not there for a moment,
+            // and keep zeros there.
+            MILLRACE_TRY(auto segment,
+                         SegmentFile::open(std::move(file), options_.segment_bytes, options_.map));
+            segments_.pop_back();
+            add(std::move(segment));
+        }
     }
     CutRecord done = record;
     done.pending = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns making proofs: the chunks' leaves come from the log, everything above from memory.
+// Owns reading values and making proofs: the chunks' leaves come from the log, everything above
+// from memory.
 #include <algorithm>
 
-#include "storage/qmdb/detail/engine_impl.hpp"
+#include "storage/qmdb/detail/state_reader.hpp"
 
 namespace millrace::storage::qmdb::detail {
 namespace {
@@ -21,20 +22,32 @@ void halve(std::vector<uint64_t>& places) {
 }  // namespace
 
 /// The entry that answers a key. It is a view into the log until the reader's release().
-Result<EngineImpl::Neighbour> EngineImpl::neighbour(const Hash256& key) {
+Result<StateReader::Neighbour> StateReader::neighbour(const Hash256& key) {
     const unsigned shard = shard_of(key);
-    ShardKeys keys{*this, shard};
+    ShardKeys keys{reader_, forest_, shard};
     MILLRACE_TRY(auto low, indexes_[shard]->find(key, keys));
     const bool found = low.has_value();
     if (!found) { MILLRACE_TRY(low, indexes_[shard]->predecessor(key, keys)); }
     MILLRACE_ASSERT(low, "the sentinel lies before every key");
-    MILLRACE_TRY(const StateEntry entry, reader_->read(shard, widen(shard, *low)));
+    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *low)));
     return Neighbour{entry, found};
+}
+
+Result<std::optional<Bytes>> StateReader::get(const Hash256& key) {
+    if (is_reserved_key(key)) { return std::nullopt; }
+    const unsigned shard = shard_of(key);
+    ShardKeys keys{reader_, forest_, shard};
+    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
+    if (!serial) { return std::nullopt; }
+    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *serial)));
+    Bytes value{entry.value.begin(), entry.value.end()};
+    reader_.release();
+    return std::optional{std::move(value)};
 }
 
 /// Fills proof_nodes_ with the nodes of chunks. The leaves of a chunk are not kept; its entries in
 /// the log give them again.
-Result<void> EngineImpl::load_chunks(unsigned shard, std::span<const uint64_t> chunks) {
+Result<void> StateReader::load_chunks(unsigned shard, std::span<const uint64_t> chunks) {
     proof_nodes_.assign(chunks.size() * chunk_nodes, {});
     proof_trees_.clear();
     proof_dirty_.clear();
@@ -43,25 +56,24 @@ Result<void> EngineImpl::load_chunks(unsigned shard, std::span<const uint64_t> c
         const uint64_t count = std::min(chunk_entries, forest_.serial_count(shard) - first);
         messages_.clear();
         for (uint64_t s = first; s < first + count; ++s) {
-            MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, s));
+            MILLRACE_TRY(const ByteView encoded, reader_.encoded(shard, s));
             messages_.push_back(encoded);
         }
         const std::span nodes = std::span{proof_nodes_}.subspan(tree * chunk_nodes, chunk_nodes);
         const size_t leaves = kernels::tree_leaf(chunk_height, 0);
         MILLRACE_CHECK(
-            hash_leaves(options_.hash, options_.backend, messages_, nodes.subspan(leaves, count)));
-        reader_->release();
+            hash_leaves(forest_.hash(), backend_, messages_, nodes.subspan(leaves, count)));
+        reader_.release();
         proof_trees_.push_back(nodes.data());
         for (uint32_t leaf = 0; leaf < chunk_entries; ++leaf) {
             proof_dirty_.push_back({tree, leaf});
         }
     }
-    kernels::TreeHasher hasher{options_.hash, chunk_height};
-    return hasher.rehash(options_.backend, proof_trees_, proof_dirty_);
+    kernels::TreeHasher hasher{forest_.hash(), chunk_height};
+    return hasher.rehash(backend_, proof_trees_, proof_dirty_);
 }
 
-Result<StateProof> EngineImpl::prove(const Hash256& key) {
-    if (failed_) { return std::unexpected(*failed_); }
+Result<StateProof> StateReader::prove(const Hash256& key) {
     if (is_reserved_key(key)) {
         return fail(ErrorCode::invalid_input, "no value can have this key, so nothing is proven");
     }
@@ -100,8 +112,8 @@ Result<StateProof> EngineImpl::prove(const Hash256& key) {
 }
 
 /// Adds the entries, bits and siblings of one shard; `keys` are those of this shard.
-Result<void> EngineImpl::add_shard(unsigned shard, std::span<const Hash256> keys,
-                                   StateMultiproof& proof) {
+Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> keys,
+                                    StateMultiproof& proof) {
     StateMultiproof::Shard& out = proof.shards.emplace_back();
     out.index = static_cast<uint8_t>(shard);
     out.serial_count = forest_.serial_count(shard);
@@ -120,7 +132,7 @@ Result<void> EngineImpl::add_shard(unsigned shard, std::span<const Hash256> keys
             added.value.assign(entry.value.begin(), entry.value.end());
         }
         if (!low.found) { ++out.entries.back().absent_count; }
-        reader_->release();
+        reader_.release();
     }
     std::vector<uint64_t> serials;
     std::vector<uint64_t> chunks;
@@ -173,8 +185,7 @@ Result<void> EngineImpl::add_shard(unsigned shard, std::span<const Hash256> keys
     return {};
 }
 
-Result<StateMultiproof> EngineImpl::prove(std::span<const Hash256> keys) {
-    if (failed_) { return std::unexpected(*failed_); }
+Result<StateMultiproof> StateReader::prove(std::span<const Hash256> keys) {
     MILLRACE_CHECK(check_multiproof_keys(keys));
     if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
     StateMultiproof proof;

@@ -33,7 +33,7 @@ Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
                                              ByteView payload) {
                                           return replay(header, payload_at, payload);
                                       }));
-    reader_.emplace(*log_, directory_, frame_);
+    reader_.emplace(*log_, directory_, &frame_);
     if (height_ == 0) { return {}; }
     for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_shard(shard)); }
     live_keys_ = {};
@@ -137,7 +137,7 @@ Result<void> EngineImpl::rebuild_shard(unsigned shard) {
 
 /// In the order of keys, so that a page is filled while it is in the cache.
 Result<void> EngineImpl::rebuild_index(unsigned shard) {
-    ShardKeys keys{*this, shard};
+    ShardKeys keys{*reader_, forest_, shard};
     std::ranges::sort(live_keys_, {}, &LiveKey::key);
     indexes_[shard]->reserve(live_keys_.size());
     for (const LiveKey& live : live_keys_) {

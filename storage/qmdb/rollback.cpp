@@ -67,11 +67,13 @@ Result<void> EngineImpl::rollback(uint64_t height) {
                         std::to_string(oldest_height()) + ", since the log before was pruned; " +
                         std::to_string(height) + " needs a snapshot from before");
     }
+    if (!waits_) { release_snapshots(); }
     if (auto r = take_back(count); !r) { return stop(std::move(r).error()); }
     return cut_waits_ ? cut_log() : Result<void>{};
 }
 
 Result<void> EngineImpl::cut_log() {
+    revoke_snapshots(height_);
     const auto last = blocks_.empty() ? std::nullopt : std::optional{blocks_.back().payload_at};
     if (auto r = log_->cut(last); !r) {
         if (r.error().code == ErrorCode::limit) { return r; }
@@ -166,7 +168,7 @@ Result<void> EngineImpl::undo_section(unsigned shard, const Section& section) {
             }
         }
     }
-    ShardKeys keys{*this, shard};
+    ShardKeys keys{*reader_, forest_, shard};
     for (uint32_t i = 0; i < section.header.retired_count; ++i) {
         const uint64_t serial = section.retired_serial(i);
         MILLRACE_TRY(const StateEntry e, reader_->read(shard, serial));

@@ -11,6 +11,8 @@
 
 #include "storage/qmdb/block_frame.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
+#include "storage/qmdb/detail/snapshot_impl.hpp"
+#include "storage/qmdb/detail/state_reader.hpp"
 #include "storage/qmdb/engine.hpp"
 #include "storage/qmdb/entry_directory.hpp"
 #include "storage/qmdb/key_index.hpp"
@@ -18,13 +20,10 @@
 
 namespace millrace::storage::qmdb::detail {
 
-/// The hashes of messages, as leaves have them.
-Result<void> hash_leaves(kernels::NodeHash hash, kernels::Backend backend,
-                         std::span<const ByteView> messages, std::span<Hash256> digests);
-
 class EngineImpl final : public Engine {
 public:
     explicit EngineImpl(const EngineOptions& options);
+    ~EngineImpl() override;
 
     /// Opens the log and rebuilds everything from it (recovery.cpp).
     Result<void> start(FileSystem& fs, const std::string& directory,
@@ -39,6 +38,7 @@ public:
     Result<StateMultiproof> prove(std::span<const Hash256> keys) override;
     const Hash256& root() const noexcept override { return root_; }
     uint64_t height() const noexcept override { return height_; }
+    Result<std::shared_ptr<const StateSnapshot>> snapshot() override;
     Result<void> rollback(uint64_t height) override;
     uint64_t oldest_height() const noexcept override;
     Result<Hash256> root_at(uint64_t height) const override;
@@ -46,17 +46,6 @@ public:
     EngineStats stats() const noexcept override;
 
 private:
-    /// The keys of one shard's entries, for its index.
-    class ShardKeys final : public KeySource {
-    public:
-        ShardKeys(EngineImpl& engine, unsigned shard) : engine_(engine), shard_(shard) {}
-        Result<Hash256> key_of(uint32_t serial) override;
-
-    private:
-        EngineImpl& engine_;
-        unsigned shard_;
-    };
-
     enum class Change : uint8_t {
         none,    ///< the write changes nothing
         update,  ///< a live key gets another value
@@ -107,14 +96,10 @@ private:
     Result<Hash256> logged_chunk_root(unsigned shard, uint64_t chunk) const;
     Result<void> cut_log();
 
-    // prover.cpp
-    struct Neighbour {
-        StateEntry entry;    ///< of the key, or of the largest key below it
-        bool found = false;  ///< the key is there
-    };
-    Result<Neighbour> neighbour(const Hash256& key);
-    Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
-    Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);
+    // snapshot.cpp
+    void release_snapshots();
+    void set_epochs();
+    void revoke_snapshots(uint64_t height) noexcept;
 
     // recovery.cpp
     Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
@@ -133,8 +118,10 @@ private:
 
     /// The sequence number of the oldest frame with an entry of the state after the applied block.
     uint64_t oldest_sequence() noexcept;
-    /// The serial number whose lower half is in the index: what lives spans less than 2^32.
-    uint64_t widen(unsigned shard, uint32_t serial) const noexcept;
+    uint64_t widen(unsigned shard, uint32_t serial) const noexcept {
+        return detail::widen(forest_.serial_count(shard), serial);
+    }
+    StateReader state_reader();
     std::unexpected<Error> stop(Error error);
 
     const EngineOptions options_;
@@ -155,7 +142,10 @@ private:
     };
     std::deque<CommittedBlock> blocks_;  ///< all that the log has, by sequence number
     uint64_t first_sequence_ = 1;        ///< of blocks_.front()
-    bool cut_waits_ = false;             ///< blocks were taken back and the log is not cut yet
+    Epochs epochs_;
+    std::vector<std::shared_ptr<Pin>> pins_;  ///< of snapshots that are held, oldest first
+    std::weak_ptr<const StateSnapshot> last_snapshot_;
+    bool cut_waits_ = false;  ///< blocks were taken back and the log is not cut yet
 
     uint64_t height_ = 0;
     Hash256 root_;
@@ -170,10 +160,7 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
-    std::vector<LiveKey> live_keys_;    ///< of a shard that is rebuilt
-    std::vector<Hash256> proof_nodes_;  ///< of the chunks that load_chunks() read, heap by heap
-    std::vector<Hash256*> proof_trees_;
-    std::vector<kernels::DirtyLeaf> proof_dirty_;
+    std::vector<LiveKey> live_keys_;                             ///< of a shard that is rebuilt
     std::vector<std::pair<unsigned, uint64_t>> revived_chunks_;  ///< shard and chunk, by rollback()
     /// Of the full chunks of the log that is opened, from first_serial_ on.
     std::array<std::vector<Hash256>, shard_count> chunk_roots_;
