@@ -3,6 +3,7 @@
 // proofs for reading.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +22,14 @@
 
 namespace millrace::storage::qmdb {
 
+/// What a start is busy with: the log in bytes, then the index in shards.
+enum class RecoveryStage : uint8_t { log, index };
+struct RecoveryProgress {
+    RecoveryStage stage = RecoveryStage::log;
+    uint64_t done = 0;
+    uint64_t total = 0;
+};
+
 struct EngineOptions {
     /// The hash of leaves and nodes: part of the state root.
     kernels::NodeHash hash = kernels::NodeHash::keccak256;
@@ -29,6 +38,12 @@ struct EngineOptions {
     /// prune() keeps what the states after the last so many blocks before the newest one need, so
     /// that they can be gone back to. All bits set keeps everything for ever.
     uint64_t history_blocks = 1024;
+    /// Threads that a start uses, the calling one included; 0 takes all processors, at most one for
+    /// each shard.
+    unsigned recovery_threads = 0;
+    /// Called by open() on its thread, for each file of the log and each shard of the index that is
+    /// done; may be empty.
+    std::function<void(const RecoveryProgress&)> progress;
     /// The identity says whose state this is (the chain); the hash is added to it.
     EntryLogOptions log;
 };

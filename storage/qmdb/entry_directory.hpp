@@ -27,6 +27,13 @@ public:
     void add(unsigned shard, uint64_t first_serial, uint64_t count, LogPosition table_at);
     /// The run with this serial number; nothing when that is below the first or after the last run.
     std::optional<Run> find(unsigned shard, uint64_t serial) const noexcept;
+    size_t run_count(unsigned shard) const noexcept { return shards_[shard].runs.size(); }
+    const Run& run(unsigned shard, size_t i) const noexcept { return shards_[shard].runs[i]; }
+    /// The serial number behind run `i`.
+    uint64_t run_end(unsigned shard, size_t i) const noexcept {
+        const Shard& s = shards_[shard];
+        return i + 1 == s.runs.size() ? s.end : s.runs[i + 1].first_serial;
+    }
     /// Forgets the runs whose tables lie below `at`; those of a shard's last serial numbers stay.
     void drop_before(LogPosition at);
     /// Forgets the serial numbers from `serial` on, with which a run begins.

@@ -106,6 +106,9 @@ Result<void> EntryLog::start(const Visitor& visit) {
                                "this segment is missing");
             }
             MILLRACE_CHECK(open_segment(numbers[i], i == 0, i + 1 == numbers.size(), visit));
+            if (options_.progress) {
+                options_.progress((i + 1) * segment_bytes_, numbers.size() * segment_bytes_);
+            }
         }
     }
     recovery_.last_sequence = last_sequence_;
@@ -371,12 +374,12 @@ Result<LogPosition> EntryLog::append(const FrameOf& block, std::span<uint8_t> fr
 }
 
 Result<ByteView> LogReader::read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const {
-    const uint64_t number = at / segment_bytes_;
+    const auto [number, offset] = split(at);
     if (number < first_segment_ || number - first_segment_ >= segments_.size()) {
         return fail(ErrorCode::not_found,
                     "segment " + std::to_string(number) + " of the entry log is not there");
     }
-    return segments_[number - first_segment_]->read(at % segment_bytes_, bytes, scratch);
+    return segments_[number - first_segment_]->read(offset, bytes, scratch);
 }
 
 Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
@@ -408,8 +411,9 @@ Result<void> LogReader::mappings() const {
 }
 
 void LogReader::prefetch(LogPosition at) const noexcept {
-    const uint64_t slot = at / segment_bytes_ - first_segment_;
-    if (slot < segments_.size()) { segments_[slot]->prefetch(at % segment_bytes_); }
+    const auto [number, offset] = split(at);
+    const uint64_t slot = number - first_segment_;
+    if (slot < segments_.size()) { segments_[slot]->prefetch(offset); }
 }
 
 Result<size_t> EntryLog::prune_below(LogPosition at) {

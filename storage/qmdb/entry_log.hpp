@@ -3,6 +3,7 @@
 // reads of what they hold.
 #pragma once
 
+#include <bit>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -31,6 +32,8 @@ struct EntryLogOptions {
     uint64_t log_id = 0;
     /// Whether segments are mapped for reading where that is possible.
     bool map = true;
+    /// Called after each segment that was read, with the bytes done and all; may be empty.
+    std::function<void(uint64_t done, uint64_t total)> progress;
     EntryLogMutant mutant = EntryLogMutant::none;
 };
 
@@ -80,9 +83,22 @@ public:
     uint64_t segment_bytes() const noexcept { return segment_bytes_; }
 
 protected:
-    explicit LogReader(uint64_t segment_bytes) noexcept : segment_bytes_(segment_bytes) {}
+    explicit LogReader(uint64_t segment_bytes) noexcept
+        : segment_bytes_(segment_bytes),
+          segment_shift_(std::has_single_bit(segment_bytes)
+                             ? static_cast<unsigned>(std::countr_zero(segment_bytes))
+                             : 0) {}
+    struct Place {
+        uint64_t number = 0;  ///< of the segment
+        uint64_t offset = 0;
+    };
+    Place split(LogPosition at) const noexcept {
+        if (segment_shift_ != 0) { return {at >> segment_shift_, at & (segment_bytes_ - 1)}; }
+        return {at / segment_bytes_, at % segment_bytes_};
+    }
 
     uint64_t segment_bytes_;
+    unsigned segment_shift_;  ///< 0 unless segment_bytes_ is a power of two
     std::deque<std::shared_ptr<const SegmentFile>> segments_;  ///< the last one is being written
     uint64_t first_segment_ = 0;                               ///< number of segments_.front()
     bool mapped_ = true;

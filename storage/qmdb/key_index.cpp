@@ -133,6 +133,19 @@ Result<Halves> split_arrays(const IndexPage& page, unsigned shared_bits, KeySour
     return halves;
 }
 
+/// Keys that share their first 8 bytes.
+Result<void> sort_by_key(std::span<KeyIndex::Loaded> keys, KeySource& source) {
+    if (keys.size() < 2) { return {}; }
+    std::vector<std::pair<Hash256, KeyIndex::Loaded>> whole;
+    for (const KeyIndex::Loaded& key : keys) {
+        MILLRACE_TRY(const Hash256 read, source.key_of(key.serial));
+        whole.emplace_back(read, key);
+    }
+    std::ranges::sort(whole, {}, &std::pair<Hash256, KeyIndex::Loaded>::first);
+    for (size_t i = 0; i < keys.size(); ++i) { keys[i] = whole[i].second; }
+    return {};
+}
+
 }  // namespace
 
 KeyIndex::KeyIndex(unsigned shared_bits) : IndexView(shared_bits) {
@@ -144,12 +157,19 @@ KeyIndex::KeyIndex(unsigned shared_bits) : IndexView(shared_bits) {
 }
 
 KeyIndex::~KeyIndex() {
+    drop_all();
+    limbo_.release({}, PageDeleter{});
+}
+
+void KeyIndex::drop_all() {
     for (size_t slot = 0; slot < slots_.size();) {
         Page* const page = slots_[slot];
         slot += slot_span(*page);
-        PageDeleter{}(page);
+        drop(page);
     }
-    limbo_.release({}, PageDeleter{});
+    slots_.clear();
+    depth_ = 0;
+    size_ = 0;
 }
 
 void KeyIndex::set_epochs(const detail::Epochs& epochs) {
@@ -353,17 +373,67 @@ void KeyIndex::resize(size_t slot, uint32_t capacity) {
     install(first, span, resized.release());
 }
 
-void KeyIndex::reserve(uint64_t keys) {
-    MILLRACE_ASSERT(size_ == 0 && depth_ == 0, "only an empty index is made ready");
-    while (depth_ < depth_max && (keys >> depth_) > 2 * keys_per_slot_min) { ++depth_; }
-    if (depth_ == 0) { return; }
-    drop(slots_.front());
-    slots_.assign(size_t{1} << depth_, nullptr);
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
-        OwnedPage page = make_page(capacity_for(static_cast<uint32_t>(keys >> depth_)));
-        page->depth = page->base = static_cast<uint8_t>(depth_);
-        install(slot, 1, page.release());
+Result<void> KeyIndex::load(std::span<const Loaded> keys, KeySource& source) {
+    MILLRACE_ASSERT(size_ == 0 && depth_ == 0, "only an empty index is loaded");
+    drop_all();
+    auto loaded = load_pages(keys, source);
+    if (!loaded) {
+        drop_all();
+        slots_.resize(1);
+        install(0, 1, make_page(capacity_step).release());
     }
+    return loaded;
+}
+
+Result<void> KeyIndex::load_pages(std::span<const Loaded> keys, KeySource& source) {
+    while (depth_ < depth_max && (keys.size() >> depth_) > 2 * keys_per_slot_min) { ++depth_; }
+    const size_t slots = size_t{1} << depth_;
+    // By slots, each of which is then sorted within the cache.
+    const auto slot_of_head = [this](uint64_t head) { return slot_of(head << shared_bits_); };
+    std::vector<size_t> ends(slots + 1);
+    for (const Loaded& key : keys) { ++ends[slot_of_head(key.head) + 1]; }
+    for (size_t slot = 0; slot < slots; ++slot) { ends[slot + 1] += ends[slot]; }
+    std::vector<Loaded> by_slot(keys.size());
+    for (const Loaded& key : keys) { by_slot[ends[slot_of_head(key.head)]++] = key; }
+    std::vector<Loaded> left;
+    slots_.reserve(slots);
+    while (slots_.size() < slots) {
+        const size_t slot = slots_.size();
+        const size_t from = slot == 0 ? 0 : ends[slot - 1];
+        const std::span<Loaded> page = std::span{by_slot}.subspan(from, ends[slot] - from);
+        MILLRACE_TRY(const bool loaded, load_page(page, source));
+        if (!loaded) { left.insert(left.end(), page.begin(), page.end()); }
+    }
+    for (const Loaded& key : left) {
+        MILLRACE_TRY(const Hash256 whole, source.key_of(key.serial));
+        MILLRACE_CHECK(insert(whole, key.serial, source));
+    }
+    return {};
+}
+
+/// Adds the next slot with the page of its keys; leaves it empty and says so when they are too
+/// many.
+Result<bool> KeyIndex::load_page(std::span<Loaded> keys, KeySource& source) {
+    const bool fits = keys.size() <= page_entries_max;
+    OwnedPage page =
+        make_page(fits ? capacity_for(static_cast<uint32_t>(keys.size())) : capacity_step);
+    page->depth = page->base = static_cast<uint8_t>(depth_);
+    if (fits) {
+        std::ranges::sort(keys, {}, &Loaded::head);
+        for (size_t i = 0; i < keys.size();) {
+            size_t end = i + 1;
+            while (end < keys.size() && keys[end].head == keys[i].head) { ++end; }
+            MILLRACE_CHECK(sort_by_key(keys.subspan(i, end - i), source));
+            i = end;
+        }
+        for (const Loaded& key : keys) {
+            page->insert_at(page->count, page->fingerprint(key.head << shared_bits_), key.serial);
+        }
+        size_ += keys.size();
+    }
+    slots_.push_back(nullptr);
+    install(slots_.size() - 1, 1, page.release());
+    return fits;
 }
 
 Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& source) {

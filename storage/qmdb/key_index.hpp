@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "host/base/error.hpp"
@@ -88,9 +89,14 @@ public:
     KeyIndex(const KeyIndex&) = delete;
     KeyIndex& operator=(const KeyIndex&) = delete;
 
-    /// Makes an empty index ready for about so many evenly spread keys, which may then come in any
-    /// order; without it keys in ascending order look like ground ones.
-    void reserve(uint64_t keys);
+    /// A key of load(), by its first 8 bytes, big-endian.
+    struct Loaded {
+        uint64_t head = 0;
+        uint32_t serial = 0;
+    };
+    /// Fills an empty index with different keys, in any order; reads from the source only those
+    /// that share their first 8 bytes and those of overfull pages.
+    Result<void> load(std::span<const Loaded> keys, KeySource& source);
     /// Adds a key that is not there.
     Result<void> insert(const Hash256& key, uint32_t serial, KeySource& source);
     /// Gives a key that is there with `before` another serial number.
@@ -110,6 +116,9 @@ private:
     bool make_room_to_split(const Page& page);
     Page& writable(size_t slot);
     Result<void> split(size_t slot, KeySource& source);
+    Result<void> load_pages(std::span<const Loaded> keys, KeySource& source);
+    Result<bool> load_page(std::span<Loaded> keys, KeySource& source);
+    void drop_all();
     Result<void> make_tree(size_t slot, KeySource& source);
     void resize(size_t slot, uint32_t capacity);
     uint32_t place_of(const Page& page, uint64_t path, uint32_t serial) const noexcept;

@@ -106,15 +106,11 @@ private:
     void begin_shard(unsigned shard, uint64_t first_serial);
     Result<void> replay_section(unsigned shard, uint64_t height, const Section& section);
     Result<void> retire_logged(unsigned shard, uint64_t serial);
-    /// A key that is to go into the index.
-    struct LiveKey {
-        Hash256 key;
-        uint64_t serial = 0;
-    };
-    Result<void> rebuild_shard(unsigned shard);
-    Result<void> rebuild_index(unsigned shard);
+    Result<void> rebuild_tree(unsigned shard);
     Result<void> rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count);
-    Result<void> add_live_keys(unsigned shard, uint64_t first, uint64_t count);
+    Result<void> rebuild_indexes();
+    Result<void> rebuild_index(unsigned shard);
+    Result<std::vector<KeyIndex::Loaded>> live_keys(unsigned shard) const;
 
     /// The sequence number of the oldest frame with an entry of the state after the applied block.
     uint64_t oldest_sequence() noexcept;
@@ -160,7 +156,6 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
-    std::vector<LiveKey> live_keys_;                             ///< of a shard that is rebuilt
     std::vector<std::pair<unsigned, uint64_t>> revived_chunks_;  ///< shard and chunk, by rollback()
     /// Of the full chunks of the log that is opened, from first_serial_ on.
     std::array<std::vector<Hash256>, shard_count> chunk_roots_;
