@@ -9,11 +9,13 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <time.h>
 
+#include "bench/state/proof_sizes.hpp"
 #include "bench/state/store.hpp"
 #include "bench/state/workload.hpp"
 
@@ -123,8 +125,10 @@ public:
         write_phase("churn", arguments_.rounds, [&] { return work_.churn(batch); });
         check("before the restart");
         read_phase();
+        proof_phase();
         restart();
         check("after the restart");
+        rollback();
     }
 
 private:
@@ -143,6 +147,9 @@ private:
             p.wall_s += took;
             p.samples_ms.push_back(took * 1e3);
             p.writes += batch.writes.size();
+            last_written_.clear();
+            for (const auto& w : batch.writes) { last_written_.push_back(w.key); }
+            last_written_.resize(std::min(last_written_.size(), storage::multiproof_keys_max));
             for (const auto& w : batch.writes) {
                 p.payload_bytes += Hash256::size_bytes + (w.value ? w.value->size() : 0);
             }
@@ -171,6 +178,31 @@ private:
         p.cpu_s = p.wall_s;
         print(p, json_);
     }
+    void proof_phase() {
+        const auto random = [&] { return Workload::key(work_.next_random() % work_.key_count()); };
+        proof("proof", {random()});
+        std::set<Hash256> many;
+        const uint64_t count = std::min<uint64_t>(10'000, work_.key_count() / 2);
+        while (many.size() < count) { many.insert(random()); }
+        proof("proof-random", {many.begin(), many.end()});
+        proof("proof-hot", last_written_);
+    }
+    void proof(const std::string& name, const std::vector<Hash256>& keys) {
+        const auto bytes = store_.proof_bytes(keys);
+        if (!bytes) { die(store_.name(), bytes.error().message); }
+        if (!*bytes) { return; }
+        char text[300];
+        const double per_key = static_cast<double>(**bytes) / static_cast<double>(keys.size());
+        std::snprintf(text, sizeof text,
+                      "  {\"name\": \"state/%s/%s\", \"keys\": %zu, \"bytes\": %llu, "
+                      "\"bytes_per_key\": %.1f}",
+                      store_.name().c_str(), name.c_str(), keys.size(),
+                      static_cast<unsigned long long>(**bytes), per_key);
+        if (!json_.empty()) { json_ += ",\n"; }
+        json_ += text;
+        std::printf("%-18s %-12s %zu keys, %.1f bytes a key, verified\n", store_.name().c_str(),
+                    name.c_str(), keys.size(), per_key);
+    }
     void restart() {
         Phase p{store_.name(), "restart", 1, 0, 0, 0, 0, {}, {}};
         const double wall = seconds(CLOCK_MONOTONIC);
@@ -179,6 +211,21 @@ private:
         p.cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
         p.wall_s = seconds(CLOCK_MONOTONIC) - wall;
         p.samples_ms.push_back(p.wall_s * 1e3);
+        print(p, json_);
+    }
+    /// Takes back at most 100 batches of churn; an item is a write of theirs.
+    void rollback() {
+        const uint64_t blocks = std::min<uint64_t>(arguments_.rounds, 100);
+        Phase p{store_.name(), "rollback", blocks * arguments_.batch, 0, 0, 0, 0, {}, {}};
+        const double wall = seconds(CLOCK_MONOTONIC);
+        const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        const auto done = store_.rollback(blocks);
+        if (!done) { return; }
+        if (!*done) { die(store_.name(), done->error().message); }
+        p.cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+        p.wall_s = seconds(CLOCK_MONOTONIC) - wall;
+        p.samples_ms.push_back(p.wall_s * 1e3);
+        p.extra = ", \"blocks\": " + std::to_string(blocks);
         print(p, json_);
     }
     void check(const char* when) {
@@ -196,8 +243,42 @@ private:
     const Arguments& arguments_;
     std::string& json_;
     Workload work_;
+    std::vector<Hash256> last_written_;  ///< the keys of the last batch
     uint64_t height_ = 0;
 };
+
+/// Sizes of proofs in a state of a thousand million keys (proof_sizes.hpp says how).
+void computed_proofs(std::string& json) {
+    struct Row {
+        const char* name;
+        uint64_t asked;
+        uint64_t recent_writes;
+        uint64_t target;
+    };
+    for (const Row& row : {Row{"single", 1, 0, 1'200}, Row{"random-10k", 10'000, 0, 620},
+                           Row{"hot-10k", 10'000, 1'000'000, 280}}) {
+        for (const LogShape shape : {LogShape::loaded, LogShape::worn}) {
+            for (const unsigned value_bytes : {32u, 66u}) {
+                const uint64_t bytes =
+                    proof_bytes({1'000'000'000, row.asked, value_bytes, shape, row.recent_writes});
+                const double per_key = static_cast<double>(bytes) / static_cast<double>(row.asked);
+                const char* const log = shape == LogShape::loaded ? "loaded" : "worn";
+                char text[300];
+                std::snprintf(text, sizeof text,
+                              "  {\"name\": \"state/proof-computed-1b/%s/%s/%u-byte-values\", "
+                              "\"bytes_per_key\": %.1f, \"target_bytes_per_key\": %llu}",
+                              row.name, log, value_bytes, per_key,
+                              static_cast<unsigned long long>(row.target));
+                if (!json.empty()) { json += ",\n"; }
+                json += text;
+                std::printf("computed, 1 G keys %-10s %-6s log, %u-byte values: %.1f bytes a key "
+                            "(target %llu)\n",
+                            row.name, log, value_bytes, per_key,
+                            static_cast<unsigned long long>(row.target));
+            }
+        }
+    }
+}
 
 std::string first_line(const char* path, const std::string& prefix) {
     std::ifstream file(path);
@@ -293,6 +374,7 @@ int main(int argc, char** argv) {
         }
         std::filesystem::remove_all(directory);
     }
+    computed_proofs(rows);
     if (!a.json.empty() && !write_json(a, load_before, rows)) {
         std::fprintf(stderr, "state_bench: cannot write %s\n", a.json.c_str());
         return 1;

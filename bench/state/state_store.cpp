@@ -37,6 +37,29 @@ public:
         if (engine_->root() != root) { return fail(ErrorCode::internal, "another root"); }
         return {};
     }
+    std::optional<Result<void>> rollback(uint64_t blocks) override {
+        const uint64_t height = engine_->height() - blocks;
+        const auto root = engine_->root_at(height);
+        if (!root) { return std::unexpected(root.error()); }
+        if (auto r = engine_->rollback(height); !r) { return r; }
+        if (engine_->root() != *root) { return fail(ErrorCode::internal, "another root"); }
+        return Result<void>{};
+    }
+    Result<std::optional<uint64_t>> proof_bytes(std::span<const Hash256> keys) override {
+        Bytes out;
+        if (keys.size() == 1) {
+            MILLRACE_TRY(const StateProof proof, engine_->prove(keys.front()));
+            MILLRACE_CHECK(
+                StateVerifier{options_.hash}.verify(engine_->root(), keys.front(), proof));
+            encode_state_proof(proof, out);
+        } else {
+            MILLRACE_TRY(const StateMultiproof proof, engine_->prove(keys));
+            MILLRACE_CHECK(
+                StateMultiproofVerifier{options_.hash}.verify(engine_->root(), keys, proof));
+            encode_state_multiproof(proof, out);
+        }
+        return std::optional<uint64_t>{out.size()};
+    }
     std::optional<uint64_t> ram_bytes() const override {
         const qmdb::EngineStats s = engine_->stats();
         return s.index_bytes + s.tree_bytes + s.directory_bytes;
@@ -44,21 +67,17 @@ public:
     std::string details() const override {
         const qmdb::EngineStats s = engine_->stats();
         const auto keys = static_cast<double>(s.key_count);
-        Hash256 any;
-        any.bytes.fill(0x5c);
-        Bytes proof;
-        if (const auto p = engine_->prove(any)) { encode_state_proof(*p, proof); }
         char text[400];
         std::snprintf(text, sizeof text,
                       ", \"index_bytes_per_key\": %.2f, \"tree_bytes_per_key\": %.2f, "
                       "\"places_bytes_per_key\": %.3f, \"entries_appended\": %llu, "
-                      "\"compacted\": %llu, \"relinked\": %llu, \"proof_bytes\": %zu",
+                      "\"compacted\": %llu, \"relinked\": %llu",
                       static_cast<double>(s.index_bytes) / keys,
                       static_cast<double>(s.tree_bytes) / keys,
                       static_cast<double>(s.directory_bytes) / keys,
                       static_cast<unsigned long long>(s.serial_count),
                       static_cast<unsigned long long>(s.compacted_count),
-                      static_cast<unsigned long long>(s.relinked_count), proof.size());
+                      static_cast<unsigned long long>(s.relinked_count));
         return text;
     }
 

@@ -24,8 +24,15 @@ public:
     virtual Result<std::optional<Bytes>> get(const Hash256& key) = 0;
     /// Closes and opens again with what is on the disk.
     virtual Result<void> reopen() = 0;
+    /// Takes the last `blocks` batches back, durably, and checks the root; nothing for a store that
+    /// cannot.
+    virtual std::optional<Result<void>> rollback(uint64_t /*blocks*/) { return std::nullopt; }
     /// Memory for all keys, where the store knows it.
     virtual std::optional<uint64_t> ram_bytes() const { return std::nullopt; }
+    /// Bytes of a proof for these ascending keys, which is verified; nothing where there are none.
+    virtual Result<std::optional<uint64_t>> proof_bytes(std::span<const Hash256>) {
+        return std::nullopt;
+    }
     /// Members for the store's line of the result, or nothing.
     virtual std::string details() const { return {}; }
 };

@@ -4,38 +4,14 @@
 
 #include <bit>
 #include <cstring>
-#include <optional>
 #include <string>
+
+#include "storage/proof/varint_impl.hpp"
 
 namespace millrace::storage {
 namespace {
 
 constexpr uint8_t entry_tag = 0x01;
-
-uint8_t* put_varint(uint64_t value, uint8_t* out) noexcept {
-    while (value >= 0x80) {
-        *out++ = static_cast<uint8_t>(value | 0x80);
-        value >>= 7;
-    }
-    *out++ = static_cast<uint8_t>(value);
-    return out;
-}
-
-/// Takes a varint off the front; nothing when it ends early, overflows or is longer than needed.
-std::optional<uint64_t> take_varint(ByteView& data) noexcept {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 10 && i < data.size(); ++i) {
-        const uint64_t bits = data[i] & 0x7f;
-        if (i == 9 && bits > 1) { return std::nullopt; }
-        value |= bits << (7 * i);
-        if ((data[i] & 0x80) == 0) {
-            if (i != 0 && bits == 0) { return std::nullopt; }
-            data = data.subspan(i + 1);
-            return value;
-        }
-    }
-    return std::nullopt;
-}
 
 std::unexpected<Error> bad(const char* why) {
     return fail(ErrorCode::invalid_input, std::string{"state entry: "} + why);

@@ -39,6 +39,9 @@ Result<void> EngineImpl::check(uint64_t height, std::span<const StateWrite> writ
         return refuse(ErrorCode::conflict,
                       "block " + std::to_string(height_) + " waits for its commit");
     }
+    if (cut_waits_) {
+        return refuse(ErrorCode::conflict, "blocks are being taken back; call rollback again");
+    }
     if (height <= height_) {
         return refuse(ErrorCode::invalid_input, "its height " + std::to_string(height) +
                                                     " is not above " + std::to_string(height_));
@@ -78,6 +81,7 @@ Result<Hash256> EngineImpl::apply(uint64_t height, std::span<const StateWrite> w
                                               " of the state has no serial numbers left");
         }
     }
+    release_snapshots();
     height_ = height;
     if (auto r = apply_checked(writes); !r) { return stop(std::move(r).error()); }
     waits_ = true;
@@ -142,7 +146,7 @@ void EngineImpl::prefetch(unsigned shard, std::span<const StateWrite> writes) co
 /// Finds out what each write of a group changes, and the predecessors of what comes and goes.
 Result<void> EngineImpl::look_up(unsigned shard, std::span<const StateWrite> writes) {
     const KeyIndex& index = *indexes_[shard];
-    ShardKeys keys{*this, shard};
+    ShardKeys keys{*reader_, forest_, shard};
     lookups_.clear();
     for (const StateWrite& w : writes) {
         Lookup found;
@@ -236,7 +240,7 @@ Result<void> EngineImpl::append(unsigned shard, const Item& item) {
     const auto low = static_cast<uint32_t>(entry.serial);
     if (item.change == Change::create) {
         frame_.add(entry);
-        ShardKeys keys{*this, shard};
+        ShardKeys keys{*reader_, forest_, shard};
         return indexes_[shard]->insert(item.key, low, keys);
     }
     entry.previous_distance = entry.serial - item.serial;

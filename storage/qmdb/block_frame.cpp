@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "storage/detail/page_buffer.hpp"
@@ -13,7 +14,6 @@ namespace millrace::storage::qmdb {
 namespace {
 
 constexpr size_t memory_bytes_min = size_t{1} << 20;
-constexpr size_t sections_bytes = shard_count * sizeof(SectionHeader);
 
 std::unexpected<Error> bad(const std::string& why) {
     return fail(ErrorCode::corrupt, "a frame of the entry log is not valid: " + why);
@@ -55,7 +55,7 @@ uint8_t* BlockFrameBuilder::take(size_t bytes) {
 
 void BlockFrameBuilder::begin() {
     used_ = 0;
-    take(sizeof(FrameHeader) + sections_bytes);
+    take(sizeof(FrameHeader) + section_headers_bytes);
     sections_ = {};
     places_.clear();
 }
@@ -115,7 +115,8 @@ ByteView BlockFrameBuilder::encoded(unsigned shard, uint64_t serial) const noexc
 }
 
 std::span<uint8_t> BlockFrameBuilder::frame() noexcept {
-    std::memcpy(memory_->span().data() + sizeof(FrameHeader), sections_.data(), sections_bytes);
+    std::memcpy(memory_->span().data() + sizeof(FrameHeader), sections_.data(),
+                section_headers_bytes);
     return memory_->span();
 }
 
@@ -126,9 +127,9 @@ uint64_t Section::retired_serial(size_t i) const noexcept {
 }
 
 Result<std::array<Section, shard_count>> read_block_frame(ByteView payload) {
-    if (payload.size() < sections_bytes) { return bad("it is too short"); }
+    if (payload.size() < section_headers_bytes) { return bad("it is too short"); }
     std::array<Section, shard_count> out;
-    uint64_t at = sections_bytes;
+    uint64_t at = section_headers_bytes;
     for (unsigned shard = 0; shard < shard_count; ++shard) {
         Section& s = out[shard];
         std::memcpy(&s.header, payload.data() + shard * sizeof s.header, sizeof s.header);
@@ -157,6 +158,29 @@ Result<std::array<Section, shard_count>> read_block_frame(ByteView payload) {
     }
     if (at != payload.size()) { return bad("bytes follow the last root"); }
     return out;
+}
+
+Result<uint64_t> chunk_root_place(ByteView headers, uint64_t payload_bytes, unsigned shard,
+                                  uint64_t chunk) {
+    uint64_t count = 0;
+    std::optional<uint64_t> place;
+    for (unsigned s = 0; s < shard_count && headers.size() >= section_headers_bytes; ++s) {
+        SectionHeader h;
+        std::memcpy(&h, headers.data() + s * sizeof h, sizeof h);
+        if (h.first_serial > serial_max) { break; }
+        const uint64_t filled = chunks_filled(h.first_serial, h.entry_count);
+        const uint64_t first = h.first_serial / chunk_entries;
+        if (s == shard && chunk >= first && chunk - first < filled) {
+            place = count + (chunk - first);
+        }
+        count += filled;
+    }
+    const uint64_t bytes = count * Hash256::size_bytes;
+    if (!place || bytes > payload_bytes) {
+        return bad("the root of chunk " + std::to_string(chunk) + " of shard " +
+                   std::to_string(shard) + " is not there");
+    }
+    return payload_bytes - bytes + *place * Hash256::size_bytes;
 }
 
 Result<ByteView> section_record(const Section& section, size_t i) {

@@ -33,6 +33,7 @@ struct SectionHeader {
 };
 static_assert(sizeof(SectionHeader) == 24);
 
+inline constexpr size_t section_headers_bytes = shard_count * sizeof(SectionHeader);
 inline constexpr size_t block_frame_overhead_bytes =
     shard_count * (sizeof(SectionHeader) + sizeof(uint32_t));
 /// How many chunks become full with `count` entries from `first` on.
@@ -107,6 +108,10 @@ struct Section {
 /// Finds the sections of a payload. `ErrorCode::corrupt` when they are not what the builder makes;
 /// entries are not looked at.
 Result<std::array<Section, shard_count>> read_block_frame(ByteView payload);
+/// Where in a payload the root of a chunk is that its block filled; `headers` are the payload's
+/// section_headers_bytes. `ErrorCode::corrupt` when it is not there.
+Result<uint64_t> chunk_root_place(ByteView headers, uint64_t payload_bytes, unsigned shard,
+                                  uint64_t chunk);
 /// The encoding of entry `i` of a section. `ErrorCode::corrupt` when the place is wrong.
 Result<ByteView> section_record(const Section& section, size_t i);
 

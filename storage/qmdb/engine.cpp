@@ -38,26 +38,31 @@ EngineImpl::EngineImpl(const EngineOptions& options)
     for (auto& index : indexes_) { index = std::make_unique<KeyIndex>(shard_bits); }
 }
 
+EngineImpl::~EngineImpl() {
+    for (const auto& pin : pins_) {
+        MILLRACE_ASSERT(pin->released.load(std::memory_order_acquire),
+                        "snapshots are let go before their engine");
+    }
+}
+
 std::unexpected<Error> EngineImpl::stop(Error error) {
     failed_ = error;
     return std::unexpected(std::move(error));
 }
 
-uint64_t EngineImpl::widen(unsigned shard, uint32_t serial) const noexcept {
-    const uint64_t last = forest_.serial_count(shard) - 1;
-    return last - static_cast<uint32_t>(static_cast<uint32_t>(last) - serial);
-}
-
-Result<Hash256> EngineImpl::ShardKeys::key_of(uint32_t serial) {
-    MILLRACE_TRY(const StateEntry entry,
-                 engine_.reader_->read(shard_, engine_.widen(shard_, serial)));
-    return entry.key;
+StateReader EngineImpl::state_reader() {
+    StateReader::Indexes indexes;
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        indexes[shard] = indexes_[shard].get();
+    }
+    return {indexes, forest_, *reader_, options_.backend, height_};
 }
 
 Result<void> EngineImpl::commit() {
     if (failed_) { return std::unexpected(*failed_); }
     if (!waits_) { return {}; }
-    const auto at = log_->append(height_, root_, frame_.frame(), frame_.payload_bytes());
+    const FrameOf block{height_, root_, oldest_sequence()};
+    const auto at = log_->append(block, frame_.frame(), frame_.payload_bytes());
     if (!at) {
         if (at.error().code == ErrorCode::limit) { return std::unexpected(at.error()); }
         return stop(at.error());
@@ -66,42 +71,62 @@ Result<void> EngineImpl::commit() {
         const SectionHeader& section = frame_.section(shard);
         directory_.add(shard, section.first_serial, section.entry_count, *at + section.table_at);
     }
+    blocks_.push_back({height_, *at, block.oldest_sequence, root_});
     frame_.begin();
     reader_->release();
     waits_ = false;
     return {};
 }
 
+uint64_t EngineImpl::oldest_sequence() noexcept {
+    uint64_t oldest = first_sequence_ + blocks_.size();
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        // Proofs, restarts and rollbacks need the dead neighbours of what lives too.
+        const uint64_t first = forest_.first_live(shard) / chunk_entries * chunk_entries;
+        if (frame_.has(shard, first)) { continue; }
+        const auto run = directory_.find(shard, first);
+        MILLRACE_ASSERT(run, "chunks with something live are in the log as a whole");
+        const auto next = std::ranges::partition_point(
+            blocks_, [&](const CommittedBlock& b) { return b.payload_at <= run->table_at; });
+        const auto index = static_cast<uint64_t>(next - blocks_.begin()) - 1;
+        oldest = std::min(oldest, first_sequence_ + index);
+    }
+    return oldest;
+}
+
 Result<std::optional<Bytes>> EngineImpl::get(const Hash256& key) {
     if (failed_) { return std::unexpected(*failed_); }
-    if (is_reserved_key(key)) { return std::nullopt; }
-    const unsigned shard = shard_of(key);
-    ShardKeys keys{*this, shard};
-    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
-    if (!serial) { return std::nullopt; }
-    MILLRACE_TRY(const StateEntry entry, reader_->read(shard, widen(shard, *serial)));
-    Bytes value{entry.value.begin(), entry.value.end()};
-    reader_->release();
-    return std::optional{std::move(value)};
+    return state_reader().get(key);
+}
+
+Result<StateProof> EngineImpl::prove(const Hash256& key) {
+    if (failed_) { return std::unexpected(*failed_); }
+    return state_reader().prove(key);
+}
+
+Result<StateMultiproof> EngineImpl::prove(std::span<const Hash256> keys) {
+    if (failed_) { return std::unexpected(*failed_); }
+    return state_reader().prove(keys);
 }
 
 Result<size_t> EngineImpl::prune() {
     if (failed_) { return std::unexpected(*failed_); }
-    if (waits_) {
-        return fail(ErrorCode::conflict, "a block waits for its commit; prune after it");
+    if (waits_ || cut_waits_) {
+        return fail(ErrorCode::conflict,
+                    "a block waits for its commit or rollback; prune after it");
     }
-    LogPosition keep = ~LogPosition{0};
-    for (unsigned shard = 0; shard < shard_count; ++shard) {
-        // Proofs and a restart need the dead neighbours of what lives too.
-        const uint64_t first = forest_.first_live(shard) / chunk_entries * chunk_entries;
-        const auto run = directory_.find(shard, first);
-        if (!run) { return size_t{0}; }
-        keep = std::min(keep, run->table_at);
-        directory_.drop_below(shard, first);
-    }
+    if (blocks_.size() <= options_.history_blocks) { return size_t{0}; }
+    const CommittedBlock& oldest = blocks_[blocks_.size() - 1 - options_.history_blocks];
+    if (oldest.oldest_sequence <= first_sequence_) { return size_t{0}; }
+    const LogPosition keep = blocks_[oldest.oldest_sequence - first_sequence_].payload_at;
     reader_->release();
-    auto removed = log_->prune_below(keep);
+    const auto removed = log_->prune_below(keep);
     if (!removed) { return stop(removed.error()); }
+    while (blocks_.front().payload_at < log_->begin()) {
+        blocks_.pop_front();
+        ++first_sequence_;
+    }
+    directory_.drop_before(log_->begin());
     return removed;
 }
 

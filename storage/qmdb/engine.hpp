@@ -3,6 +3,7 @@
 // proofs for reading.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,16 +15,35 @@
 #include "kernels/tree/node_hash.hpp"
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
+#include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
 #include "storage/qmdb/entry_log.hpp"
+#include "storage/qmdb/snapshot.hpp"
 
 namespace millrace::storage::qmdb {
+
+/// What a start is busy with: the log in bytes, then the index in shards.
+enum class RecoveryStage : uint8_t { log, index };
+struct RecoveryProgress {
+    RecoveryStage stage = RecoveryStage::log;
+    uint64_t done = 0;
+    uint64_t total = 0;
+};
 
 struct EngineOptions {
     /// The hash of leaves and nodes: part of the state root.
     kernels::NodeHash hash = kernels::NodeHash::keccak256;
     /// What hashes; changes no root.
     kernels::Backend backend = kernels::Backend::simd;
+    /// prune() keeps what the states after the last so many blocks before the newest one need, so
+    /// that they can be gone back to. All bits set keeps everything for ever.
+    uint64_t history_blocks = 1024;
+    /// Threads that a start uses, the calling one included; 0 takes all processors, at most one for
+    /// each shard.
+    unsigned recovery_threads = 0;
+    /// Called by open() on its thread, for each file of the log and each shard of the index that is
+    /// done; may be empty.
+    std::function<void(const RecoveryProgress&)> progress;
     /// The identity says whose state this is (the chain); the hash is added to it.
     EntryLogOptions log;
 };
@@ -54,9 +74,9 @@ struct EngineStats {
 /// the end while less than an eighth of the span from the oldest live entry on is alive, at most as
 /// many as it appended otherwise.
 ///
-/// One owning thread. `ErrorCode::io` and `ErrorCode::corrupt` are final, and so is any failure
-/// inside of apply() after its checks: every later call fails, and what commit() acknowledged is
-/// there after a restart.
+/// One owning thread; other threads read from snapshot(). `ErrorCode::io` and `ErrorCode::corrupt`
+/// are final, and so is any failure inside of apply() after its checks: every later call fails, and
+/// what commit() acknowledged is there after a restart.
 class Engine {
 public:
     /// Opens or creates the state in `directory`, verifies the whole log, rebuilds index and tree
@@ -86,14 +106,39 @@ public:
     /// Proof of the value or the absence of a key under root(). `ErrorCode::invalid_input` for a
     /// reserved key, `ErrorCode::not_found` before the first block.
     virtual Result<StateProof> prove(const Hash256& key) = 0;
+    /// Proof of the values or absences of many keys under root(), in memory for about 100 bytes and
+    /// 17 nodes a key; reads and hashes 256 entries for each chunk that has one of the keys'
+    /// entries. Refuses what check_multiproof_keys refuses; `ErrorCode::not_found` before the first
+    /// block.
+    virtual Result<StateMultiproof> prove(std::span<const Hash256> keys) = 0;
 
     /// The root after the last applied block; zero before the first.
     virtual const Hash256& root() const noexcept = 0;
     /// Height of the last applied block; 0 before the first.
     virtual uint64_t height() const noexcept = 0;
 
-    /// Removes files of the log in which all is dead; returns how many. What they held can no
-    /// longer be proven for old blocks.
+    /// The state after the last committed block, for other threads; the same object while there is
+    /// no other block and somebody holds it. Takes the time to copy the pointers to index and tree:
+    /// about 0.1 bytes a key. `ErrorCode::conflict` while a block waits for commit(),
+    /// `ErrorCode::not_found` before the first block.
+    virtual Result<std::shared_ptr<const StateSnapshot>> snapshot() = 0;
+
+    /// Takes back every block above `height`, durably, and also one that waits for commit(): root,
+    /// values and proofs are again what they were after the last block that stays, and apply() goes
+    /// on from there. height() is that of the last block that stays, 0 and an empty state if there
+    /// is none. A crash leaves all of the blocks or none of them. `ErrorCode::not_found` without
+    /// any change when `height` is below oldest_height() or above height(). A full disk
+    /// (`ErrorCode::limit`) is not final: call it again once there is room; until then the engine
+    /// refuses blocks with `ErrorCode::conflict`.
+    virtual Result<void> rollback(uint64_t height) = 0;
+    /// The lowest height that rollback() accepts: what prune() removed cannot be gone back to.
+    virtual uint64_t oldest_height() const noexcept = 0;
+    /// The root after the last block at or below `height`; zero before the first one.
+    /// `ErrorCode::not_found` above height() and for blocks that are no longer in the log.
+    virtual Result<Hash256> root_at(uint64_t height) const = 0;
+
+    /// Removes files of the log with nothing in them that the last EngineOptions::history_blocks
+    /// blocks need; returns how many.
     virtual Result<size_t> prune() = 0;
     virtual EngineStats stats() const noexcept = 0;
 };

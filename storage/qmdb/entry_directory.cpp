@@ -2,8 +2,6 @@
 // Owns the look-up of runs by serial number.
 #include "storage/qmdb/entry_directory.hpp"
 
-#include <algorithm>
-
 #include "storage/proof/state_tree.hpp"
 
 namespace millrace::storage::qmdb {
@@ -32,8 +30,8 @@ std::optional<EntryDirectory::Run> EntryDirectory::find(unsigned shard,
         return std::nullopt;
     }
     const uint64_t chunk = serial / chunk_entries - s.first_chunk;
-    // Numbers wrap, their differences do not.
-    uint32_t low = s.first_run[chunk] - s.dropped_runs;
+    // Numbers wrap, their differences do not. The first chunk may have begun in a run that is gone.
+    uint32_t low = chunk == 0 ? 0 : s.first_run[chunk] - s.dropped_runs;
     uint32_t high = chunk + 1 < s.first_run.size() ? s.first_run[chunk + 1] - s.dropped_runs
                                                    : static_cast<uint32_t>(s.runs.size() - 1);
     while (low < high) {
@@ -47,27 +45,36 @@ std::optional<EntryDirectory::Run> EntryDirectory::find(unsigned shard,
     return s.runs[low];
 }
 
-void EntryDirectory::drop_below(unsigned shard, uint64_t serial) {
+void EntryDirectory::drop_before(LogPosition at) {
+    for (Shard& s : shards_) {
+        while (s.runs.size() > 1 && s.runs.front().table_at < at) {
+            s.runs.pop_front();
+            ++s.dropped_runs;
+        }
+        if (s.runs.empty()) { continue; }
+        const uint64_t chunk = s.runs.front().first_serial / chunk_entries;
+        while (s.first_chunk < chunk) {
+            s.first_run.pop_front();
+            ++s.first_chunk;
+        }
+    }
+}
+
+void EntryDirectory::drop_from(unsigned shard, uint64_t serial) {
     Shard& s = shards_[shard];
-    while (s.runs.size() > 1 && s.runs[1].first_serial <= serial) {
-        s.runs.pop_front();
-        ++s.dropped_runs;
+    while (!s.runs.empty() && s.runs.back().first_serial >= serial) {
+        s.end = s.runs.back().first_serial;
+        s.runs.pop_back();
     }
-    if (s.runs.empty()) { return; }
-    const uint64_t chunk = s.runs.front().first_serial / chunk_entries;
-    while (s.first_chunk < chunk) {
-        s.first_run.pop_front();
-        ++s.first_chunk;
+    const uint64_t chunks_end = (s.end + chunk_entries - 1) / chunk_entries;
+    while (!s.first_run.empty() && s.first_chunk + s.first_run.size() > chunks_end) {
+        s.first_run.pop_back();
     }
-    // The first chunk may have begun in a run that is gone.
-    s.first_run.front() = s.dropped_runs;
 }
 
 uint64_t EntryDirectory::bytes() const noexcept {
     uint64_t total = 0;
-    for (const Shard& s : shards_) {
-        total += s.runs.size() * sizeof(Run) + s.first_run.size() * sizeof(uint32_t);
-    }
+    for (const Shard& s : shards_) { total += s.runs.bytes() + s.first_run.bytes(); }
     return total;
 }
 

@@ -6,33 +6,15 @@
 #include <cstring>
 #include <random>
 
+#include "storage/qmdb/segment_name.hpp"
+
 namespace millrace::storage::qmdb {
 namespace {
 
 constexpr std::string_view segment_prefix = "entries-";
-constexpr std::string_view spare_name = "entries.spare";
 constexpr size_t segment_digits = 12;
 constexpr uint64_t sector_bytes = 512;
 constexpr uint64_t segment_bytes_max = uint64_t{16} << 30;
-
-std::string segment_name(uint64_t number) {
-    std::string digits = std::to_string(number);
-    digits.insert(0, segment_digits - std::min(segment_digits, digits.size()), '0');
-    return std::string{segment_prefix} + digits;
-}
-
-std::optional<uint64_t> number_of_name(std::string_view name) {
-    if (!name.starts_with(segment_prefix) ||
-        name.size() != segment_prefix.size() + segment_digits) {
-        return std::nullopt;
-    }
-    uint64_t number = 0;
-    for (const char c : name.substr(segment_prefix.size())) {
-        if (c < '0' || c > '9') { return std::nullopt; }
-        number = number * 10 + static_cast<uint64_t>(c - '0');
-    }
-    return number;
-}
 
 /// Compares the range with itself, shifted: a bytewise scan of a segment would be felt at start.
 bool all_zero(ByteView data) noexcept {
@@ -51,6 +33,12 @@ bool sector_is_missing(ByteView data, uint64_t from, uint64_t to) noexcept {
     return false;
 }
 
+std::unexpected<Error> unreadable(const std::string& path) {
+    return fail(ErrorCode::io, "the disk cannot read " + path +
+                                   "; check it, then restore the data directory from a backup or "
+                                   "a replica if what it holds is lost");
+}
+
 std::unexpected<Error> damaged(const std::string& path, uint64_t offset, const std::string& what) {
     return fail(ErrorCode::corrupt,
                 "the entry log is damaged in " + path + " at offset " + std::to_string(offset) +
@@ -60,6 +48,25 @@ std::unexpected<Error> damaged(const std::string& path, uint64_t offset, const s
 }
 
 }  // namespace
+
+std::string segment_name(uint64_t number) {
+    std::string digits = std::to_string(number);
+    digits.insert(0, segment_digits - std::min(segment_digits, digits.size()), '0');
+    return std::string{segment_prefix} + digits;
+}
+
+std::optional<uint64_t> segment_number(std::string_view name) {
+    if (!name.starts_with(segment_prefix) ||
+        name.size() != segment_prefix.size() + segment_digits) {
+        return std::nullopt;
+    }
+    uint64_t number = 0;
+    for (const char c : name.substr(segment_prefix.size())) {
+        if (c < '0' || c > '9') { return std::nullopt; }
+        number = number * 10 + static_cast<uint64_t>(c - '0');
+    }
+    return number;
+}
 
 Result<std::unique_ptr<EntryLog>> EntryLog::open(FileSystem& fs, const std::string& directory,
                                                  const EntryLogOptions& options,
@@ -73,7 +80,16 @@ Result<std::unique_ptr<EntryLog>> EntryLog::open(FileSystem& fs, const std::stri
 Result<void> EntryLog::start(const Visitor& visit) {
     MILLRACE_CHECK(check_options());
     MILLRACE_CHECK(fs_.create_directory(directory_));
-    MILLRACE_TRY(const std::vector<uint64_t> numbers, segment_numbers());
+    MILLRACE_TRY(cut_, read_cut_record(fs_, path_of(cut_name)));
+    MILLRACE_TRY(std::vector<uint64_t> numbers, segment_numbers());
+    if (cut_ && numbers.empty()) {
+        return damaged(path_of(cut_name), 0, "there is no segment beside it");
+    }
+    if (cut_ && cut_->pending != 0) {
+        MILLRACE_CHECK(check_owner(*cut_, numbers.front()));
+        MILLRACE_CHECK(finish_cut());
+        MILLRACE_TRY(numbers, segment_numbers());
+    }
     if (numbers.empty()) {
         log_id_ = options_.log_id;
         while (log_id_ == 0) {
@@ -90,6 +106,9 @@ Result<void> EntryLog::start(const Visitor& visit) {
                                "this segment is missing");
             }
             MILLRACE_CHECK(open_segment(numbers[i], i == 0, i + 1 == numbers.size(), visit));
+            if (options_.progress) {
+                options_.progress((i + 1) * segment_bytes_, numbers.size() * segment_bytes_);
+            }
         }
     }
     recovery_.last_sequence = last_sequence_;
@@ -113,7 +132,7 @@ Result<std::vector<uint64_t>> EntryLog::segment_numbers() const {
     std::vector<uint64_t> numbers;
     MILLRACE_TRY(const auto names, fs_.list(directory_));
     for (const std::string& name : names) {
-        if (const auto number = number_of_name(name)) { numbers.push_back(*number); }
+        if (const auto number = segment_number(name)) { numbers.push_back(*number); }
     }
     std::sort(numbers.begin(), numbers.end());
     return numbers;
@@ -144,9 +163,14 @@ Result<void> EntryLog::rotate() {
     MILLRACE_TRY(file, fs_.open(path, OpenMode::read_write));
     MILLRACE_TRY(auto segment,
                  SegmentFile::open(std::move(file), options_.segment_bytes, options_.map));
-    segments_.push_back(std::move(segment));
+    add(std::move(segment));
     offset_ = frame_alignment_bytes;
     return {};
+}
+
+void EntryLog::add(SegmentFile segment) {
+    mapped_ = mapped_ && segment.mapped();
+    segments_.push_back(std::make_shared<const SegmentFile>(std::move(segment)));
 }
 
 Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, const Visitor& visit) {
@@ -162,8 +186,11 @@ Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, cons
     Bytes scratch(segment.mapped() ? 0 : bytes);
     MILLRACE_TRY(const ByteView data, segment.read(0, bytes, scratch));
     if (data.size() != bytes) { return damaged(path, data.size(), "the file was cut off"); }
-    MILLRACE_CHECK(verify_header(number, data, first));
-    MILLRACE_TRY(const Walk walked, walk(number, data, visit));
+    const auto header = verify_header(number, data, first);
+    const auto read = header ? walk(number, data, visit) : std::unexpected(header.error());
+    // Zeros of a page that the disk cannot give would look like an end.
+    if (segment.failed()) { return unreadable(path); }
+    MILLRACE_TRY(const Walk walked, read);
     if (walked.invalid) {
         if (!last) {
             return damaged(path, walked.end,
@@ -172,8 +199,9 @@ Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, cons
         }
         MILLRACE_CHECK(judge_damage(data, walked.end, path));
     }
+    if (segment.failed()) { return unreadable(path); }
     if (last) { MILLRACE_CHECK(finish_last(segment, data, walked)); }
-    segments_.push_back(std::move(segment));
+    add(std::move(segment));
     return {};
 }
 
@@ -203,13 +231,33 @@ Result<void> EntryLog::verify_header(uint64_t number, ByteView data, bool first)
                            ", but the readable log before it ends with frame " +
                            std::to_string(last_sequence_));
     }
-    generation_ = std::max(generation_, h->generation + 1);
+    if (cut_ && cut_->log_id != log_id_) {
+        return damaged(path_of(cut_name), 0, "it belongs to another log");
+    }
+    if (cut_ && h->first_sequence > cut_->sequence + 1 && h->generation < cut_->generation) {
+        return damaged(path, 0, "this segment was taken back and is there again");
+    }
+    generation_ = std::max({generation_, h->generation + 1, cut_ ? cut_->generation + 1 : 0});
+    return {};
+}
+
+/// A pending cut is only obeyed in the log that it was made for.
+Result<void> EntryLog::check_owner(const CutRecord& cut, uint64_t first_number) const {
+    MILLRACE_TRY(const auto file, fs_.open(path_of(segment_name(first_number)), OpenMode::read));
+    Bytes block(frame_alignment_bytes);
+    MILLRACE_TRY(const size_t got, file->read_at(0, block));
+    const auto h = read_segment_header(ByteView{block}.first(got));
+    if (!h || h->log_id != cut.log_id || h->segment_bytes != options_.segment_bytes ||
+        Hash256::from({h->identity, 32}) != options_.identity) {
+        return damaged(path_of(cut_name), 0, "it does not belong to the segments beside it");
+    }
     return {};
 }
 
 void EntryLog::advance(const FrameHeader& header) noexcept {
     last_sequence_ = header.sequence;
     last_height_ = header.height;
+    last_generation_ = header.generation;
     last_hash_ = frame_hash(header);
     recovery_.last_root = Hash256::from({header.root, 32});
 }
@@ -222,8 +270,13 @@ Result<EntryLog::Walk> EntryLog::walk(uint64_t number, ByteView data, const Visi
         const FrameHeader& h = f.header;
         if (f.state != FrameState::valid || h.log_id != log_id_ ||
             h.sequence != last_sequence_ + 1 || h.height <= last_height_ ||
-            Hash256::from({h.parent, 32}) != last_hash_) {
+            h.generation < last_generation_ || Hash256::from({h.parent, 32}) != last_hash_) {
             break;
+        }
+        if (cut_ && h.sequence > cut_->sequence && h.generation < cut_->generation) {
+            return damaged(path_of(segment_name(number)), result.end,
+                           "frame " + std::to_string(h.sequence) +
+                               " was taken back and is there again");
         }
         advance(h);
         generation_ = std::max(generation_, h.generation + 1);
@@ -285,10 +338,12 @@ std::unexpected<Error> EntryLog::stop(Error error) {
     return std::unexpected(std::move(error));
 }
 
-Result<LogPosition> EntryLog::append(uint64_t height, const Hash256& root, std::span<uint8_t> frame,
+Result<LogPosition> EntryLog::append(const FrameOf& block, std::span<uint8_t> frame,
                                      uint64_t payload_bytes) {
     if (failed_) { return std::unexpected(*failed_); }
-    MILLRACE_ASSERT(height > last_height_, "heights rise");
+    MILLRACE_ASSERT(!cut_ || cut_->pending == 0, "a cut is finished before the log goes on");
+    MILLRACE_ASSERT(block.height > last_height_, "heights rise");
+    MILLRACE_ASSERT(block.oldest_sequence <= last_sequence_ + 1, "it needs what is there");
     MILLRACE_ASSERT(payload_bytes <= payload_bytes_max(), "a frame fits a segment");
     const uint64_t bytes = frame_bytes(payload_bytes);
     MILLRACE_ASSERT(frame.size() >= bytes, "there is room for the padding");
@@ -299,14 +354,15 @@ Result<LogPosition> EntryLog::append(uint64_t height, const Hash256& root, std::
     h.log_id = log_id_;
     h.generation = generation_;
     h.sequence = last_sequence_ + 1;
-    h.height = height;
-    std::memcpy(h.root, root.data(), sizeof h.root);
+    h.height = block.height;
+    h.oldest_sequence = block.oldest_sequence;
+    std::memcpy(h.root, block.root.data(), sizeof h.root);
     std::memcpy(h.parent, last_hash_.data(), sizeof h.parent);
     const uint64_t used = sizeof h + payload_bytes;
     std::memset(frame.data() + used, 0, bytes - used);
     seal_frame(h, payload_bytes, frame.data());
     const bool sync = options_.mutant != EntryLogMutant::no_flush;
-    if (auto r = writer_->write(segments_.back().file(), offset_, frame.first(bytes), sync); !r) {
+    if (auto r = writer_->write(segments_.back()->file(), offset_, frame.first(bytes), sync); !r) {
         return stop(std::move(r).error());
     }
     std::memcpy(&h, frame.data(), sizeof h);
@@ -317,18 +373,47 @@ Result<LogPosition> EntryLog::append(uint64_t height, const Hash256& root, std::
     return at;
 }
 
-Result<ByteView> EntryLog::read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const {
-    const uint64_t number = at / options_.segment_bytes;
+Result<ByteView> LogReader::read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const {
+    const auto [number, offset] = split(at);
     if (number < first_segment_ || number - first_segment_ >= segments_.size()) {
         return fail(ErrorCode::not_found,
                     "segment " + std::to_string(number) + " of the entry log is not there");
     }
-    return segments_[number - first_segment_].read(at % options_.segment_bytes, bytes, scratch);
+    return segments_[number - first_segment_]->read(offset, bytes, scratch);
 }
 
-void EntryLog::prefetch(LogPosition at) const noexcept {
-    const uint64_t slot = at / options_.segment_bytes - first_segment_;
-    if (slot < segments_.size()) { segments_[slot].prefetch(at % options_.segment_bytes); }
+Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
+    const LogPosition at = payload_at - sizeof(FrameHeader);
+    const auto take = [&](size_t bytes) -> Result<ByteView> {
+        scratch.resize(bytes);
+        return read(at, bytes, scratch);
+    };
+    MILLRACE_TRY(const ByteView head, take(sizeof(FrameHeader)));
+    FrameHeader header;
+    if (head.size() == sizeof header) { std::memcpy(&header, head.data(), sizeof header); }
+    MILLRACE_TRY(const ByteView data,
+                 take(frame_bytes(std::min(header.payload_bytes, payload_bytes_max()))));
+    const Frame frame = read_frame(data);
+    if (frame.state != FrameState::valid || frame.header.log_id != log_id_) {
+        MILLRACE_CHECK(mappings());
+        return damaged(path_of(segment_name(at / options_.segment_bytes)),
+                       at % options_.segment_bytes,
+                       "a frame that was read before fails its checks");
+    }
+    return frame;
+}
+
+Result<void> LogReader::mappings() const {
+    for (const auto& segment : segments_) {
+        if (segment->failed()) { return unreadable(segment->file().path()); }
+    }
+    return {};
+}
+
+void LogReader::prefetch(LogPosition at) const noexcept {
+    const auto [number, offset] = split(at);
+    const uint64_t slot = number - first_segment_;
+    if (slot < segments_.size()) { segments_[slot]->prefetch(offset); }
 }
 
 Result<size_t> EntryLog::prune_below(LogPosition at) {

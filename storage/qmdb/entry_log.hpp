@@ -3,6 +3,7 @@
 // reads of what they hold.
 #pragma once
 
+#include <bit>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -13,12 +14,13 @@
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
 #include "storage/qmdb/frame.hpp"
+#include "storage/qmdb/log_cut.hpp"
 #include "storage/qmdb/segment_file.hpp"
 
 namespace millrace::storage::qmdb {
 
 /// Deliberate faults that the tests must catch; never set outside tests.
-enum class EntryLogMutant : uint8_t { none, no_flush, no_checksum };
+enum class EntryLogMutant : uint8_t { none, no_flush, no_checksum, no_cut_record };
 
 struct EntryLogOptions {
     /// Size of every segment file: a multiple of 4096 from 16 KiB to 16 GiB. Fixed when the log is
@@ -30,6 +32,8 @@ struct EntryLogOptions {
     uint64_t log_id = 0;
     /// Whether segments are mapped for reading where that is possible.
     bool map = true;
+    /// Called after each segment that was read, with the bytes done and all; may be empty.
+    std::function<void(uint64_t done, uint64_t total)> progress;
     EntryLogMutant mutant = EntryLogMutant::none;
 };
 
@@ -48,15 +52,64 @@ struct EntryLogRecovery {
     std::string torn_place;
 };
 
+/// What the header of a frame says about its block.
+struct FrameOf {
+    uint64_t height = 0;  ///< above that of the frame before
+    Hash256 root;
+    uint64_t oldest_sequence = 1;  ///< see FrameHeader
+};
+
 /// A place in the log: segment number times segment size plus offset. Never changes.
 using LogPosition = uint64_t;
 
-/// One owning thread appends and prunes; read() may be called beside append() on that thread only.
+/// Reads of what the log holds. A copy of that of a log keeps the files that were there: it may be
+/// used on any thread, and what was committed by then stays readable until the log is cut.
+class LogReader {
+public:
+    /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
+    /// points into a mapping that lives as long as this object has the segment, or else to
+    /// `scratch`, which has room for them. `ErrorCode::not_found` when the place is pruned or was
+    /// never written.
+    Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
+    /// Hint that read() of this place comes soon.
+    void prefetch(LogPosition at) const noexcept;
+    /// Whether views of read() are always those of mappings.
+    bool mapped() const noexcept { return mapped_; }
+    /// The error of a disk that could not read something of a mapping, if there was one: what was
+    /// read meanwhile and fails its checks is not damaged, but was not read at all.
+    Result<void> mappings() const;
+    /// Where the oldest segment begins.
+    LogPosition begin() const noexcept { return first_segment_ * segment_bytes_; }
+    uint64_t segment_bytes() const noexcept { return segment_bytes_; }
+
+protected:
+    explicit LogReader(uint64_t segment_bytes) noexcept
+        : segment_bytes_(segment_bytes),
+          segment_shift_(std::has_single_bit(segment_bytes)
+                             ? static_cast<unsigned>(std::countr_zero(segment_bytes))
+                             : 0) {}
+    struct Place {
+        uint64_t number = 0;  ///< of the segment
+        uint64_t offset = 0;
+    };
+    Place split(LogPosition at) const noexcept {
+        if (segment_shift_ != 0) { return {at >> segment_shift_, at & (segment_bytes_ - 1)}; }
+        return {at / segment_bytes_, at % segment_bytes_};
+    }
+
+    uint64_t segment_bytes_;
+    unsigned segment_shift_;  ///< 0 unless segment_bytes_ is a power of two
+    std::deque<std::shared_ptr<const SegmentFile>> segments_;  ///< the last one is being written
+    uint64_t first_segment_ = 0;                               ///< number of segments_.front()
+    bool mapped_ = true;
+};
+
+/// One owning thread appends and prunes; other threads read with copies of its LogReader.
 ///
 /// A failed write or sync is final: append() returns `ErrorCode::io`, and so does every later call.
 /// A full disk is not: append() returns `ErrorCode::limit` and can be repeated with the same frame
 /// once there is room.
-class EntryLog {
+class EntryLog : public LogReader {
 public:
     /// Called for each frame in order while the log is opened. The payload lives until it returns.
     using Visitor =
@@ -82,28 +135,28 @@ public:
     }
     /// Makes a frame durable and returns the place of its payload. `frame` starts with room for the
     /// header, which is written here, then has the payload, then room up to
-    /// frame_bytes(payload_bytes). `height` is above that of the frame before.
-    Result<LogPosition> append(uint64_t height, const Hash256& root, std::span<uint8_t> frame,
+    /// frame_bytes(payload_bytes).
+    Result<LogPosition> append(const FrameOf& block, std::span<uint8_t> frame,
                                uint64_t payload_bytes);
+    /// Takes back, durably, all frames behind the one whose payload is at `last`; all frames at all
+    /// when that is nothing, which only a log that was never pruned allows. They are gone as soon
+    /// as a record of this is durable: a crash at any place before leaves all of them, after it
+    /// none. A full disk (`ErrorCode::limit`) is not final: cut() is to be called again, and until
+    /// then append() must not be.
+    Result<void> cut(std::optional<LogPosition> last);
 
-    /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
-    /// points into a mapping that lives until the segment is pruned, or else to `scratch`, which
-    /// has room for them. `ErrorCode::not_found` when the place is pruned or was never written.
-    Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
-    /// Hint that read() of this place comes soon.
-    void prefetch(LogPosition at) const noexcept;
-    /// Whether views of read() are those of mappings.
-    bool mapped() const noexcept { return segments_.back().mapped(); }
-
+    /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
+    /// points into a mapping or into `scratch`.
+    Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
     Result<size_t> prune_below(LogPosition at);
     uint64_t segment_count() const noexcept { return segments_.size(); }
-    uint64_t segment_bytes() const noexcept { return options_.segment_bytes; }
 
 private:
     EntryLog(FileSystem& fs, std::string directory, const EntryLogOptions& options,
              std::unique_ptr<LogWriter> writer)
-        : fs_(fs),
+        : LogReader(options.segment_bytes),
+          fs_(fs),
           directory_(std::move(directory)),
           options_(options),
           writer_(std::move(writer)) {}
@@ -116,7 +169,10 @@ private:
     Result<void> start(const Visitor& visit);
     Result<void> check_options() const;
     Result<std::vector<uint64_t>> segment_numbers() const;
+    Result<void> check_owner(const CutRecord& cut, uint64_t first_number) const;
+    Result<void> finish_cut();
     Result<void> rotate();
+    void add(SegmentFile segment);
     Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
     Result<void> verify_header(uint64_t number, ByteView data, bool first);
     Result<Walk> walk(uint64_t number, ByteView data, const Visitor& visit);
@@ -131,14 +187,14 @@ private:
     const EntryLogOptions options_;
     const std::unique_ptr<LogWriter> writer_;
     EntryLogRecovery recovery_;
-    std::deque<SegmentFile> segments_;  ///< the last one is being written
-    uint64_t first_segment_ = 0;        ///< number of segments_.front()
-    uint64_t offset_ = 0;               ///< in the last segment, where the next frame goes
+    uint64_t offset_ = 0;  ///< in the last segment, where the next frame goes
     uint64_t log_id_ = 0;
     uint64_t generation_ = 1;
     uint64_t last_sequence_ = 0;
     uint64_t last_height_ = 0;
+    uint64_t last_generation_ = 0;
     Hash256 last_hash_;
+    std::optional<CutRecord> cut_;  ///< the last one
     std::optional<Error> failed_;
 };
 

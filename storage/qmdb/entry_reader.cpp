@@ -44,6 +44,7 @@ Result<ByteView> EntryReader::record(unsigned shard, uint64_t serial) {
     }
     if (from <= to || from - to > stored_entry_bytes_max ||
         from > run->table_at % log_.segment_bytes()) {
+        MILLRACE_CHECK(log_.mappings());
         return fail(ErrorCode::corrupt, "the place of entry " + std::to_string(serial) +
                                             " of shard " + std::to_string(shard) +
                                             " cannot be read; check the disk, then restore the "
@@ -56,13 +57,18 @@ Result<ByteView> EntryReader::record(unsigned shard, uint64_t serial) {
 }
 
 Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
-    if (frame_.has(shard, serial)) {
-        MILLRACE_TRY(const DecodedEntry decoded, decode_entry(frame_.encoded(shard, serial)));
+    if (in_frame(shard, serial)) {
+        MILLRACE_TRY(const DecodedEntry decoded, decode_entry(frame_->encoded(shard, serial)));
         return decoded.entry;
     }
     if (serial == last_serial_ && shard == last_shard_) { return last_; }
     MILLRACE_TRY(const ByteView found, record(shard, serial));
-    MILLRACE_TRY(const StateEntry entry, read_record(found, serial));
+    const auto checked = read_record(found, serial);
+    if (!checked) {
+        MILLRACE_CHECK(log_.mappings());
+        return checked;
+    }
+    const StateEntry& entry = *checked;
     if (shard_of(entry.key) != shard) {
         return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
                                             std::to_string(shard) + " is of another shard");
@@ -74,9 +80,12 @@ Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
 }
 
 Result<ByteView> EntryReader::encoded(unsigned shard, uint64_t serial) {
-    if (frame_.has(shard, serial)) { return frame_.encoded(shard, serial); }
+    if (in_frame(shard, serial)) { return frame_->encoded(shard, serial); }
     MILLRACE_TRY(const ByteView found, record(shard, serial));
-    MILLRACE_CHECK(read_record(found, serial));
+    if (const auto checked = read_record(found, serial); !checked) {
+        MILLRACE_CHECK(log_.mappings());
+        return std::unexpected(checked.error());
+    }
     return found.subspan(sizeof(uint32_t));
 }
 

@@ -26,8 +26,8 @@ Frame read_frame(ByteView data, bool verify) noexcept {
     std::memcpy(&f.header, data.data(), sizeof f.header);
     const FrameHeader& h = f.header;
     if (h.magic != frame_magic || h.version != format_version || h.reserved != 0 ||
-        h.reserved2 != 0 || h.header_crc != crc_of(h) || h.payload_bytes > data.size() ||
-        frame_bytes(h.payload_bytes) > data.size()) {
+        h.oldest_sequence == 0 || h.oldest_sequence > h.sequence || h.header_crc != crc_of(h) ||
+        h.payload_bytes > data.size() || frame_bytes(h.payload_bytes) > data.size()) {
         return f;
     }
     f.payload = data.subspan(sizeof h, h.payload_bytes);

@@ -26,11 +26,13 @@ struct FrameHeader {
     uint32_t header_crc = 0;   ///< CRC-32C of this header with this field zero
     uint32_t payload_crc = 0;  ///< CRC-32C of the payload
     uint64_t log_id = 0;       ///< random number of the log; values cannot forge frames
-    uint64_t generation = 0;   ///< rises with each opening
+    uint64_t generation = 0;   ///< rises with each opening and each cut (CutRecord)
     uint64_t sequence = 0;     ///< dense, from 1
     uint64_t height = 0;       ///< of the block; rises
     uint64_t payload_bytes = 0;
-    uint64_t reserved2 = 0;
+    /// The state after this block has no entry in frames before this one: as long as it is there
+    /// the state can be gone back to. At least 1, at most `sequence`; never falls.
+    uint64_t oldest_sequence = 0;
     uint8_t root[32] = {};    ///< of the state after the block
     uint8_t parent[32] = {};  ///< frame_hash of the frame before; zero for the first
 };

@@ -133,52 +133,95 @@ Result<Halves> split_arrays(const IndexPage& page, unsigned shared_bits, KeySour
     return halves;
 }
 
+/// Keys that share their first 8 bytes.
+Result<void> sort_by_key(std::span<KeyIndex::Loaded> keys, KeySource& source) {
+    if (keys.size() < 2) { return {}; }
+    std::vector<std::pair<Hash256, KeyIndex::Loaded>> whole;
+    for (const KeyIndex::Loaded& key : keys) {
+        MILLRACE_TRY(const Hash256 read, source.key_of(key.serial));
+        whole.emplace_back(read, key);
+    }
+    std::ranges::sort(whole, {}, &std::pair<Hash256, KeyIndex::Loaded>::first);
+    for (size_t i = 0; i < keys.size(); ++i) { keys[i] = whole[i].second; }
+    return {};
+}
+
 }  // namespace
 
-KeyIndex::KeyIndex(unsigned shared_bits) : shared_bits_(shared_bits) {
+KeyIndex::KeyIndex(unsigned shared_bits) : IndexView(shared_bits) {
     MILLRACE_ASSERT(shared_bits <= 8, "a path is taken from nine bytes of the key");
     OwnedPage page = make_page(capacity_step);
+    page->epoch = epochs_.current;
     page_bytes_ = bytes_of(*page);
     slots_.push_back(page.release());
 }
 
 KeyIndex::~KeyIndex() {
+    drop_all();
+    limbo_.release({}, PageDeleter{});
+}
+
+void KeyIndex::drop_all() {
     for (size_t slot = 0; slot < slots_.size();) {
         Page* const page = slots_[slot];
         slot += slot_span(*page);
-        PageDeleter{}(page);
+        drop(page);
     }
+    slots_.clear();
+    depth_ = 0;
+    size_ = 0;
 }
 
-uint64_t KeyIndex::path_of(const Hash256& key) const noexcept {
+void KeyIndex::set_epochs(const detail::Epochs& epochs) {
+    epochs_ = epochs;
+    limbo_.release(epochs, PageDeleter{});
+}
+
+/// The page of the slot, copied if a view has it too.
+IndexPage& KeyIndex::writable(size_t slot) {
+    Page* const page = slots_[slot];
+    if (page->epoch > epochs_.pinned_newest) { return *page; }
+    OwnedPage copy = make_page(page->capacity);
+    copy->depth = page->depth;
+    copy->base = page->base;
+    copy->append(*page, 0, page->count);
+    if (page->crowded != nullptr) { copy->crowded = new CrowdedKeys{*page->crowded}; }
+    const size_t first = first_slot(slot);
+    const size_t span = slot_span(*page);
+    drop(page);
+    install(first, span, copy.release());
+    return *slots_[slot];
+}
+
+uint64_t IndexView::path_of(const Hash256& key) const noexcept {
     return path_after(shared_bits_, key);
 }
 
-size_t KeyIndex::slot_of(uint64_t path) const noexcept {
+size_t IndexView::slot_of(uint64_t path) const noexcept {
     return depth_ == 0 ? 0 : path >> (64 - depth_);
 }
 
-size_t KeyIndex::slot_span(const Page& page) const noexcept {
+size_t IndexView::slot_span(const Page& page) const noexcept {
     return size_t{1} << (depth_ - page.depth);
 }
 
-size_t KeyIndex::first_slot(size_t slot) const noexcept {
+size_t IndexView::first_slot(size_t slot) const noexcept {
     return slot & ~(slot_span(*slots_[slot]) - 1);
 }
 
-void KeyIndex::prefetch_page(const Hash256& key) const noexcept {
+void IndexView::prefetch_page(const Hash256& key) const noexcept {
     const auto* const page = reinterpret_cast<const uint8_t*>(slots_[slot_of(path_of(key))]);
     // The fingerprints of a page of common size.
     for (size_t line = 0; line < 4; ++line) { __builtin_prefetch(page + 64 * line); }
 }
 
-void KeyIndex::prefetch_serial(const Hash256& key) const noexcept {
+void IndexView::prefetch_serial(const Hash256& key) const noexcept {
     const uint64_t path = path_of(key);
     const Page& page = *slots_[slot_of(path)];
     __builtin_prefetch(page.serials() + page.lower_bound(page.fingerprint(path)));
 }
 
-std::optional<uint32_t> KeyIndex::guess(const Hash256& key) const noexcept {
+std::optional<uint32_t> IndexView::guess(const Hash256& key) const noexcept {
     const uint64_t path = path_of(key);
     const Page& page = *slots_[slot_of(path)];
     const uint32_t at = page.lower_bound(page.fingerprint(path));
@@ -186,7 +229,7 @@ std::optional<uint32_t> KeyIndex::guess(const Hash256& key) const noexcept {
     return page.serials()[at];
 }
 
-Result<KeyIndex::Place> KeyIndex::locate(const Hash256& key, KeySource& source) const {
+Result<IndexView::Place> IndexView::locate(const Hash256& key, KeySource& source) const {
     const uint64_t path = path_of(key);
     Place place{slot_of(path), 0, false};
     const Page& page = *slots_[place.slot];
@@ -211,7 +254,7 @@ Result<KeyIndex::Place> KeyIndex::locate(const Hash256& key, KeySource& source) 
     return place;
 }
 
-Result<std::optional<uint32_t>> KeyIndex::find(const Hash256& key, KeySource& source) const {
+Result<std::optional<uint32_t>> IndexView::find(const Hash256& key, KeySource& source) const {
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page& page = *slots_[place.slot];
     if (page.crowded != nullptr) {
@@ -221,7 +264,8 @@ Result<std::optional<uint32_t>> KeyIndex::find(const Hash256& key, KeySource& so
     return place.found ? std::optional{page.serials()[place.at]} : std::nullopt;
 }
 
-Result<std::optional<uint32_t>> KeyIndex::predecessor(const Hash256& key, KeySource& source) const {
+Result<std::optional<uint32_t>> IndexView::predecessor(const Hash256& key,
+                                                       KeySource& source) const {
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page* page = slots_[place.slot];
     if (page->crowded != nullptr) {
@@ -239,7 +283,7 @@ Result<std::optional<uint32_t>> KeyIndex::predecessor(const Hash256& key, KeySou
     return std::nullopt;
 }
 
-Result<std::optional<uint32_t>> KeyIndex::successor(const Hash256& key, KeySource& source) const {
+Result<std::optional<uint32_t>> IndexView::successor(const Hash256& key, KeySource& source) const {
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page* page = slots_[place.slot];
     const uint32_t at = place.at + (place.found ? 1 : 0);
@@ -271,13 +315,18 @@ bool KeyIndex::make_room_to_split(const Page& page) {
 
 /// Puts the page in the place of what its slots name; the caller frees that.
 void KeyIndex::install(size_t first, size_t span, Page* page) noexcept {
+    page->epoch = epochs_.current;
     std::fill_n(slots_.begin() + static_cast<ptrdiff_t>(first), span, page);
     page_bytes_ += bytes_of(*page);
 }
 
-void KeyIndex::drop(Page* page) noexcept {
+void KeyIndex::drop(Page* page) {
     page_bytes_ -= bytes_of(*page);
-    PageDeleter{}(page);
+    if (page->epoch > epochs_.pinned_newest) {
+        PageDeleter{}(page);
+    } else {
+        limbo_.add(page, epochs_.current);
+    }
 }
 
 Result<void> KeyIndex::split(size_t slot, KeySource& source) {
@@ -324,17 +373,67 @@ void KeyIndex::resize(size_t slot, uint32_t capacity) {
     install(first, span, resized.release());
 }
 
-void KeyIndex::reserve(uint64_t keys) {
-    MILLRACE_ASSERT(size_ == 0 && depth_ == 0, "only an empty index is made ready");
-    while (depth_ < depth_max && (keys >> depth_) > 2 * keys_per_slot_min) { ++depth_; }
-    if (depth_ == 0) { return; }
-    drop(slots_.front());
-    slots_.assign(size_t{1} << depth_, nullptr);
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
-        OwnedPage page = make_page(capacity_for(static_cast<uint32_t>(keys >> depth_)));
-        page->depth = page->base = static_cast<uint8_t>(depth_);
-        install(slot, 1, page.release());
+Result<void> KeyIndex::load(std::span<const Loaded> keys, KeySource& source) {
+    MILLRACE_ASSERT(size_ == 0 && depth_ == 0, "only an empty index is loaded");
+    drop_all();
+    auto loaded = load_pages(keys, source);
+    if (!loaded) {
+        drop_all();
+        slots_.resize(1);
+        install(0, 1, make_page(capacity_step).release());
     }
+    return loaded;
+}
+
+Result<void> KeyIndex::load_pages(std::span<const Loaded> keys, KeySource& source) {
+    while (depth_ < depth_max && (keys.size() >> depth_) > 2 * keys_per_slot_min) { ++depth_; }
+    const size_t slots = size_t{1} << depth_;
+    // By slots, each of which is then sorted within the cache.
+    const auto slot_of_head = [this](uint64_t head) { return slot_of(head << shared_bits_); };
+    std::vector<size_t> ends(slots + 1);
+    for (const Loaded& key : keys) { ++ends[slot_of_head(key.head) + 1]; }
+    for (size_t slot = 0; slot < slots; ++slot) { ends[slot + 1] += ends[slot]; }
+    std::vector<Loaded> by_slot(keys.size());
+    for (const Loaded& key : keys) { by_slot[ends[slot_of_head(key.head)]++] = key; }
+    std::vector<Loaded> left;
+    slots_.reserve(slots);
+    while (slots_.size() < slots) {
+        const size_t slot = slots_.size();
+        const size_t from = slot == 0 ? 0 : ends[slot - 1];
+        const std::span<Loaded> page = std::span{by_slot}.subspan(from, ends[slot] - from);
+        MILLRACE_TRY(const bool loaded, load_page(page, source));
+        if (!loaded) { left.insert(left.end(), page.begin(), page.end()); }
+    }
+    for (const Loaded& key : left) {
+        MILLRACE_TRY(const Hash256 whole, source.key_of(key.serial));
+        MILLRACE_CHECK(insert(whole, key.serial, source));
+    }
+    return {};
+}
+
+/// Adds the next slot with the page of its keys; leaves it empty and says so when they are too
+/// many.
+Result<bool> KeyIndex::load_page(std::span<Loaded> keys, KeySource& source) {
+    const bool fits = keys.size() <= page_entries_max;
+    OwnedPage page =
+        make_page(fits ? capacity_for(static_cast<uint32_t>(keys.size())) : capacity_step);
+    page->depth = page->base = static_cast<uint8_t>(depth_);
+    if (fits) {
+        std::ranges::sort(keys, {}, &Loaded::head);
+        for (size_t i = 0; i < keys.size();) {
+            size_t end = i + 1;
+            while (end < keys.size() && keys[end].head == keys[i].head) { ++end; }
+            MILLRACE_CHECK(sort_by_key(keys.subspan(i, end - i), source));
+            i = end;
+        }
+        for (const Loaded& key : keys) {
+            page->insert_at(page->count, page->fingerprint(key.head << shared_bits_), key.serial);
+        }
+        size_ += keys.size();
+    }
+    slots_.push_back(nullptr);
+    install(slots_.size() - 1, 1, page.release());
+    return fits;
 }
 
 Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& source) {
@@ -347,7 +446,7 @@ Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& so
         MILLRACE_CHECK(make_tree(slot_of(path), source));
     }
     MILLRACE_TRY(const Place place, locate(key, source));
-    if (CrowdedKeys* const tree = slots_[place.slot]->crowded; tree != nullptr) {
+    if (CrowdedKeys* const tree = writable(place.slot).crowded; tree != nullptr) {
         const bool is_new = tree->emplace(key, serial).second;
         MILLRACE_ASSERT(is_new, "the key is not there");
         page_bytes_ += crowded_key_bytes;
@@ -375,9 +474,9 @@ uint32_t KeyIndex::place_of(const Page& page, uint64_t path, uint32_t serial) co
     return at;
 }
 
-void KeyIndex::replace(const Hash256& key, uint32_t before, uint32_t after) noexcept {
+void KeyIndex::replace(const Hash256& key, uint32_t before, uint32_t after) {
     const uint64_t path = path_of(key);
-    Page& page = *slots_[slot_of(path)];
+    Page& page = writable(slot_of(path));
     if (page.crowded != nullptr) {
         const auto it = page.crowded->find(key);
         MILLRACE_ASSERT(it != page.crowded->end() && it->second == before, "the key is there");
@@ -390,7 +489,7 @@ void KeyIndex::replace(const Hash256& key, uint32_t before, uint32_t after) noex
 void KeyIndex::erase(const Hash256& key, uint32_t serial) {
     const uint64_t path = path_of(key);
     const size_t slot = slot_of(path);
-    Page& page = *slots_[slot];
+    Page& page = writable(slot);
     --size_;
     if (page.crowded != nullptr) {
         const auto it = page.crowded->find(key);
@@ -425,9 +524,8 @@ void KeyIndex::merge_with_buddies(size_t slot) {
             page->count + buddy->count > page_entries_max / 2) {
             return;
         }
-        const bool page_is_left = (first & span) == 0;
-        Page* const left = page_is_left ? page : buddy;
-        Page* const right = page_is_left ? buddy : page;
+        Page* const left = &writable(first & ~span);
+        Page* const right = &writable(first | span);
         const unsigned depth = page->depth - 1u;
         const auto base =
             static_cast<uint8_t>(std::min<unsigned>({left->base, right->base, depth}));

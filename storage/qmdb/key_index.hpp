@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "host/base/error.hpp"
 #include "host/base/types.hpp"
+#include "storage/qmdb/detail/epochs.hpp"
 
 namespace millrace::storage::qmdb {
 
@@ -22,6 +24,46 @@ public:
 namespace detail {
 struct IndexPage;
 }
+
+/// Look-ups in an index. A copy of that of an index is what it is now: it may be used on any thread
+/// as long as the index is told by set_epochs() that it is pinned.
+///
+/// The serial numbers are those of a shard modulo 2^32.
+class IndexView {
+public:
+    /// The serial number of a key, or nothing.
+    Result<std::optional<uint32_t>> find(const Hash256& key, KeySource& source) const;
+    /// That of the largest key below `key`, which need not be there itself.
+    Result<std::optional<uint32_t>> predecessor(const Hash256& key, KeySource& source) const;
+    /// That of the smallest key above `key`.
+    Result<std::optional<uint32_t>> successor(const Hash256& key, KeySource& source) const;
+
+    // The stages of a look-up as hints: each fetches what the next one reads, so that many keys can
+    // be on their way at once.
+    void prefetch_page(const Hash256& key) const noexcept;
+    void prefetch_serial(const Hash256& key) const noexcept;
+    /// The serial number that find() is going to look at first; may belong to another key.
+    std::optional<uint32_t> guess(const Hash256& key) const noexcept;
+
+protected:
+    using Page = detail::IndexPage;
+    struct Place {
+        size_t slot = 0;
+        uint32_t at = 0;  ///< of the first entry not below the key
+        bool found = false;
+    };
+
+    explicit IndexView(unsigned shared_bits) noexcept : shared_bits_(shared_bits) {}
+    uint64_t path_of(const Hash256& key) const noexcept;
+    size_t slot_of(uint64_t path) const noexcept;
+    size_t first_slot(size_t slot) const noexcept;
+    size_t slot_span(const Page& page) const noexcept;
+    Result<Place> locate(const Hash256& key, KeySource& source) const;
+
+    unsigned shared_bits_;
+    unsigned depth_ = 0;  ///< there are 2^depth_ slots
+    std::vector<Page*> slots_;
+};
 
 /// An ordered map in about 6.5 bytes per key: 16 bits of the key and 32 of the serial number.
 ///
@@ -38,9 +80,8 @@ struct IndexPage;
 /// number of keys. Their page outgrows the others, and from 1,024 keys on becomes a balanced tree
 /// of whole keys. So a look-up reads at most ten keys from the log whatever the keys are.
 ///
-/// The serial numbers are those of a shard modulo 2^32. One thread at a time. What fails with the
-/// error of the key source leaves the index as it was.
-class KeyIndex {
+/// One thread at a time. What fails with the error of the key source leaves the index as it was.
+class KeyIndex : public IndexView {
 public:
     /// All keys share their first `shared_bits` bits, at most 8.
     explicit KeyIndex(unsigned shared_bits);
@@ -48,61 +89,47 @@ public:
     KeyIndex(const KeyIndex&) = delete;
     KeyIndex& operator=(const KeyIndex&) = delete;
 
-    /// The serial number of a key, or nothing.
-    Result<std::optional<uint32_t>> find(const Hash256& key, KeySource& source) const;
-    /// That of the largest key below `key`, which need not be there itself.
-    Result<std::optional<uint32_t>> predecessor(const Hash256& key, KeySource& source) const;
-    /// That of the smallest key above `key`.
-    Result<std::optional<uint32_t>> successor(const Hash256& key, KeySource& source) const;
-
-    /// Makes an empty index ready for about so many evenly spread keys, which may then come in any
-    /// order; without it keys in ascending order look like ground ones.
-    void reserve(uint64_t keys);
+    /// A key of load(), by its first 8 bytes, big-endian.
+    struct Loaded {
+        uint64_t head = 0;
+        uint32_t serial = 0;
+    };
+    /// Fills an empty index with different keys, in any order; reads from the source only those
+    /// that share their first 8 bytes and those of overfull pages.
+    Result<void> load(std::span<const Loaded> keys, KeySource& source);
     /// Adds a key that is not there.
     Result<void> insert(const Hash256& key, uint32_t serial, KeySource& source);
     /// Gives a key that is there with `before` another serial number.
-    void replace(const Hash256& key, uint32_t before, uint32_t after) noexcept;
+    void replace(const Hash256& key, uint32_t before, uint32_t after);
     /// Removes a key that is there with `serial`.
     void erase(const Hash256& key, uint32_t serial);
 
-    // The stages of a look-up as hints: each fetches what the next one reads, so that many keys can
-    // be on their way at once.
-    void prefetch_page(const Hash256& key) const noexcept;
-    void prefetch_serial(const Hash256& key) const noexcept;
-    /// The serial number that find() is going to look at first; may belong to another key.
-    std::optional<uint32_t> guess(const Hash256& key) const noexcept;
+    /// From now on copies pages of pinned views before it changes them, and frees those that no
+    /// view needs any more.
+    void set_epochs(const detail::Epochs& epochs);
 
     uint64_t size() const noexcept { return size_; }
-    /// Memory taken, without the allocator's own.
+    /// Memory taken, without the allocator's own and without pages that only views have.
     uint64_t bytes() const noexcept { return page_bytes_ + slots_.capacity() * sizeof(void*); }
 
 private:
-    using Page = detail::IndexPage;
-    struct Place {
-        size_t slot = 0;
-        uint32_t at = 0;  ///< of the first entry not below the key
-        bool found = false;
-    };
-
-    uint64_t path_of(const Hash256& key) const noexcept;
-    size_t slot_of(uint64_t path) const noexcept;
-    size_t first_slot(size_t slot) const noexcept;
-    size_t slot_span(const Page& page) const noexcept;
-    Result<Place> locate(const Hash256& key, KeySource& source) const;
     bool make_room_to_split(const Page& page);
+    Page& writable(size_t slot);
     Result<void> split(size_t slot, KeySource& source);
+    Result<void> load_pages(std::span<const Loaded> keys, KeySource& source);
+    Result<bool> load_page(std::span<Loaded> keys, KeySource& source);
+    void drop_all();
     Result<void> make_tree(size_t slot, KeySource& source);
     void resize(size_t slot, uint32_t capacity);
     uint32_t place_of(const Page& page, uint64_t path, uint32_t serial) const noexcept;
     void install(size_t first, size_t span, Page* page) noexcept;
     void merge_with_buddies(size_t slot);
-    void drop(Page* page) noexcept;
+    void drop(Page* page);
 
-    unsigned shared_bits_;
-    unsigned depth_ = 0;  ///< there are 2^depth_ slots
-    std::vector<Page*> slots_;
     uint64_t size_ = 0;
     uint64_t page_bytes_ = 0;
+    detail::Epochs epochs_;
+    detail::Limbo<Page> limbo_;
 };
 
 }  // namespace millrace::storage::qmdb

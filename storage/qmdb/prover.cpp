@@ -1,24 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns making proofs: the chunk's leaves come from the log, everything above from memory.
-#include "storage/qmdb/detail/engine_impl.hpp"
+// Owns reading values and making proofs: the chunks' leaves come from the log, everything above
+// from memory.
+#include <algorithm>
+
+#include "storage/qmdb/detail/state_reader.hpp"
 
 namespace millrace::storage::qmdb::detail {
+namespace {
 
-Result<StateProof> EngineImpl::prove(const Hash256& key) {
-    if (failed_) { return std::unexpected(*failed_); }
+/// How many chunks are read and hashed together.
+constexpr size_t chunks_at_once = 64;
+constexpr size_t chunk_nodes = kernels::tree_nodes(chunk_height);
+
+/// From places of a level to those of the next one.
+void halve(std::vector<uint64_t>& places) {
+    for (uint64_t& place : places) { place /= 2; }
+    const auto repeats = std::ranges::unique(places);
+    places.erase(repeats.begin(), repeats.end());
+}
+
+}  // namespace
+
+/// The entry that answers a key. It is a view into the log until the reader's release().
+Result<StateReader::Neighbour> StateReader::neighbour(const Hash256& key) {
+    const unsigned shard = shard_of(key);
+    ShardKeys keys{reader_, forest_, shard};
+    MILLRACE_TRY(auto low, indexes_[shard]->find(key, keys));
+    const bool found = low.has_value();
+    if (!found) { MILLRACE_TRY(low, indexes_[shard]->predecessor(key, keys)); }
+    MILLRACE_ASSERT(low, "the sentinel lies before every key");
+    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *low)));
+    return Neighbour{entry, found};
+}
+
+Result<std::optional<Bytes>> StateReader::get(const Hash256& key) {
+    if (is_reserved_key(key)) { return std::nullopt; }
+    const unsigned shard = shard_of(key);
+    ShardKeys keys{reader_, forest_, shard};
+    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
+    if (!serial) { return std::nullopt; }
+    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *serial)));
+    Bytes value{entry.value.begin(), entry.value.end()};
+    reader_.release();
+    return std::optional{std::move(value)};
+}
+
+/// Fills proof_nodes_ with the nodes of chunks. The leaves of a chunk are not kept; its entries in
+/// the log give them again.
+Result<void> StateReader::load_chunks(unsigned shard, std::span<const uint64_t> chunks) {
+    proof_nodes_.assign(chunks.size() * chunk_nodes, {});
+    proof_trees_.clear();
+    proof_dirty_.clear();
+    for (uint32_t tree = 0; tree < chunks.size(); ++tree) {
+        const uint64_t first = chunks[tree] * chunk_entries;
+        const uint64_t count = std::min(chunk_entries, forest_.serial_count(shard) - first);
+        messages_.clear();
+        for (uint64_t s = first; s < first + count; ++s) {
+            MILLRACE_TRY(const ByteView encoded, reader_.encoded(shard, s));
+            messages_.push_back(encoded);
+        }
+        const std::span nodes = std::span{proof_nodes_}.subspan(tree * chunk_nodes, chunk_nodes);
+        const size_t leaves = kernels::tree_leaf(chunk_height, 0);
+        MILLRACE_CHECK(
+            hash_leaves(forest_.hash(), backend_, messages_, nodes.subspan(leaves, count)));
+        reader_.release();
+        proof_trees_.push_back(nodes.data());
+        for (uint32_t leaf = 0; leaf < chunk_entries; ++leaf) {
+            proof_dirty_.push_back({tree, leaf});
+        }
+    }
+    kernels::TreeHasher hasher{forest_.hash(), chunk_height};
+    return hasher.rehash(backend_, proof_trees_, proof_dirty_);
+}
+
+Result<StateProof> StateReader::prove(const Hash256& key) {
     if (is_reserved_key(key)) {
         return fail(ErrorCode::invalid_input, "no value can have this key, so nothing is proven");
     }
     if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
     const unsigned shard = shard_of(key);
-    ShardKeys keys{*this, shard};
-    MILLRACE_TRY(auto low, indexes_[shard]->find(key, keys));
-    if (!low) { MILLRACE_TRY(low, indexes_[shard]->predecessor(key, keys)); }
-    MILLRACE_ASSERT(low, "the sentinel lies before every key");
-    const uint64_t serial = widen(shard, *low);
+    MILLRACE_TRY(const Neighbour low, neighbour(key));
+    const uint64_t serial = low.entry.serial;
     const uint64_t chunk = serial / chunk_entries;
 
     StateProof proof;
+    proof.entry.resize(entry_bytes_bound(low.entry.value.size()));
+    proof.entry.resize(encode_entry(low.entry, proof.entry.data()));
     proof.serial_count = forest_.serial_count(shard);
     proof.active_bits = forest_.bits(shard, chunk);
     unsigned level = 0;
@@ -30,28 +97,10 @@ Result<StateProof> EngineImpl::prove(const Hash256& key) {
         }
         ++level;
     };
-
-    // The leaves of a chunk are not kept; its neighbours in the log give them again.
-    const uint64_t first = chunk * chunk_entries;
-    const uint64_t count = std::min(chunk_entries, proof.serial_count - first);
-    messages_.clear();
-    for (uint64_t s = first; s < first + count; ++s) {
-        MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, s));
-        messages_.push_back(encoded);
-    }
-    const ByteView entry = messages_[serial - first];
-    proof.entry.assign(entry.begin(), entry.end());
-    std::vector<Hash256> nodes(chunk_entries);
-    MILLRACE_CHECK(
-        hash_leaves(options_.hash, options_.backend, messages_, std::span{nodes}.first(count)));
+    MILLRACE_CHECK(load_chunks(shard, std::span{&chunk, 1}));
     const NullNodes& nulls = forest_.nulls();
-    for (uint64_t place = serial - first; nodes.size() > 1; place /= 2) {
-        add(nodes[place ^ 1], nulls.plain[level]);
-        for (size_t i = 0; i < nodes.size() / 2; ++i) {
-            nodes[i] = pair_hash(options_.hash, nodes[2 * i], nodes[2 * i + 1]);
-        }
-        nodes.resize(nodes.size() / 2);
-    }
+    size_t node = kernels::tree_leaf(chunk_height, serial % chunk_entries);
+    for (; node > 1; node /= 2) { add(proof_nodes_[node ^ 1], nulls.plain[level]); }
     const unsigned height = grafted_height(proof.serial_count);
     for (unsigned h = 0; h < height; ++h) {
         add(forest_.grafted_node(shard, h, (chunk >> h) ^ 1), nulls.grafted[h]);
@@ -59,7 +108,102 @@ Result<StateProof> EngineImpl::prove(const Hash256& key) {
     for (unsigned h = 0; h < shard_bits; ++h) {
         proof.siblings.push_back(forest_.top_node(h, (shard >> h) ^ 1));
     }
-    reader_->release();
+    return proof;
+}
+
+/// Adds the entries, bits and siblings of one shard; `keys` are those of this shard.
+Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> keys,
+                                    StateMultiproof& proof) {
+    StateMultiproof::Shard& out = proof.shards.emplace_back();
+    out.index = static_cast<uint8_t>(shard);
+    out.serial_count = forest_.serial_count(shard);
+    for (const Hash256& key : keys) {
+        MILLRACE_TRY(const Neighbour low, neighbour(key));
+        const StateEntry& entry = low.entry;
+        if (low.found || out.entries.empty() || out.entries.back().serial != entry.serial) {
+            StateMultiproof::Entry& added = out.entries.emplace_back();
+            if (!low.found) { added.key = entry.key; }
+            added.serial = entry.serial;
+            added.height = entry.height;
+            added.previous_distance = entry.previous_distance;
+            const unsigned shared = link_shared_bytes(entry.next, entry.key);
+            added.link_shared_bytes = static_cast<uint8_t>(shared);
+            std::copy(entry.next.begin() + shared, entry.next.end(), added.next.data() + shared);
+            added.value.assign(entry.value.begin(), entry.value.end());
+        }
+        if (!low.found) { ++out.entries.back().absent_count; }
+        reader_.release();
+    }
+    std::vector<uint64_t> serials;
+    std::vector<uint64_t> chunks;
+    for (const auto& entry : out.entries) { serials.push_back(entry.serial); }
+    std::ranges::sort(serials);
+    for (const uint64_t serial : serials) {
+        const uint64_t chunk = serial / chunk_entries;
+        if (chunks.empty() || chunks.back() != chunk) { chunks.push_back(chunk); }
+    }
+
+    const NullNodes& nulls = forest_.nulls();
+    std::array<std::vector<Hash256>, chunk_height> inner;  // the siblings inside of chunks
+    auto serial = serials.begin();
+    for (size_t from = 0; from < chunks.size(); from += chunks_at_once) {
+        const std::span some =
+            std::span{chunks}.subspan(from, std::min(chunks_at_once, chunks.size() - from));
+        MILLRACE_CHECK(load_chunks(shard, some));
+        for (size_t i = 0; i < some.size(); ++i) {
+            out.active_bits.push_back(forest_.bits(shard, some[i]));
+            const Hash256* const nodes = proof_trees_[i];
+            std::vector<uint64_t> places;
+            for (; serial != serials.end() && *serial / chunk_entries == some[i]; ++serial) {
+                places.push_back(*serial % chunk_entries);
+            }
+            for (unsigned level = 0; level < chunk_height; ++level) {
+                const size_t first = kernels::tree_leaf(chunk_height - level, 0);
+                for_each_sibling(
+                    places, [&](uint64_t place) { inner[level].push_back(nodes[first + place]); });
+                halve(places);
+            }
+        }
+    }
+    const auto add = [&](const Hash256& sibling, const Hash256& null) {
+        if (sibling == null) {
+            proof.null_siblings.push_back(proof.siblings.size() + proof.null_siblings.size());
+        } else {
+            proof.siblings.push_back(sibling);
+        }
+    };
+    for (unsigned level = 0; level < chunk_height; ++level) {
+        for (const Hash256& sibling : inner[level]) { add(sibling, nulls.plain[level]); }
+    }
+    const unsigned height = grafted_height(out.serial_count);
+    for (unsigned h = 0; h < height; ++h) {
+        for_each_sibling(chunks, [&](uint64_t place) {
+            add(forest_.grafted_node(shard, h, place), nulls.grafted[h]);
+        });
+        halve(chunks);
+    }
+    return {};
+}
+
+Result<StateMultiproof> StateReader::prove(std::span<const Hash256> keys) {
+    MILLRACE_CHECK(check_multiproof_keys(keys));
+    if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
+    StateMultiproof proof;
+    std::vector<uint64_t> places;
+    for (size_t from = 0; from < keys.size();) {
+        const unsigned shard = shard_of(keys[from]);
+        size_t to = from;
+        while (to < keys.size() && shard_of(keys[to]) == shard) { ++to; }
+        MILLRACE_CHECK(add_shard(shard, keys.subspan(from, to - from), proof));
+        places.push_back(shard);
+        from = to;
+    }
+    for (unsigned h = 0; h < shard_bits; ++h) {
+        for_each_sibling(places, [&](uint64_t place) {
+            proof.siblings.push_back(forest_.top_node(h, static_cast<unsigned>(place)));
+        });
+        halve(places);
+    }
     return proof;
 }
 

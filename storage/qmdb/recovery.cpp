@@ -2,8 +2,12 @@
 // Owns the start of the engine: bits from the frames of the log, then tree and index from the
 // entries that live.
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <string>
+#include <thread>
 
+#include "host/base/thread.hpp"
 #include "kernels/keccak/keccak.hpp"
 #include "storage/qmdb/detail/engine_impl.hpp"
 
@@ -13,6 +17,14 @@ namespace {
 std::unexpected<Error> corrupt(const std::string& what) {
     return fail(ErrorCode::corrupt, "the entry log contradicts itself: " + what +
                                         "; restore the data directory from a backup or a replica");
+}
+
+/// How many entries have their memory on its way at once.
+constexpr uint32_t group_entries = 32;
+
+unsigned recovery_threads(unsigned chosen) noexcept {
+    const unsigned all = chosen != 0 ? chosen : std::thread::hardware_concurrency();
+    return std::clamp(all, 1u, shard_count);
 }
 
 /// The caller's identity and what else no restart may change.
@@ -28,22 +40,26 @@ Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
                                std::unique_ptr<LogWriter> writer) {
     EntryLogOptions log = options_.log;
     log.identity = identity_of(options_);
+    if (options_.progress) {
+        log.progress = [this](uint64_t done, uint64_t total) {
+            options_.progress({RecoveryStage::log, done, total});
+        };
+    }
     MILLRACE_TRY(log_, EntryLog::open(fs, directory, log, std::move(writer),
                                       [this](const FrameHeader& header, LogPosition payload_at,
                                              ByteView payload) {
                                           return replay(header, payload_at, payload);
                                       }));
-    reader_.emplace(*log_, directory_, frame_);
+    reader_.emplace(*log_, directory_, &frame_);
     if (height_ == 0) { return {}; }
-    for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_shard(shard)); }
-    live_keys_ = {};
+    for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_tree(shard)); }
     chunk_roots_ = {};
     MILLRACE_TRY(root_, forest_.root());
     if (root_ != log_->recovery().last_root) {
         return corrupt("its entries do not have the root that block " + std::to_string(height_) +
                        " was committed with");
     }
-    return {};
+    return rebuild_indexes();
 }
 
 Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_at,
@@ -62,6 +78,9 @@ Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_a
         directory_.add(shard, first, section.header.entry_count,
                        payload_at + section.header.table_at);
     }
+    if (blocks_.empty()) { first_sequence_ = header.sequence; }
+    blocks_.push_back(
+        {header.height, payload_at, header.oldest_sequence, Hash256::from({header.root, 32})});
     height_ = header.height;
     return {};
 }
@@ -76,18 +95,28 @@ void EngineImpl::begin_shard(unsigned shard, uint64_t first_serial) {
 }
 
 Result<void> EngineImpl::replay_section(unsigned shard, uint64_t height, const Section& section) {
-    for (uint32_t i = 0; i < section.header.entry_count; ++i) {
-        MILLRACE_TRY(const ByteView record, section_record(section, i));
-        // The frame's checksum covers its records.
-        MILLRACE_TRY(const DecodedEntry decoded, decode_record(record));
-        const StateEntry& entry = decoded.entry;
-        if (entry.serial != section.header.first_serial + i || shard_of(entry.key) != shard ||
-            entry.height != height) {
-            return corrupt("entry " + std::to_string(entry.serial) + " of shard " +
-                           std::to_string(shard) + " is in a frame that is not its own");
+    const uint64_t first = section.header.first_serial;
+    std::array<StateEntry, group_entries> entries;
+    for (uint32_t from = 0; from < section.header.entry_count; from += group_entries) {
+        const uint32_t count = std::min(section.header.entry_count - from, group_entries);
+        for (uint32_t i = 0; i < count; ++i) {
+            MILLRACE_TRY(const ByteView record, section_record(section, from + i));
+            // The frame's checksum covers its records.
+            MILLRACE_TRY(const DecodedEntry decoded, decode_record(record));
+            const StateEntry& entry = entries[i] = decoded.entry;
+            if (entry.serial != first + from + i || shard_of(entry.key) != shard ||
+                entry.height != height) {
+                return corrupt("entry " + std::to_string(entry.serial) + " of shard " +
+                               std::to_string(shard) + " is in a frame that is not its own");
+            }
+            if (entry.has_previous()) { forest_.prefetch(shard, entry.previous()); }
         }
-        forest_.append(shard);
-        if (entry.has_previous()) { MILLRACE_CHECK(retire_logged(shard, entry.previous())); }
+        for (uint32_t i = 0; i < count; ++i) {
+            forest_.append(shard);
+            if (entries[i].has_previous()) {
+                MILLRACE_CHECK(retire_logged(shard, entries[i].previous()));
+            }
+        }
     }
     for (uint32_t i = 0; i < section.header.retired_count; ++i) {
         MILLRACE_CHECK(retire_logged(shard, section.retired_serial(i)));
@@ -110,9 +139,8 @@ Result<void> EngineImpl::retire_logged(unsigned shard, uint64_t serial) {
     return {};
 }
 
-Result<void> EngineImpl::rebuild_shard(unsigned shard) {
+Result<void> EngineImpl::rebuild_tree(unsigned shard) {
     const uint64_t end = forest_.serial_count(shard);
-    live_keys_.clear();
     for (uint64_t first = first_serial_[shard]; first < end; first += chunk_entries) {
         const uint64_t count = std::min(chunk_entries, end - first);
         const uint64_t chunk = first / chunk_entries;
@@ -120,27 +148,12 @@ Result<void> EngineImpl::rebuild_shard(unsigned shard) {
             MILLRACE_CHECK(rebuild_open_chunk(shard, first, count));
         } else if (forest_.bits(shard, chunk).is_zero()) {
             forest_.skip_dead_chunk(shard);
-            continue;
         } else {
             // Should it not be the root of these entries, then the state's root is another one.
             forest_.set_full_chunk(
                 shard, chunk_roots_[shard][chunk - first_serial_[shard] / chunk_entries]);
         }
-        MILLRACE_CHECK(add_live_keys(shard, first, count));
     }
-    MILLRACE_CHECK(forest_.fold_leaves());
-    return rebuild_index(shard);
-}
-
-/// In the order of keys, so that a page is filled while it is in the cache.
-Result<void> EngineImpl::rebuild_index(unsigned shard) {
-    ShardKeys keys{*this, shard};
-    std::ranges::sort(live_keys_, {}, &LiveKey::key);
-    indexes_[shard]->reserve(live_keys_.size());
-    for (const LiveKey& live : live_keys_) {
-        MILLRACE_CHECK(indexes_[shard]->insert(live.key, static_cast<uint32_t>(live.serial), keys));
-    }
-    reader_->release();
     return {};
 }
 
@@ -157,14 +170,76 @@ Result<void> EngineImpl::rebuild_open_chunk(unsigned shard, uint64_t first, uint
     return {};
 }
 
-Result<void> EngineImpl::add_live_keys(unsigned shard, uint64_t first, uint64_t count) {
-    for (uint64_t serial = first; serial < first + count; ++serial) {
-        if (!forest_.is_live(shard, serial)) { continue; }
-        MILLRACE_TRY(const StateEntry entry, reader_->read(shard, serial));
-        live_keys_.push_back({entry.key, serial});
+/// Shard by shard on all threads that there are: the indexes have nothing in common, and the rest
+/// is only read.
+Result<void> EngineImpl::rebuild_indexes() {
+    std::atomic<unsigned> next = 0;
+    std::atomic<unsigned> done = 0;
+    std::array<Result<void>, shard_count> results;
+    const auto work = [&](bool reports) {
+        for (;;) {
+            const unsigned shard = next.fetch_add(1, std::memory_order_relaxed);
+            if (shard >= shard_count) { return; }
+            results[shard] = rebuild_index(shard);
+            const unsigned count = done.fetch_add(1, std::memory_order_relaxed) + 1;
+            if (reports && options_.progress) {
+                options_.progress({RecoveryStage::index, count, shard_count});
+            }
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        for (unsigned i = 1; i < recovery_threads(options_.recovery_threads); ++i) {
+            threads.emplace_back([&] {
+                set_thread_name("state-index");
+                work(false);
+            });
+        }
+        work(true);
     }
-    reader_->release();
+    for (const Result<void>& result : results) { MILLRACE_CHECK(result); }
     return {};
+}
+
+Result<void> EngineImpl::rebuild_index(unsigned shard) {
+    MILLRACE_TRY(const std::vector<KeyIndex::Loaded> keys, live_keys(shard));
+    EntryReader reader{*log_, directory_, nullptr};
+    ShardKeys source{reader, forest_, shard};
+    return indexes_[shard]->load(keys, source);
+}
+
+/// The keys of the live entries as their records have them, which the checksums of frames covered a
+/// moment ago.
+Result<std::vector<KeyIndex::Loaded>> EngineImpl::live_keys(unsigned shard) const {
+    constexpr size_t key_at = sizeof(uint32_t) + 1 + sizeof(uint64_t);  // in a record
+    std::vector<KeyIndex::Loaded> out;
+    out.reserve(forest_.live_count(shard));
+    Bytes memory;
+    for (size_t i = 0; i < directory_.run_count(shard); ++i) {
+        const EntryDirectory::Run& run = directory_.run(shard, i);
+        const size_t count = directory_.run_end(shard, i) - run.first_serial;
+        memory.resize(count * sizeof(uint32_t));
+        MILLRACE_TRY(const ByteView table, log_->read(run.table_at, memory.size(), memory));
+        if (table.size() != memory.size()) { return corrupt("a table is cut off"); }
+        ActiveBits bits;
+        for (size_t k = 0; k < count; ++k) {
+            const uint64_t serial = run.first_serial + k;
+            if (k == 0 || serial % chunk_entries == 0) {
+                bits = forest_.bits(shard, serial / chunk_entries);
+            }
+            if (!is_active(bits, serial)) { continue; }
+            uint32_t distance;
+            std::memcpy(&distance, table.data() + k * sizeof distance, sizeof distance);
+            uint8_t scratch[sizeof(uint64_t)];
+            MILLRACE_TRY(const ByteView head,
+                         log_->read(run.table_at - distance + key_at, sizeof scratch, scratch));
+            if (head.size() != sizeof scratch) { return corrupt("a record is cut off"); }
+            out.push_back({load_be64(head.data()), static_cast<uint32_t>(serial)});
+        }
+    }
+    if (auto r = log_->mappings(); !r) { return std::unexpected(r.error()); }
+    if (out.size() != forest_.live_count(shard)) { return corrupt("live entries are missing"); }
+    return out;
 }
 
 }  // namespace millrace::storage::qmdb::detail

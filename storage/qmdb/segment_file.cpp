@@ -13,7 +13,9 @@
 namespace millrace::storage::qmdb {
 
 Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes, bool map) {
-    if (!map || file->descriptor() < 0) { return SegmentFile{std::move(file), bytes, nullptr}; }
+    if (!map || file->descriptor() < 0) {
+        return SegmentFile{std::move(file), bytes, nullptr, nullptr};
+    }
     void* const at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file->descriptor(), 0);
     if (at == MAP_FAILED) { return detail::system_failure(errno, "cannot map", file->path()); }
     // Entries are read one at a time from anywhere.
@@ -22,11 +24,17 @@ Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes
         munmap(at, bytes);
         return detail::system_failure(error, "cannot map", file->path());
     }
-    return SegmentFile{std::move(file), bytes, static_cast<const uint8_t*>(at)};
+    auto guard = std::make_unique<MappingGuard>();
+    if (!guard->guard(at, bytes)) {
+        munmap(at, bytes);
+        return SegmentFile{std::move(file), bytes, nullptr, nullptr};
+    }
+    return SegmentFile{std::move(file), bytes, static_cast<const uint8_t*>(at), std::move(guard)};
 }
 
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
     : file_(std::move(other.file_)),
+      guard_(std::move(other.guard_)),
       map_(std::exchange(other.map_, nullptr)),
       bytes_(other.bytes_) {}
 
@@ -34,6 +42,7 @@ SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
     if (this != &other) {
         unmap();
         file_ = std::move(other.file_);
+        guard_ = std::move(other.guard_);
         map_ = std::exchange(other.map_, nullptr);
         bytes_ = other.bytes_;
     }
@@ -43,6 +52,7 @@ SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
 SegmentFile::~SegmentFile() { unmap(); }
 
 void SegmentFile::unmap() noexcept {
+    guard_.reset();
     if (map_ != nullptr) { munmap(const_cast<uint8_t*>(map_), bytes_); }
     map_ = nullptr;
 }

@@ -9,11 +9,12 @@
 #include "host/base/error.hpp"
 #include "host/base/types.hpp"
 #include "storage/io/file_system.hpp"
+#include "storage/qmdb/mapping_guard.hpp"
 
 namespace millrace::storage::qmdb {
 
 /// Any thread may read beside the one that writes through file(). What is mapped is read without a
-/// system call; there a read error of the disk ends the process (SIGBUS) instead of being returned.
+/// system call; where the disk cannot give a page, it reads as zeros there and failed() says so.
 class SegmentFile {
 public:
     /// Maps the file when `map` and when it is one of the operating system. `bytes` is its size.
@@ -31,15 +32,20 @@ public:
         if (map_ != nullptr) { __builtin_prefetch(map_ + offset); }
     }
     bool mapped() const noexcept { return map_ != nullptr; }
+    /// Whether something of the mapping could not be read: zeros in it mean nothing then. To be
+    /// asked after what was read failed a check, and before zeros are believed.
+    bool failed() const noexcept { return guard_ != nullptr && guard_->failed(); }
     uint64_t bytes() const noexcept { return bytes_; }
     File& file() const noexcept { return *file_; }
 
 private:
-    SegmentFile(std::unique_ptr<File> file, uint64_t bytes, const uint8_t* map) noexcept
-        : file_(std::move(file)), map_(map), bytes_(bytes) {}
+    SegmentFile(std::unique_ptr<File> file, uint64_t bytes, const uint8_t* map,
+                std::unique_ptr<MappingGuard> guard) noexcept
+        : file_(std::move(file)), guard_(std::move(guard)), map_(map), bytes_(bytes) {}
     void unmap() noexcept;
 
     std::unique_ptr<File> file_;
+    std::unique_ptr<MappingGuard> guard_;  ///< of map_
     const uint8_t* map_;
     uint64_t bytes_;
 };

@@ -14,25 +14,60 @@
 #include "kernels/backend.hpp"
 #include "kernels/tree/tree.hpp"
 #include "storage/proof/state_tree.hpp"
+#include "storage/qmdb/detail/epochs.hpp"
 
 namespace millrace::storage::qmdb {
+
+/// The nodes that proofs read. A copy of that of a forest, taken between root() and the next
+/// change, is what it is now: it may be used on any thread as long as the forest is told by
+/// set_epochs() that it is pinned.
+class ForestView {
+public:
+    /// How many serial numbers the shard has given out.
+    uint64_t serial_count(unsigned shard) const noexcept { return trees_[shard].serial_count; }
+    bool is_live(unsigned shard, uint64_t serial) const noexcept;
+    ActiveBits bits(unsigned shard, uint64_t chunk) const noexcept;
+
+    // Valid between root() and the next change.
+    /// A node of the shard's grafted tree.
+    Hash256 grafted_node(unsigned shard, unsigned height, uint64_t index) const noexcept;
+    /// A node of the tree over the shards: height 0 has the shards.
+    Hash256 top_node(unsigned height, unsigned index) const noexcept;
+
+    kernels::NodeHash hash() const noexcept { return hash_; }
+    const NullNodes& nulls() const noexcept { return *nulls_; }
+
+protected:
+    struct Tile;
+    struct UpperTile;
+    struct ShardTree {
+        uint64_t serial_count = 0;
+        std::vector<Tile*> tiles;  ///< null where all is dead
+        std::vector<std::vector<UpperTile*>> upper;
+    };
+
+    explicit ForestView(kernels::NodeHash hash)
+        : hash_(hash), nulls_(std::make_shared<NullNodes>(hash)) {}
+
+    kernels::NodeHash hash_;
+    std::shared_ptr<const NullNodes> nulls_;
+    std::array<ShardTree, shard_count> trees_;
+    std::array<Hash256, 4 * shard_count> top_;  ///< heap of the shards' pairs
+};
 
 /// The tree that storage/proof/state_tree.hpp describes. Half a byte of memory per serial number
 /// between the oldest live one and the newest. Changes are made in any order; root() then hashes
 /// each changed node once. Nothing is read from the disk. One thread at a time.
-class TwigForest {
+class TwigForest : public ForestView {
 public:
     TwigForest(kernels::NodeHash hash, kernels::Backend backend);
     ~TwigForest();
     TwigForest(const TwigForest&) = delete;
     TwigForest& operator=(const TwigForest&) = delete;
 
-    /// How many serial numbers the shard has given out.
-    uint64_t serial_count(unsigned shard) const noexcept { return shards_[shard].serial_count; }
     uint64_t live_count(unsigned shard) const noexcept { return shards_[shard].live_count; }
     /// The least live serial number; serial_count when nothing lives.
     uint64_t first_live(unsigned shard) noexcept;
-    bool is_live(unsigned shard, uint64_t serial) const noexcept;
     /// Hint that retire() of this serial number comes soon.
     void prefetch(unsigned shard, uint64_t serial) const noexcept;
 
@@ -40,6 +75,15 @@ public:
     uint64_t append(unsigned shard);
     /// Ends the life of an entry that lives.
     void retire(unsigned shard, uint64_t serial);
+    /// Makes an entry live that is not. Returns whether nothing of its chunk was live: if it is
+    /// full, its root is gone and must be set by restore_chunk() before root().
+    bool revive(unsigned shard, uint64_t serial);
+    /// Takes back the serial numbers from `serial_count` on, of which none is live, and the leaves
+    /// of the chunk that this cuts: those must be set before root(). Only right after root() or
+    /// shrink().
+    void shrink(unsigned shard, uint64_t serial_count);
+    /// Sets the root of a full chunk.
+    void restore_chunk(unsigned shard, uint64_t chunk, const Hash256& root);
     /// Sets the leaves of serial numbers from `first` on, the first one that has no leaf yet.
     void set_leaves(unsigned shard, uint64_t first, std::span<const Hash256> leaves);
 
@@ -60,34 +104,24 @@ public:
     void set_full_chunk(unsigned shard, const Hash256& root);
     /// The root of a full chunk, after root(); that of zero leaves when nothing of it is live.
     Hash256 chunk_root(unsigned shard, uint64_t chunk) const noexcept;
-    ActiveBits bits(unsigned shard, uint64_t chunk) const noexcept;
 
-    // What proofs read; valid between root() and the next change.
-    /// A node of the shard's grafted tree.
-    Hash256 grafted_node(unsigned shard, unsigned height, uint64_t index) const noexcept;
-    /// A node of the tree over the shards: height 0 has the shards.
-    Hash256 top_node(unsigned height, unsigned index) const noexcept;
+    /// From now on copies nodes of pinned views before it changes them, and frees those that no
+    /// view needs any more. Only right after root().
+    void set_epochs(const detail::Epochs& epochs);
 
-    kernels::NodeHash hash() const noexcept { return hash_; }
-    const NullNodes& nulls() const noexcept { return nulls_; }
     /// Memory taken by nodes and bits, without that of the work at hand.
     uint64_t bytes() const noexcept;
 
 private:
-    struct Tile;
-    struct UpperTile;
     struct OpenChunk;
     struct Shard {
         Shard();
         Shard(Shard&&) noexcept;
         ~Shard();
 
-        uint64_t serial_count = 0;
         uint64_t leaf_count = 0;  ///< serial numbers whose leaf is known
         uint64_t live_count = 0;
-        uint64_t first_live = 0;                   ///< nothing below is live
-        std::vector<std::unique_ptr<Tile>> tiles;  ///< null where all is dead
-        std::vector<std::vector<std::unique_ptr<UpperTile>>> upper;
+        uint64_t first_live = 0;          ///< nothing below is live
         std::unique_ptr<OpenChunk> open;  ///< nodes of the chunk that is not full, if any
         uint32_t open_hashed = 0;         ///< how many of its leaves are hashed
     };
@@ -100,6 +134,8 @@ private:
     struct FullChunk;
 
     Tile& touch(unsigned shard, uint64_t chunk);
+    void retire_tile(Tile* tile);
+    UpperTile& writable(UpperTile*& tile);
     Result<void> hash_tiles();
     Result<void> hash_upper();
     Result<void> hash_upper_level(size_t level);
@@ -107,21 +143,21 @@ private:
     Result<Hash256> hash_top();
     const Hash256& child_root(unsigned shard, size_t level, uint64_t index) const noexcept;
 
-    const kernels::NodeHash hash_;
     const kernels::Backend backend_;
-    const NullNodes nulls_;
     std::vector<Hash256> null_chunk_;  ///< the nodes of a chunk without entries
     std::vector<Hash256> null_tile_;
     std::vector<std::vector<Hash256>> null_upper_;  ///< by level
     std::array<Shard, shard_count> shards_;
-    std::array<Hash256, 4 * shard_count> top_;  ///< heap of the shards' pairs
+    detail::Epochs epochs_;
+    detail::Limbo<Tile> limbo_;
+    detail::Limbo<UpperTile> upper_limbo_;
 
     // Work of the next root().
     std::vector<FullChunk> full_chunks_;  ///< with leaves that are not hashed yet
     std::vector<Changed> touched_tiles_;
     std::vector<Changed> changed_;  ///< of the level below the one being hashed
     std::vector<Changed> next_changed_;
-    std::vector<Hash256*> trees_;
+    std::vector<Hash256*> work_trees_;
     std::vector<kernels::DirtyLeaf> dirty_;
     std::vector<std::unique_ptr<OpenChunk>> spare_chunks_;
     kernels::TreeHasher chunk_hasher_;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the fuzz target of the entry log: frames, segment headers and the sections of a payload.
+// Owns the fuzz target of the entry log: frames, segment headers, cuts and the sections of a
+// payload.
 #include <algorithm>
 
 #include "storage/qmdb/block_frame.hpp"
 #include "storage/qmdb/frame.hpp"
+#include "storage/qmdb/log_cut.hpp"
 
 using namespace millrace;
 using namespace millrace::storage;
@@ -34,7 +36,15 @@ void check_payload(ByteView payload) {
             MILLRACE_ASSERT(!entry || entry->serial == serial, "no other entry is given out");
         }
         for (uint32_t i = 0; i < s.header.retired_count; ++i) { (void)s.retired_serial(i); }
-        for (size_t i = 0; i < s.chunk_root_count(); ++i) { (void)s.chunk_root(i); }
+        const auto shard = static_cast<unsigned>(&s - sections->data());
+        const uint64_t first_chunk = s.header.first_serial / chunk_entries;
+        for (size_t i = 0; i < s.chunk_root_count(); ++i) {
+            const auto place = qmdb::chunk_root_place(payload.first(qmdb::section_headers_bytes),
+                                                      payload.size(), shard, first_chunk + i);
+            MILLRACE_ASSERT(place && Hash256::from(payload.subspan(*place, Hash256::size_bytes)) ==
+                                         s.chunk_root(i),
+                            "a root is where it is looked for");
+        }
     }
 }
 
@@ -59,5 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_payload(input);
     check_frame(input);
     (void)qmdb::read_segment_header(input);
+    const auto cut = qmdb::decode_cut_record(input);
+    MILLRACE_ASSERT(!cut || (cut->pending <= 1 && cut->end != 0), "a record makes sense");
     return 0;
 }

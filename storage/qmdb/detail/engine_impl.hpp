@@ -3,12 +3,16 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "storage/qmdb/block_frame.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
+#include "storage/qmdb/detail/snapshot_impl.hpp"
+#include "storage/qmdb/detail/state_reader.hpp"
 #include "storage/qmdb/engine.hpp"
 #include "storage/qmdb/entry_directory.hpp"
 #include "storage/qmdb/key_index.hpp"
@@ -16,13 +20,10 @@
 
 namespace millrace::storage::qmdb::detail {
 
-/// The hashes of messages, as leaves have them.
-Result<void> hash_leaves(kernels::NodeHash hash, kernels::Backend backend,
-                         std::span<const ByteView> messages, std::span<Hash256> digests);
-
 class EngineImpl final : public Engine {
 public:
     explicit EngineImpl(const EngineOptions& options);
+    ~EngineImpl() override;
 
     /// Opens the log and rebuilds everything from it (recovery.cpp).
     Result<void> start(FileSystem& fs, const std::string& directory,
@@ -34,23 +35,17 @@ public:
     uint64_t writes_max() const noexcept override;
     Result<std::optional<Bytes>> get(const Hash256& key) override;
     Result<StateProof> prove(const Hash256& key) override;
+    Result<StateMultiproof> prove(std::span<const Hash256> keys) override;
     const Hash256& root() const noexcept override { return root_; }
     uint64_t height() const noexcept override { return height_; }
+    Result<std::shared_ptr<const StateSnapshot>> snapshot() override;
+    Result<void> rollback(uint64_t height) override;
+    uint64_t oldest_height() const noexcept override;
+    Result<Hash256> root_at(uint64_t height) const override;
     Result<size_t> prune() override;
     EngineStats stats() const noexcept override;
 
 private:
-    /// The keys of one shard's entries, for its index.
-    class ShardKeys final : public KeySource {
-    public:
-        ShardKeys(EngineImpl& engine, unsigned shard) : engine_(engine), shard_(shard) {}
-        Result<Hash256> key_of(uint32_t serial) override;
-
-    private:
-        EngineImpl& engine_;
-        unsigned shard_;
-    };
-
     enum class Change : uint8_t {
         none,    ///< the write changes nothing
         update,  ///< a live key gets another value
@@ -91,23 +86,38 @@ private:
     Result<void> compact(unsigned shard);
     Result<void> rehash();
 
+    // rollback.cpp
+    size_t blocks_up_to(uint64_t height) const noexcept;
+    bool is_kept(size_t count) const noexcept;
+    Result<void> take_back(size_t count);
+    Result<void> undo(ByteView payload);
+    Result<void> undo_section(unsigned shard, const Section& section);
+    Result<void> revive(unsigned shard, uint64_t serial);
+    Result<Hash256> logged_chunk_root(unsigned shard, uint64_t chunk) const;
+    Result<void> cut_log();
+
+    // snapshot.cpp
+    void release_snapshots();
+    void set_epochs();
+    void revoke_snapshots(uint64_t height) noexcept;
+
     // recovery.cpp
     Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
     void begin_shard(unsigned shard, uint64_t first_serial);
     Result<void> replay_section(unsigned shard, uint64_t height, const Section& section);
     Result<void> retire_logged(unsigned shard, uint64_t serial);
-    /// A key that is to go into the index.
-    struct LiveKey {
-        Hash256 key;
-        uint64_t serial = 0;
-    };
-    Result<void> rebuild_shard(unsigned shard);
-    Result<void> rebuild_index(unsigned shard);
+    Result<void> rebuild_tree(unsigned shard);
     Result<void> rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count);
-    Result<void> add_live_keys(unsigned shard, uint64_t first, uint64_t count);
+    Result<void> rebuild_indexes();
+    Result<void> rebuild_index(unsigned shard);
+    Result<std::vector<KeyIndex::Loaded>> live_keys(unsigned shard) const;
 
-    /// The serial number whose lower half is in the index: what lives spans less than 2^32.
-    uint64_t widen(unsigned shard, uint32_t serial) const noexcept;
+    /// The sequence number of the oldest frame with an entry of the state after the applied block.
+    uint64_t oldest_sequence() noexcept;
+    uint64_t widen(unsigned shard, uint32_t serial) const noexcept {
+        return detail::widen(forest_.serial_count(shard), serial);
+    }
+    StateReader state_reader();
     std::unexpected<Error> stop(Error error);
 
     const EngineOptions options_;
@@ -118,6 +128,20 @@ private:
     TwigForest forest_;
     std::array<std::unique_ptr<KeyIndex>, shard_count> indexes_;
     std::array<uint64_t, shard_count> first_serial_{};  ///< of the log when it was opened
+
+    /// A block in the log.
+    struct CommittedBlock {
+        uint64_t height = 0;
+        LogPosition payload_at = 0;
+        uint64_t oldest_sequence = 0;  ///< as in FrameHeader
+        Hash256 root;
+    };
+    std::deque<CommittedBlock> blocks_;  ///< all that the log has, by sequence number
+    uint64_t first_sequence_ = 1;        ///< of blocks_.front()
+    Epochs epochs_;
+    std::vector<std::shared_ptr<Pin>> pins_;  ///< of snapshots that are held, oldest first
+    std::weak_ptr<const StateSnapshot> last_snapshot_;
+    bool cut_waits_ = false;  ///< blocks were taken back and the log is not cut yet
 
     uint64_t height_ = 0;
     Hash256 root_;
@@ -132,7 +156,7 @@ private:
     std::optional<uint64_t> last_live_;  ///< serial number of the last item that had one
     std::vector<ByteView> messages_;
     std::vector<Hash256> leaves_;
-    std::vector<LiveKey> live_keys_;  ///< of a shard that is rebuilt
+    std::vector<std::pair<unsigned, uint64_t>> revived_chunks_;  ///< shard and chunk, by rollback()
     /// Of the full chunks of the log that is opened, from first_serial_ on.
     std::array<std::vector<Hash256>, shard_count> chunk_roots_;
 };

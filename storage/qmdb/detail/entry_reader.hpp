@@ -30,8 +30,9 @@ private:
 /// Every entry is checked by its checksum, serial number and shard before it is given out.
 class EntryReader {
 public:
-    EntryReader(const EntryLog& log, const EntryDirectory& directory,
-                const BlockFrameBuilder& frame)
+    /// `frame` may be null.
+    EntryReader(const LogReader& log, const EntryDirectory& directory,
+                const BlockFrameBuilder* frame)
         : log_(log), directory_(directory), frame_(frame) {}
 
     /// The entry with this serial number. Views of committed entries live until release(), views of
@@ -50,11 +51,14 @@ public:
     void prefetch_entry(unsigned shard, uint64_t serial) const noexcept;
 
 private:
+    bool in_frame(unsigned shard, uint64_t serial) const noexcept {
+        return frame_ != nullptr && frame_->has(shard, serial);
+    }
     Result<ByteView> record(unsigned shard, uint64_t serial);
 
-    const EntryLog& log_;
+    const LogReader& log_;
     const EntryDirectory& directory_;
-    const BlockFrameBuilder& frame_;
+    const BlockFrameBuilder* frame_;
     ReadArena arena_;
 
     // A look-up ends with reading the entry to compare its key, and then it is read for its value.

@@ -28,6 +28,7 @@ struct IndexPage {
     uint8_t base = 0;
     uint16_t reserved = 0;
     CrowdedKeys* crowded = nullptr;  ///< owned; the arrays are empty then
+    uint64_t epoch = 0;              ///< that made it, see Epochs
 
     uint16_t* fingerprints() noexcept { return reinterpret_cast<uint16_t*>(this + 1); }
     const uint16_t* fingerprints() const noexcept {
@@ -87,6 +88,6 @@ struct IndexPage {
         base = base_before;
     }
 };
-static_assert(sizeof(IndexPage) == 16);
+static_assert(sizeof(IndexPage) == 24);
 
 }  // namespace millrace::storage::qmdb::detail

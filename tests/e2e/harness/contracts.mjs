@@ -9,10 +9,14 @@ import { e2e_dir } from "./node.mjs";
 
 /** Compiles contracts/NAME.sol. Gives {abi, bytecode} of the contract NAME; throws on any diagnostic. */
 export function compile(name) {
-    const file = `contracts/${name}.sol`;
+    return compile_file(`tests/e2e/contracts/${name}.sol`, name);
+}
+
+/** The same of the contract `name` in a file of the tree. */
+export function compile_file(file, name) {
     const input = {
         language: "Solidity",
-        sources: { [file]: { content: readFileSync(path.join(e2e_dir, file), "utf8") } },
+        sources: { [file]: { content: readFileSync(path.join(e2e_dir, "../..", file), "utf8") } },
         settings: {
             optimizer: { enabled: true, runs: 200 },
             outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },

@@ -156,6 +156,7 @@ TEST(Engine, PruningAndRestartsChangeNothing) {
     SimulatedDisk pruned_disk;
     EngineOptions options = small_options();
     options.log.segment_bytes = uint64_t{1} << 19;
+    options.history_blocks = 0;
     auto whole = open(whole_disk, options).value();
     auto pruned = open(pruned_disk, options).value();
     std::vector<Hash256> keys(1600);
@@ -225,6 +226,42 @@ TEST(Engine, BackEndsAndFileSizesAndMappingsChangeNoRoot) {
     }
     for (const Hash256& key : model.keys()) {
         for (auto& engine : engines) { EXPECT_EQ(engine->get(key).value(), model.get(key)); }
+    }
+}
+
+TEST(Engine, AStartTellsHowFarItIsAndTakesAnyNumberOfThreads) {
+    std::mt19937_64 random{24};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    EngineOptions options = small_options();
+    options.log.segment_bytes = uint64_t{1} << 18;
+    auto engine = open(disk, options).value();
+    for (uint64_t height = 1; height <= 30; ++height) {
+        ASSERT_NO_FATAL_FAILURE(
+            expect_block(*engine, model, height, random_block(model, 90, 6, random)));
+    }
+    engine = nullptr;
+    for (const unsigned threads : {1u, 3u, 16u, 0u}) {
+        std::vector<RecoveryProgress> seen;
+        options.recovery_threads = threads;
+        options.progress = [&](const RecoveryProgress& p) { seen.push_back(p); };
+        engine = open(disk, options).value();
+        EXPECT_EQ(engine->stats().key_count, model.keys().size());
+        for (const Hash256& key : model.keys()) {
+            ASSERT_EQ(engine->get(key).value(), model.get(key));
+        }
+        engine = nullptr;
+        uint64_t bytes = 0;
+        uint64_t shards = 0;
+        for (const RecoveryProgress& p : seen) {
+            uint64_t& done = p.stage == RecoveryStage::log ? bytes : shards;
+            EXPECT_GT(p.done, done);
+            EXPECT_LE(p.done, p.total);
+            done = p.done;
+            if (p.stage == RecoveryStage::log) { EXPECT_EQ(shards, 0u); }
+        }
+        EXPECT_GE(bytes, 2 * options.log.segment_bytes);
+        if (threads == 1) { EXPECT_EQ(shards, shard_count); }
     }
 }
 

@@ -64,7 +64,7 @@ Result<LogPosition> append(EntryLog& log, uint64_t height) {
     const Bytes& payload = payload_of(height);
     Bytes frame(frame_bytes(payload.size()), 0xee);  // what is left in a used buffer
     std::ranges::copy(payload, frame.begin() + sizeof(FrameHeader));
-    return log.append(height, root_of(height), frame, payload.size());
+    return log.append({height, root_of(height), 1}, frame, payload.size());
 }
 
 void expect_readable(const OpenLog& open) {

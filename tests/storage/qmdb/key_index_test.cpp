@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/proof/entry.hpp"
+
 namespace millrace::storage::qmdb {
 namespace {
 
@@ -133,23 +135,79 @@ TEST(KeyIndex, TakesFewBytesAndFewReadsForEachKey) {
     EXPECT_LT(checked.source.reads, 1000u);
 }
 
-TEST(KeyIndex, TakesManyKeysInAscendingOrderWhenItIsReady) {
-    for (const uint64_t count : {uint64_t{50}, uint64_t{30'000}}) {
-        std::mt19937_64 random{12};
-        Checked checked;
-        std::vector<Hash256> keys(count);
-        for (Hash256& key : keys) { key = random_key(random); }
-        std::ranges::sort(keys);
-        checked.index.reserve(count);
-        for (const Hash256& key : keys) { checked.insert(key); }
-        EXPECT_LT(checked.index.bytes(), 8 * count + 100);
-        EXPECT_LT(checked.source.reads, count / 10 + 10);
-        checked.check_all();
-        for (int i = 0; i < 10'000; ++i) { checked.insert(random_key(random)); }
-        checked.check_all();
-        while (!checked.oracle.empty()) { checked.erase(checked.oracle.begin()->first); }
-        EXPECT_EQ(checked.index.size(), 0u);
+/// Loads new keys into an empty index, in any order.
+void load(Checked& checked, const std::vector<Hash256>& keys) {
+    std::vector<KeyIndex::Loaded> loaded;
+    for (const Hash256& key : keys) {
+        const uint32_t serial = checked.source.add(key);
+        checked.oracle[key] = serial;
+        loaded.push_back({load_be64(key.data()), serial});
     }
+    ASSERT_TRUE(checked.index.load(loaded, checked.source));
+}
+
+TEST(KeyIndex, LoadsManyKeysAtOnceAndGoesOn) {
+    for (const unsigned shared_bits : {0u, 4u, 8u}) {
+        for (const uint64_t count : {0, 1, 50, 96, 97, 129, 30'000}) {
+            std::mt19937_64 random{12};
+            Checked checked{shared_bits};
+            const Hash256 prefix = random_key(random);
+            const auto key = [&] { return with_bits(random_key(random), prefix, 0, shared_bits); };
+            std::vector<Hash256> keys(count);
+            for (Hash256& k : keys) { k = key(); }
+            ASSERT_NO_FATAL_FAILURE(load(checked, keys));
+            EXPECT_EQ(checked.index.size(), count);
+            EXPECT_LT(checked.index.bytes(), 8 * count + 200);
+            EXPECT_EQ(checked.source.reads, 0u);
+            checked.check_all();
+            for (int i = 0; i < 10'000; ++i) { checked.insert(key()); }
+            checked.check_all();
+            while (!checked.oracle.empty()) { checked.erase(checked.oracle.begin()->first); }
+            EXPECT_EQ(checked.index.size(), 0u);
+        }
+    }
+}
+
+TEST(KeyIndex, LoadsKeysThatWereGroundToShareAPrefix) {
+    // 63 and 70 bits: more and less than what load() is given of a key.
+    for (const unsigned bits : {20u, 63u, 70u, 190u}) {
+        for (const uint64_t chosen : {3, 100, 3000}) {
+            std::mt19937_64 random{bits};
+            Checked checked{4};
+            const Hash256 prefix = random_key(random);
+            std::vector<Hash256> keys;
+            for (int i = 0; i < 5000; ++i) {
+                keys.push_back(with_bits(random_key(random), prefix, 0, 4));
+            }
+            for (uint64_t i = 0; i < chosen; ++i) {
+                keys.push_back(with_bits(random_key(random), prefix, 0, bits));
+            }
+            std::ranges::shuffle(keys, random);
+            ASSERT_NO_FATAL_FAILURE(load(checked, keys));
+            EXPECT_EQ(checked.index.size(), keys.size());
+            checked.check_all();
+            for (int i = 0; i < 300; ++i) { checked.erase(checked.any(random)); }
+            checked.check_all();
+        }
+    }
+}
+
+TEST(KeyIndex, AFailedReadWhileLoadingIsPassedOn) {
+    std::mt19937_64 random{13};
+    Checked checked;
+    const Hash256 prefix = random_key(random);
+    checked.source.fails = true;
+    std::vector<KeyIndex::Loaded> loaded;
+    for (int i = 0; i < 2; ++i) {
+        const Hash256 key = with_bits(random_key(random), prefix, 0, 64);
+        loaded.push_back({load_be64(key.data()), checked.source.add(key)});
+    }
+    EXPECT_FALSE(checked.index.load(loaded, checked.source));
+    EXPECT_EQ(checked.index.size(), 0u);
+    // It is empty and goes on.
+    checked.source.fails = false;
+    for (int i = 0; i < 300; ++i) { checked.insert(random_key(random)); }
+    checked.check_all();
 }
 
 TEST(KeyIndex, MemoryGoesBackWithTheKeys) {

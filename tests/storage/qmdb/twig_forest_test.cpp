@@ -158,5 +158,59 @@ TEST(TwigForest, AStartWithoutTheDeadBeginningGivesTheSameRoot) {
     }
 }
 
+/// All nodes that proofs can ask for around some chunks, and the bits of these.
+std::vector<Hash256> nodes_of(const ForestView& view, unsigned shard) {
+    std::vector<Hash256> out;
+    const uint64_t count = view.serial_count(shard);
+    const uint64_t chunks = (count + chunk_entries - 1) / chunk_entries;
+    for (uint64_t chunk = 0; chunk < chunks; chunk += 97) {
+        out.push_back(view.bits(shard, chunk));
+        for (unsigned h = 0; h < grafted_height(count); ++h) {
+            out.push_back(view.grafted_node(shard, h, (chunk >> h) ^ 1));
+        }
+    }
+    out.push_back(view.grafted_node(shard, grafted_height(count), 0));
+    for (unsigned h = 0; h < shard_bits; ++h) { out.push_back(view.top_node(h, 0)); }
+    return out;
+}
+
+TEST(TwigForest, ViewsStayWhileTheForestGoesOn) {
+    constexpr uint64_t tile_entries = uint64_t{1} << 17;
+    std::mt19937_64 random{8};
+    TwigForest forest{NodeHash::blake3, Backend::simd};
+    // Three tiles, so that there is a level above them.
+    forest.begin_at(4, 2 * tile_entries - 512);
+    const auto append = [&](uint64_t count) {
+        std::vector<Hash256> leaves(count);
+        const uint64_t first = forest.serial_count(4);
+        for (Hash256& leaf : leaves) {
+            leaf[0] = static_cast<uint8_t>(1 + random() % 255);
+            forest.append(4);
+        }
+        forest.set_leaves(4, first, leaves);
+    };
+    append(1500);
+    const Hash256 root = forest.root().value();
+    const ForestView view = forest;
+    const std::vector<Hash256> nodes = nodes_of(view, 4);
+    detail::Epochs epochs;
+    epochs.current = 2;
+    epochs.pinned_newest = epochs.pinned_oldest = 1;
+    forest.set_epochs(epochs);
+    for (int round = 0; round < 3; ++round) {
+        // The first tile with something alive dies as a whole.
+        for (uint64_t s = forest.first_live(4); round == 1 && s < 2 * tile_entries; ++s) {
+            if (forest.is_live(4, s)) { forest.retire(4, s); }
+        }
+        append(700);
+        const Hash256 now = forest.root().value();
+        ASSERT_NE(now, root);
+        ASSERT_EQ(nodes_of(view, 4), nodes);
+        ASSERT_EQ(view.top_node(shard_bits, 0), root);
+        ASSERT_EQ(forest.top_node(shard_bits, 0), now);
+    }
+    forest.set_epochs({3, 0, ~uint64_t{0}});
+}
+
 }  // namespace
 }  // namespace millrace::storage::qmdb

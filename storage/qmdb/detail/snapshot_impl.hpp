@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns what a snapshot holds, and what it tells the engine.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "storage/qmdb/detail/state_reader.hpp"
+#include "storage/qmdb/snapshot.hpp"
+
+namespace millrace::storage::qmdb::detail {
+
+/// Shared by a snapshot and the engine.
+struct Pin {
+    uint64_t epoch = 0;
+    uint64_t height = 0;
+    /// Set by the snapshot's last holder after its last read; the engine may then free what the
+    /// snapshot saw (release, acquire).
+    std::atomic<bool> released = false;
+    /// Set by the engine before it cuts the log below the snapshot's block. A reader looks after
+    /// it has read: what it got may be of another block then. Sequentially consistent, so that no
+    /// read of a file moves behind the look.
+    std::atomic<bool> revoked = false;
+};
+
+class SnapshotImpl final : public StateSnapshot {
+public:
+    struct Parts {
+        std::vector<IndexView> indexes;  ///< by shard
+        ForestView forest;
+        EntryDirectory directory;
+        LogReader log;
+        kernels::Backend backend;
+        Hash256 root;
+    };
+    SnapshotImpl(Parts parts, std::shared_ptr<Pin> pin)
+        : parts_(std::move(parts)), pin_(std::move(pin)) {}
+    ~SnapshotImpl() override { pin_->released.store(true, std::memory_order_release); }
+
+    uint64_t height() const noexcept override { return pin_->height; }
+    const Hash256& root() const noexcept override { return parts_.root; }
+    Result<std::optional<Bytes>> get(const Hash256& key) const override;
+    Result<StateProof> prove(const Hash256& key) const override;
+    Result<StateMultiproof> prove(std::span<const Hash256> keys) const override;
+
+private:
+    /// The answer of `read`, unless the block was taken back meanwhile.
+    template <class Read>
+    auto answer(Read&& read) const;
+
+    const Parts parts_;
+    const std::shared_ptr<Pin> pin_;
+};
+
+}  // namespace millrace::storage::qmdb::detail

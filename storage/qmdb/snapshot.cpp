@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns reading from snapshots, and how the engine makes and frees them.
+#include <algorithm>
+#include <string>
+
+#include "storage/qmdb/detail/engine_impl.hpp"
+
+namespace millrace::storage::qmdb::detail {
+
+template <class Read>
+auto SnapshotImpl::answer(Read&& read) const {
+    EntryReader entries{parts_.log, parts_.directory, nullptr};
+    StateReader::Indexes indexes;
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        indexes[shard] = &parts_.indexes[shard];
+    }
+    StateReader reader{indexes, parts_.forest, entries, parts_.backend, pin_->height};
+    auto out = read(reader);
+    if (pin_->revoked.load(std::memory_order_seq_cst)) {
+        out = fail(ErrorCode::conflict, "block " + std::to_string(pin_->height) +
+                                            " of the snapshot was taken back; take another one");
+    }
+    return out;
+}
+
+Result<std::optional<Bytes>> SnapshotImpl::get(const Hash256& key) const {
+    return answer([&](StateReader& reader) { return reader.get(key); });
+}
+
+Result<StateProof> SnapshotImpl::prove(const Hash256& key) const {
+    return answer([&](StateReader& reader) { return reader.prove(key); });
+}
+
+Result<StateMultiproof> SnapshotImpl::prove(std::span<const Hash256> keys) const {
+    return answer([&](StateReader& reader) { return reader.prove(keys); });
+}
+
+Result<std::shared_ptr<const StateSnapshot>> EngineImpl::snapshot() {
+    if (failed_) { return std::unexpected(*failed_); }
+    if (waits_ || cut_waits_) {
+        return fail(ErrorCode::conflict,
+                    "a block waits for its commit or rollback; take the snapshot after it");
+    }
+    if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
+    if (auto last = last_snapshot_.lock();
+        last != nullptr && last->height() == height_ && last->root() == root_) {
+        return last;
+    }
+    auto pin = std::make_shared<Pin>();
+    pin->epoch = epochs_.current++;
+    pin->height = height_;
+    SnapshotImpl::Parts parts{{}, forest_, directory_, *log_, options_.backend, root_};
+    for (const auto& index : indexes_) { parts.indexes.push_back(*index); }
+    auto out = std::make_shared<const SnapshotImpl>(std::move(parts), pin);
+    pins_.push_back(std::move(pin));
+    last_snapshot_ = out;
+    set_epochs();
+    return out;
+}
+
+/// Frees what released snapshots saw; before a block changes anything.
+void EngineImpl::release_snapshots() {
+    if (pins_.empty()) { return; }
+    const size_t gone = std::erase_if(pins_, [](const std::shared_ptr<Pin>& pin) {
+        return pin->released.load(std::memory_order_acquire);
+    });
+    if (gone != 0) { set_epochs(); }
+}
+
+void EngineImpl::set_epochs() {
+    epochs_.pinned_newest = pins_.empty() ? 0 : pins_.back()->epoch;
+    epochs_.pinned_oldest = pins_.empty() ? ~uint64_t{0} : pins_.front()->epoch;
+    forest_.set_epochs(epochs_);
+    for (auto& index : indexes_) { index->set_epochs(epochs_); }
+}
+
+/// Snapshots of blocks above `height` are of no more use: the log is cut below them.
+void EngineImpl::revoke_snapshots(uint64_t height) noexcept {
+    last_snapshot_.reset();
+    for (const auto& pin : pins_) {
+        if (pin->height > height) { pin->revoked.store(true, std::memory_order_seq_cst); }
+    }
+}
+
+}  // namespace millrace::storage::qmdb::detail

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the tests of snapshots: each beside the model of its height while the engine goes on, on
+// other threads, and after its block was taken back.
+#include "storage/qmdb/snapshot.hpp"
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/storage/qmdb/engine_model.hpp"
+#include "tests/storage/scratch_directory.hpp"
+#include "tests/storage/simulated_disk.hpp"
+
+namespace millrace::storage::qmdb {
+namespace {
+
+using kernels::NodeHash;
+using Snapshot = std::shared_ptr<const StateSnapshot>;
+
+EngineOptions small_options() {
+    EngineOptions o;
+    o.hash = NodeHash::blake3;
+    o.backend = kernels::Backend::scalar;
+    o.history_blocks = 4;
+    o.log.segment_bytes = uint64_t{1} << 19;
+    return o;
+}
+
+Result<std::unique_ptr<Engine>> open(FileSystem& fs, const std::string& directory) {
+    return Engine::open(fs, directory, small_options(), make_pwrite_log_writer("test"));
+}
+
+struct Held {
+    Snapshot snapshot;
+    EngineModel model{NodeHash::blake3};
+    Hash256 root;
+    uint64_t height = 0;
+};
+
+void expect_state(const Held& held, std::span<const Hash256> keys) {
+    const StateVerifier verifier{NodeHash::blake3};
+    ASSERT_EQ(held.snapshot->height(), held.height);
+    ASSERT_EQ(held.snapshot->root(), held.root);
+    std::vector<Hash256> sorted{keys.begin(), keys.end()};
+    std::ranges::sort(sorted);
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    for (const Hash256& key : sorted) {
+        const auto expected = held.model.get(key);
+        ASSERT_EQ(held.snapshot->get(key).value(), expected);
+        const auto proof = held.snapshot->prove(key);
+        ASSERT_TRUE(proof) << proof.error().message;
+        const auto proven = verifier.verify(held.root, key, *proof);
+        ASSERT_TRUE(proven) << proven.error().message;
+        ASSERT_EQ(proven->has_value(), expected.has_value());
+        if (expected) { ASSERT_TRUE(std::ranges::equal(**proven, *expected)); }
+    }
+    const auto proof = held.snapshot->prove(sorted);
+    ASSERT_TRUE(proof) << proof.error().message;
+    ASSERT_TRUE(StateMultiproofVerifier{NodeHash::blake3}.verify(held.root, sorted, *proof));
+}
+
+/// Some keys of the model, some of older states, some that never were.
+std::vector<Hash256> some_keys(const EngineModel& model, const std::vector<Hash256>& old,
+                               std::mt19937_64& random) {
+    std::vector<Hash256> out{random_key(random), random_key(random)};
+    for (int i = 0; i < 4; ++i) {
+        if (const auto key = model.any_key(random)) { out.push_back(*key); }
+        if (!old.empty()) { out.push_back(old[random() % old.size()]); }
+    }
+    return out;
+}
+
+TEST(EngineSnapshot, StaysWhatItWasWhileTheEngineGoesOn) {
+    std::mt19937_64 random{1};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, "/db/state").value();
+    EXPECT_EQ(engine->snapshot().error().code, ErrorCode::not_found);
+    std::vector<Held> held;
+    std::vector<Hash256> seen;
+    for (uint64_t height = 1; height <= 60; ++height) {
+        // Many creates at first, so that pages split; then many removals, so that they merge.
+        const unsigned creates = height < 20 ? 9 : 1;
+        Block block = random_block(model, 90, creates, random);
+        if (height > 38) {
+            for (int i = 0; i < 40; ++i) {
+                if (const auto key = model.any_key(random)) { block[*key] = std::nullopt; }
+            }
+        }
+        for (const auto& [key, value] : block) { seen.push_back(key); }
+        const Hash256 root = engine->apply(height, writes_of(block)).value();
+        ASSERT_EQ(root, model.apply(height, block));
+        EXPECT_EQ(engine->snapshot().error().code, ErrorCode::conflict);
+        ASSERT_TRUE(engine->commit());
+        if (random() % 3 == 0) {
+            held.push_back({engine->snapshot().value(), model, root, height});
+            EXPECT_EQ(engine->snapshot().value(), held.back().snapshot);
+        }
+        while (!held.empty() && random() % 4 == 0) {
+            held.erase(held.begin() + static_cast<ptrdiff_t>(random() % held.size()));
+        }
+        if (random() % 5 == 0) { ASSERT_TRUE(engine->prune()); }
+        for (const Held& h : held) {
+            ASSERT_NO_FATAL_FAILURE(expect_state(h, some_keys(h.model, seen, random)))
+                << h.height << " at " << height;
+        }
+        // The tip too, in spite of what snapshots share with it.
+        for (const Hash256& key : some_keys(model, seen, random)) {
+            ASSERT_EQ(engine->get(key).value(), model.get(key));
+        }
+    }
+}
+
+TEST(EngineSnapshot, FailsWhenItsBlockIsTakenBackAndStaysBelow) {
+    std::mt19937_64 random{3};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, "/db/state").value();
+    std::vector<Held> held;
+    const auto grow = [&](uint64_t to) {
+        for (uint64_t height = engine->height() + 1; height <= to; ++height) {
+            const Block block = random_block(model, 60, height < 6 ? 9 : 2, random);
+            const Hash256 root = engine->apply(height, writes_of(block)).value();
+            ASSERT_EQ(root, model.apply(height, block));
+            ASSERT_TRUE(engine->commit());
+            held.push_back({engine->snapshot().value(), model, root, height});
+        }
+    };
+    ASSERT_NO_FATAL_FAILURE(grow(12));
+    ASSERT_TRUE(engine->rollback(7));
+    for (size_t i = 7; i < 12; ++i) {
+        const Hash256 key = random_key(random);
+        EXPECT_EQ(held[i].snapshot->get(key).error().code, ErrorCode::conflict);
+        EXPECT_EQ(held[i].snapshot->prove(key).error().code, ErrorCode::conflict);
+    }
+    held.resize(7);
+    model = held.back().model;
+    ASSERT_NO_FATAL_FAILURE(grow(14));
+    for (const Held& h : held) {
+        ASSERT_NO_FATAL_FAILURE(expect_state(h, h.model.keys())) << h.height;
+    }
+    // Taking back only the block that waits touches no snapshot.
+    const Bytes value{1};
+    const std::vector<StateWrite> one{{random_key(random), value}};
+    ASSERT_TRUE(engine->apply(15, one));
+    ASSERT_TRUE(engine->rollback(14));
+    EXPECT_EQ(engine->snapshot().value(), held.back().snapshot);
+    ASSERT_NO_FATAL_FAILURE(expect_state(held.back(), held.back().model.keys()));
+}
+
+TEST(EngineSnapshot, OtherThreadsReadWhileBlocksComeAndGo) {
+    std::mt19937_64 random{4};
+    const ScratchDirectory scratch;
+    const auto fs = make_posix_file_system();
+    auto engine = open(*fs, scratch.path()).value();
+    std::vector<Hash256> keys(600);
+    for (Hash256& key : keys) { key = random_key(random); }
+    std::mutex mutex;
+    Snapshot published;  // guarded by mutex
+    std::atomic<bool> done = false;
+    std::atomic<uint64_t> proven = 0;
+    std::atomic<uint64_t> wrong = 0;
+    const auto read = [&](uint64_t seed) {
+        std::mt19937_64 own{seed};
+        const StateVerifier verifier{NodeHash::blake3};
+        for (uint64_t i = 0; !done || i < 20; ++i) {
+            Snapshot s;
+            {
+                const std::scoped_lock lock{mutex};
+                s = published;
+            }
+            const Hash256& key = keys[own() % keys.size()];
+            const auto value = s->get(key);
+            const auto proof = s->prove(key);
+            if (!value || !proof) {
+                const ErrorCode code = !value ? value.error().code : proof.error().code;
+                wrong += code == ErrorCode::conflict ? 0 : 1;
+                continue;
+            }
+            const auto verified = verifier.verify(s->root(), key, *proof);
+            const bool right = verified && verified->has_value() == value->has_value() &&
+                               (!*value || std::ranges::equal(**verified, **value));
+            (right ? proven : wrong) += 1;
+        }
+    };
+    const auto commit = [&](uint64_t height) {
+        Block block;
+        for (int i = 0; i < 60; ++i) {
+            const Hash256& key = keys[random() % keys.size()];
+            block[key] = Bytes(random() % 90, static_cast<uint8_t>(random()));
+            if (random() % 4 == 0) { block[key] = std::nullopt; }
+        }
+        ASSERT_TRUE(engine->apply(height, writes_of(block)));
+        ASSERT_TRUE(engine->commit());
+        const std::scoped_lock lock{mutex};
+        published = engine->snapshot().value();
+    };
+    ASSERT_NO_FATAL_FAILURE(commit(1));
+    std::vector<std::thread> readers;
+    for (uint64_t i = 0; i < 3; ++i) { readers.emplace_back(read, i); }
+    for (int step = 0; step < 60; ++step) {
+        if (step % 9 == 8) {
+            ASSERT_TRUE(engine->rollback(engine->height() - 2));
+            // So that the log goes on at the same places at once.
+        }
+        ASSERT_NO_FATAL_FAILURE(commit(engine->height() + 1));
+        if (step % 7 == 0) { ASSERT_TRUE(engine->prune()); }
+    }
+    done = true;
+    for (std::thread& reader : readers) { reader.join(); }
+    published = nullptr;
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_GE(proven, 20u);
+}
+
+}  // namespace
+}  // namespace millrace::storage::qmdb
