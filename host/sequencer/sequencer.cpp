@@ -21,6 +21,10 @@ constexpr uint64_t submission_window = 1 << 16;
 constexpr size_t commit_capacity = 256;  // mini-blocks that may wait for the log (sequencer note)
 /// One that is written, and one that is ready when it is.
 constexpr uint32_t cuts_under_way_max = 2;
+/// Of the ring before the roots: three quarters, and all but what may be on its way when the ring is
+/// found to be full, or comes without execution.
+constexpr size_t roots_far_behind = Sealer::capacity * 3 / 4;
+constexpr size_t roots_behind_max = Sealer::capacity - 16;
 constexpr int64_t wait_forever_us = int64_t{1} << 60;
 
 /// What one transaction can add to a block at most: its wire form, and log data at 8 gas per byte
@@ -91,6 +95,8 @@ Sequencer::Sequencer(const SequencerOptions& options, const Genesis& genesis,
           .overdue_blocks =
               &metrics.counter("millrace_overdue_blocks_total",
                                "Blocks kept open beyond their time by the seal of the one before"),
+          .held_back = &metrics.counter("millrace_held_back_total",
+                                        "Looks for work that were in vain because roots are behind"),
           .seal_seconds = &metrics.histogram("millrace_block_seal_seconds",
                                              "From the close of a block to its durable seal")},
       stages_{.ingress = {metrics, "ingress"},
@@ -156,9 +162,13 @@ void Sequencer::run_sequencer() {
             deadline = std::min(deadline, mini_deadline_us_);
         }
         // With nothing left for this thread a worker gives a sign when it is done.
+        const bool held = held_back();
+        if (held) { deadline = std::min(deadline, clock_.steady_us() + options_.mini_block_us); }
         const bool work_waits =
-            executor_->ready() || executor_->has_work() ||
-            (executor_->has_room() && (can_dispatch_returned() || next_ready() != nullptr));
+            executor_->ready() ||
+            (!held &&
+             (executor_->has_work() ||
+              (executor_->has_room() && (can_dispatch_returned() || next_ready() != nullptr))));
         auto message = next_message();
         if (!message) { message = inbox_.pop_wait_until(work_waits ? 0 : deadline); }
         if (!message) { message = next_message(); }  // who pushes there only wakes
@@ -250,6 +260,18 @@ bool Sequencer::log_keeps_up() const noexcept {
     return cuts_under_way_.load(std::memory_order_relaxed) < cuts_under_way_max;
 }
 
+size_t Sequencer::waiting_for_root() const noexcept {
+    // What is cut comes to the roots by way of the log. Relaxed: when it is seen late, the next
+    // look comes soon.
+    return ledger_.waiting_for_root() + cuts_under_way_.load(std::memory_order_relaxed);
+}
+
+bool Sequencer::held_back() const noexcept {
+    const size_t waiting = waiting_for_root();
+    if (waiting < roots_far_behind) { return false; }
+    return waiting >= roots_behind_max || builder_.uncut_gas() > gas_of_cuts_ / 2;
+}
+
 bool Sequencer::mini_block_full() const noexcept {
     return builder_.uncut_count() >= options_.mini_block_transactions_max ||
            builder_.uncut_bytes() >= options_.mini_block_bytes_max;
@@ -259,8 +281,10 @@ void Sequencer::execute_ready(int64_t until_us) {
     tells_executed_ = pool_observer_ != nullptr && pool_observer_->wants_executed();
     bool any = true;
     while (any && !mini_block_full() && clock_.steady_us() < until_us) {
-        dispatch_ready();
-        any = executor_->execute_one();
+        const bool held = held_back();
+        if (held) { metrics_.held_back->add(); }
+        if (!held) { dispatch_ready(); }
+        any = !held && executor_->execute_one();
         any = collect(until_us) || any;
     }
     tell_executed();
@@ -497,6 +521,9 @@ void Sequencer::cut() {
     gate_.executed(m->transactions.size(), start);
     metrics_.mini_blocks->add();
     ++statistics_.mini_blocks;
+    if (waiting_for_root() < roots_far_behind) {
+        gas_of_cuts_ = gas_of_cuts_ - gas_of_cuts_ / 8 + m->gas_used / 8;
+    }
     Commit c;
     c.run = [m, accesses](Ledger& l) { return l.append_mini_block(m, *accesses); };
     c.on_failure = OnFailure::repeat_while_full;

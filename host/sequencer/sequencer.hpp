@@ -255,6 +255,10 @@ private:
     /// those before. They would only wait, and what comes meanwhile behind them; in one that is
     /// cut later it waits for one flush.
     bool log_keeps_up() const noexcept;
+    /// While the roots are far behind, only half of the usual gas goes into a mini-block, and
+    /// nothing where the log would have to wait for them (sequencer note, pipeline 7).
+    bool held_back() const noexcept;
+    size_t waiting_for_root() const noexcept;
     void cut();
     /// Closes the open block, whose parent must be sealed, and has its seal begun.
     Result<void> close_block();
@@ -362,6 +366,7 @@ private:
     std::atomic<uint64_t> base_fee_{0};
     Mailbox<Commit> commits_;
     std::atomic<uint64_t> next_submission_{0};
+    uint64_t gas_of_cuts_ = 0;  ///< usual gas of a mini-block while the roots keep up
     std::atomic<uint32_t> cuts_under_way_{0};  ///< mini-blocks that are not durable yet
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
@@ -388,6 +393,7 @@ private:
         metrics::Counter* executed_alone;
         metrics::Counter* parent_hash_waits;
         metrics::Counter* overdue_blocks;
+        metrics::Counter* held_back;
         metrics::Histogram* seal_seconds;
     } metrics_;
     struct Stages {

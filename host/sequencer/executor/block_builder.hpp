@@ -48,6 +48,7 @@ public:
     /// Transactions executed since the last cut.
     size_t uncut_count() const noexcept { return uncut_.size(); }
     /// About what a mini-block of them takes in the log: wire forms, post-values, access list.
+    uint64_t uncut_gas() const noexcept { return uncut_gas_; }
     size_t uncut_bytes() const noexcept {
         return uncut_bytes_ + cells_.dirty_bytes() + accesses_->bytes();
     }

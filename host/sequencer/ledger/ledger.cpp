@@ -314,6 +314,7 @@ storage::StateStore& Ledger::state() noexcept { return *impl_->state; }
 uint64_t Ledger::next_mini_block_number() const noexcept { return impl_->next_mini_block; }
 uint64_t Ledger::epoch() const noexcept { return impl_->epoch; }
 bool Ledger::disk_full() const noexcept { return impl_->disk_full.load(std::memory_order_relaxed); }
+size_t Ledger::waiting_for_root() const noexcept { return impl_->sealer->waiting(); }
 void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
 
 std::vector<std::pair<uint64_t, Hash256>> Ledger::recent_block_hashes() const {

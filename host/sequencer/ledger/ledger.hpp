@@ -85,6 +85,8 @@ public:
     // --- Any thread ---
     /// A seal or a revert waits for room on the disk.
     bool disk_full() const noexcept;
+    /// Changes that wait for the thread of the roots, at most Sealer::capacity. Any thread.
+    size_t waiting_for_root() const noexcept;
     /// From now on a full disk is not waited for but an error of the step that finds it.
     void end_waiting() noexcept;
 

@@ -12,8 +12,6 @@
 namespace millrace::sequencer {
 namespace {
 
-/// Changes that may wait for a root (sequencer note): some seconds of mini-blocks.
-constexpr size_t inbox_capacity = 256;
 constexpr int64_t wait_forever_us = int64_t{1} << 60;
 
 }  // namespace
@@ -39,7 +37,7 @@ Sealer::Sealer(std::unique_ptr<storage::StateCommitment> commitment, evm::HashBa
     : commitment_(std::move(commitment)),
       hash_(hash),
       options_(std::move(options)),
-      inbox_(inbox_capacity),
+      inbox_(capacity),
       thread_([this] { run(); }) {}
 
 Sealer::~Sealer() {

@@ -55,6 +55,9 @@ public:
     void close(ClosedBlock block, FinishedDone done);
     /// Waits until everything given so far is done with, callbacks too.
     void settle();
+    /// Changes that the ring has room for (sequencer note: some seconds of mini-blocks), and about how many are in it. Any thread.
+    static constexpr size_t capacity = 256;
+    size_t waiting() const noexcept { return inbox_.size_approx(); }
 
 private:
     struct Close {

@@ -98,6 +98,30 @@ TEST_F(SealTest, MiniBlocksGoOnWhileARootIsComputed) {
     EXPECT_FALSE(n->fatal.load());
 }
 
+TEST_F(SealTest, ExecutionIsHeldBackBeforeTheLogHasToWaitForRoots) {
+    constexpr uint64_t transactions = 400;
+    SequencerOptions options = quick_options();
+    options.mini_block_transactions_max = 1;  // each is a change that waits for the root
+    Held n{gate_, start(options, gate_.hook())};
+    const auto cuts = [&] { return count(n, "millrace_mini_blocks_total"); };
+    for (uint64_t i = 0; i < transactions; ++i) {
+        const auto sent = n->send(0, transfer_transaction(i, stranger(1), U256{1}));
+        ASSERT_TRUE(sent.has_value()) << to_string(sent.error());
+    }
+    ASSERT_TRUE(eventually([&] {
+        return count(n, "millrace_held_back_total") > 0 && cuts() >= 200 &&
+               n->recorder.mini_blocks().size() == cuts();
+    })) << "what was executed is durable, however long the root takes: " << cuts() << " cut, "
+        << n->recorder.mini_blocks().size() << " durable, held back "
+        << count(n, "millrace_held_back_total");
+    EXPECT_LT(cuts(), 256u);
+    gate_.open();
+    ASSERT_TRUE(eventually([&] { return n->balance(stranger(1)) == U256{transactions}; }));
+    ASSERT_TRUE(n->recorder.wait_for_blocks(3));
+    expect_chain(*n);
+    EXPECT_FALSE(n->fatal.load());
+}
+
 TEST_F(SealTest, OnlyReadersOfTheParentsHashWaitForIt) {
     Held n{gate_, start(quick_options(), gate_.hook())};
     const auto by_opcode = n->send(0, call_transaction(0, parent_hash_contract, {}, word(7)));
