@@ -2,63 +2,85 @@
 // Owns an allocator for objects that one thread makes and another one drops, again and again.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace millrace {
 namespace detail {
 
-/// Blocks of one size and alignment, for the whole process. A dropped block goes onto a shared list
-/// by one exchange; a thread without any takes that whole list over, so nothing is ever taken from
-/// the middle of it (no ABA). The system gets none back: the pool stays as large as the most that
-/// was in use at a time, which is for its users to bound. Any thread.
+/// Blocks of one size and alignment, for the whole process. Threads keep a few by themselves and
+/// exchange them in batches, so that blocks which one thread drops are there for all others. The
+/// system gets none back but when the process ends: the pool stays as large as the most that was in
+/// use at a time and two batches for each thread, which is for its users to bound. Any thread.
 template <size_t block_bytes, size_t block_alignment>
 class BlockPool {
 public:
+    static constexpr size_t batch_blocks = 64;
+
     static void* take() {
         Own& own = own_;
-        // Acquire: what was done with the block is over.
-        if (own.first == nullptr) {
-            own.first = dropped_.exchange(nullptr, std::memory_order_acquire);
+        if (own.taken == nullptr) {
+            own.taken = std::exchange(own.dropped, nullptr);
+            own.dropped_count = 0;
         }
-        if (own.first == nullptr) {
+        if (own.taken == nullptr) { own.taken = pop_batch(); }
+        if (own.taken == nullptr) {
             return ::operator new(block_bytes, std::align_val_t{block_alignment});
         }
-        Block* b = own.first;
-        own.first = b->next;
+        Block* b = own.taken;
+        own.taken = b->next;
         b->~Block();
         return b;
     }
     static void give(void* memory) noexcept {
-        Block* b = ::new (memory) Block;
-        push(b, b);
+        Own& own = own_;
+        if (own.ended) {
+            ::operator delete(memory, std::align_val_t{block_alignment});
+            return;
+        }
+        own.dropped = ::new (memory) Block{own.dropped, nullptr};
+        if (++own.dropped_count == batch_blocks) {
+            push_batch(std::exchange(own.dropped, nullptr));
+            own.dropped_count = 0;
+        }
     }
 
 private:
     struct Block {
         Block* next = nullptr;
+        Block* next_batch = nullptr;  ///< of the first block of a batch
     };
     static_assert(block_bytes >= sizeof(Block) && block_alignment >= alignof(Block));
-    /// Of a thread; goes back when it ends.
+    /// Of a thread; goes to the others when it ends.
     struct Own {
-        Block* first = nullptr;
+        Block* taken = nullptr;
+        Block* dropped = nullptr;
+        size_t dropped_count = 0;
+        bool ended = false;
         ~Own() {
-            if (first == nullptr) { return; }
-            Block* last = first;
-            while (last->next != nullptr) { last = last->next; }
-            push(first, last);
+            ended = true;  // statics of the process may be destroyed later on this thread
+            if (taken != nullptr) { push_batch(std::exchange(taken, nullptr)); }
+            if (dropped != nullptr) { push_batch(std::exchange(dropped, nullptr)); }
         }
     };
 
-    static void push(Block* first, Block* last) noexcept {
-        last->next = dropped_.load(std::memory_order_relaxed);
-        while (!dropped_.compare_exchange_weak(last->next, first, std::memory_order_release,
-                                               std::memory_order_relaxed)) {}
+    static void push_batch(Block* first) noexcept {
+        const std::lock_guard lock{mutex_};
+        first->next_batch = batches_;
+        batches_ = first;
+    }
+    static Block* pop_batch() noexcept {
+        const std::lock_guard lock{mutex_};
+        Block* first = batches_;
+        if (first != nullptr) { batches_ = first->next_batch; }
+        return first;
     }
 
-    inline static std::atomic<Block*> dropped_{nullptr};
+    inline static std::mutex mutex_;  // guards batches_ and the links between batches
+    inline static Block* batches_ = nullptr;
     inline static thread_local Own own_;
 };
 

@@ -24,7 +24,7 @@ size_t memory_bytes(const SealedBlock& block) noexcept {
     for (const ExecutedPtr& t : block.transactions) {
         n += 1024 + 2 * t->admitted->raw.size();
         for (const evm::Log& l : t->receipt.logs) {
-            n += 64 + 32 * l.topics.size() + l.data.size();
+            n += sizeof(evm::Log) + l.data.size();
         }
     }
     return n;
@@ -215,14 +215,17 @@ void ChainView::remove_observer(ChainObserver* observer) {
     std::erase(observers_, observer);
 }
 
-void ChainView::push_recent(const SealedPtr& block, size_t bytes) {
+std::vector<SealedPtr> ChainView::push_recent(const SealedPtr& block, size_t bytes) {
+    std::vector<SealedPtr> left;
     recent_.push_back({block, bytes});
     recent_bytes_ += bytes;
     while (recent_.size() > 1 &&
            (recent_.size() > recent_blocks_max || recent_bytes_ > recent_bytes_max)) {
         recent_bytes_ -= recent_.front().bytes;
+        left.push_back(std::move(recent_.front().block));
         recent_.pop_front();
     }
+    return left;
 }
 
 void ChainView::publish_genesis(const SealedPtr& genesis, uint64_t state_version) {
@@ -288,11 +291,13 @@ void ChainView::publish_mini_block(const MiniBlockPtr& mini_block) {
 
 void ChainView::publish_sealed(const SealedPtr& block, uint64_t state_version) {
     const size_t bytes = memory_bytes(*block);
-    std::optional<Unsealed> done;  // destroyed after the lock: it is large
+    // Destroyed after the lock: they are large.
+    std::optional<Unsealed> done;
+    std::vector<SealedPtr> left;
     {
         const std::unique_lock lock(mutex_);
         head_ = block;
-        push_recent(block, bytes);
+        left = push_recent(block, bytes);
         versions_.emplace_back(block->header.number, state_version);
         if (versions_.size() > versions_max) { versions_.pop_front(); }
         std::swap(done, closed_);

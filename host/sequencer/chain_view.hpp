@@ -124,7 +124,8 @@ private:
         SealedPtr block;
         size_t bytes;
     };
-    void push_recent(const SealedPtr& block, size_t bytes);
+    /// Returns what it has no longer room for, to be destroyed without the lock.
+    std::vector<SealedPtr> push_recent(const SealedPtr& block, size_t bytes);
     std::deque<Recent> recent_;  ///< newest last
     size_t recent_bytes_ = 0;
     std::deque<std::pair<uint64_t, uint64_t>>

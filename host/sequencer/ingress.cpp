@@ -307,7 +307,7 @@ void Sequencer::admit(Admit a) {
     if (pool_observer_ != nullptr && !added->promoted.empty()) {
         pool_observer_->on_executable(added->promoted);
     }
-    gate_.set_pool(pool_.size(), pool_.bytes());
+    gate_.set_pool(pool_.executable_count(), pool_.executable_bytes());
     gate_.leave(a.place.bytes);
     a.done(Admission{tx.hash, added->executable, added->expected_nonce});
     if (timed) {
@@ -315,9 +315,10 @@ void Sequencer::admit(Admit a) {
     }
 }
 
-Result<Sequencer::PoolContent> Sequencer::pool_content() {
-    return on_sequencer([this]() -> Result<PoolContent> {
-        return PoolContent{pool_.executable(), pool_.queued()};
+Result<Sequencer::PoolContent>
+Sequencer::pool_content(const std::optional<Address>& sender) {
+    return on_sequencer([this, &sender]() -> Result<PoolContent> {
+        return PoolContent{pool_.executable(sender), pool_.queued(sender)};
     });
 }
 
@@ -333,6 +334,9 @@ std::string to_string(const Refusal& r) {
                 case PoolRefusal::nonce_too_far: text = "nonce too far in the future"; break;
                 case PoolRefusal::replacement_underpriced:
                     text = "replacement transaction underpriced";
+                    break;
+                case PoolRefusal::under_way:
+                    text = "the transaction with this nonce is being executed";
                     break;
                 case PoolRefusal::full: text = "transaction pool is full"; break;
             }

@@ -40,7 +40,7 @@ public:
     /// Transactions between arrival and pool.
     size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
-    /// What the pool holds. The sequencer's thread.
+    /// What the pool holds and can execute: the rest makes room for it. The sequencer's thread.
     void set_pool(size_t count, size_t bytes) noexcept {
         pool_count_.store(count, std::memory_order_relaxed);
         pool_bytes_.store(bytes, std::memory_order_relaxed);

@@ -176,8 +176,10 @@ void Sequencer::run_sequencer() {
         // but arrivals must not keep execution and the clock waiting.
         const int64_t admit_until = clock_.steady_us() + 1'000;
         for (unsigned n = 1; message; ++n) {
+            // A command may take long, an arrival does not.
+            const bool look = n % 32 == 0 || std::holds_alternative<Command>(*message);
             handle(std::move(*message));
-            const bool time_left = n % 32 != 0 || clock_.steady_us() < admit_until;
+            const bool time_left = !look || clock_.steady_us() < admit_until;
             message = time_left ? next_message() : std::nullopt;
         }
         if (stopping_.load(std::memory_order_acquire)) {
@@ -236,7 +238,7 @@ void Sequencer::handle(Message message) {
         take_arrival(std::move(*a));
     } else {
         std::get<Command>(message).run();
-        gate_.set_pool(pool_.size(), pool_.bytes());
+        gate_.set_pool(pool_.executable_count(), pool_.executable_bytes());
     }
 }
 
@@ -288,7 +290,7 @@ void Sequencer::execute_ready(int64_t until_us) {
         any = collect(until_us) || any;
     }
     tell_executed();
-    gate_.set_pool(pool_.size(), pool_.bytes());
+    gate_.set_pool(pool_.executable_count(), pool_.executable_bytes());
     publish_depths();
 }
 
@@ -352,6 +354,9 @@ void Sequencer::note_rejected(const AdmittedPtr& tx, evm::TxError error) {
         drop_all({tx}, evm::to_string(error));
     }
     account_moved(tx->sender, nonce);
+    const auto given_up = pool_.trim_gapped();
+    stages_.pool.drops.add(given_up.size());
+    drop_all(given_up, "too many transactions wait behind a missing nonce");
 }
 
 void Sequencer::execute_all_ready() {
@@ -359,6 +364,7 @@ void Sequencer::execute_all_ready() {
         execute_ready(std::numeric_limits<int64_t>::max());
         drain();
         if (mini_block_full()) { cut(); }
+        if (held_back()) { std::this_thread::sleep_for(std::chrono::microseconds(200)); }
     } while (next_ready() != nullptr && !stopping_.load(std::memory_order_acquire));
 }
 

@@ -162,7 +162,7 @@ public:
         std::vector<AdmittedPtr> executable;
         std::vector<AdmittedPtr> queued;
     };
-    Result<PoolContent> pool_content();
+    Result<PoolContent> pool_content(const std::optional<Address>& sender = {});
     /// The code that execution has analysed; thread-safe.
     SharedCodeStore& shared_code() noexcept { return shared_code_; }
     void set_pool_observer(PoolObserver* observer) {

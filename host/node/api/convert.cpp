@@ -212,6 +212,9 @@ std::unexpected<net::ApiError> to_api_error(const sequencer::Refusal& r) {
                     return net::reject(TxRejection::nonce_too_high, r.detail);
                 case sequencer::PoolRefusal::replacement_underpriced:
                     return net::reject(TxRejection::replacement_underpriced, r.detail);
+                case sequencer::PoolRefusal::under_way:
+                    return net::reject(TxRejection::replacement_underpriced,
+                                       "the one to replace is being executed");
                 case sequencer::PoolRefusal::full: {
                     auto full = net::reject(TxRejection::pool_full, r.detail);
                     full.error().retry_after_ms = r.retry_after_ms;

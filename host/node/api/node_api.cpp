@@ -468,14 +468,12 @@ ApiResult<net::PoolStatus> SequencerNode::pool_status() {
 }
 
 ApiResult<net::PoolContent> SequencerNode::pool_content(const std::optional<Address>& sender) {
-    auto content = sequencer_.pool_content();
+    auto content = sequencer_.pool_content(sender);
     if (!content) { return std::unexpected(to_api_error(content.error())); }
     net::PoolContent out;
     auto take = [&](const std::vector<sequencer::AdmittedPtr>& from,
                     std::vector<net::TransactionData>& to) {
-        for (const auto& t : from) {
-            if (!sender || t->sender == *sender) { to.push_back(pending_to_net(t)); }
-        }
+        for (const auto& t : from) { to.push_back(pending_to_net(t)); }
     };
     take(content->executable, out.pending);
     take(content->queued, out.queued);

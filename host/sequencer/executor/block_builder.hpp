@@ -47,8 +47,8 @@ public:
     uint64_t gas_used() const noexcept { return gas_used_; }
     /// Transactions executed since the last cut.
     size_t uncut_count() const noexcept { return uncut_.size(); }
-    /// About what a mini-block of them takes in the log: wire forms, post-values, access list.
     uint64_t uncut_gas() const noexcept { return uncut_gas_; }
+    /// About what a mini-block of them takes in the log: wire forms, post-values, access list.
     size_t uncut_bytes() const noexcept {
         return uncut_bytes_ + cells_.dirty_bytes() + accesses_->bytes();
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <unordered_map>
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -294,9 +295,9 @@ bool Pool::make_room(const AdmittedTransaction& tx, bool executable,
         // Dropped heads may have left more behind a gap than the share; only growth is judged.
         const bool count_fits =
             one_more == 0 ||
-            gapped <= std::max<size_t>(1, limits_.transactions_max / limits_.gapped_share);
+            gapped <= gapped_max();
         return count_fits && (cost_bytes(tx) <= freed ||
-                              gapped_bytes <= limits_.bytes_max / limits_.gapped_share);
+                              gapped_bytes <= gapped_bytes_max());
     };
     const auto take = [&](const TipKey& cheapest) {
         Sender& s = *find_sender(cheapest.sender);
@@ -358,7 +359,7 @@ std::expected<Pool::Added, PoolRefusal> Pool::add(const AdmittedPtr& tx, uint64_
         const evm::Transaction& old = same->tx->transaction;
         if (same->tx->hash == tx->hash) { return refuse(PoolRefusal::already_known); }
         if (s.under_way == same->tx->hash) {
-            return refuse(PoolRefusal::nonce_too_low);  // in a moment it is
+            return refuse(PoolRefusal::under_way);
         }
         const evm::Transaction& offer = tx->transaction;
         if (!outbids(offer.max_fee_per_gas, old.max_fee_per_gas, limits_.replacement_percent) ||
@@ -567,6 +568,24 @@ bool Pool::drop(const AdmittedTransaction& tx) {
     return here;
 }
 
+size_t Pool::gapped_max() const noexcept {
+    return std::max<size_t>(1, limits_.transactions_max / limits_.gapped_share);
+}
+
+std::vector<AdmittedPtr> Pool::trim_gapped() {
+    std::vector<AdmittedPtr> given_up;
+    while (gapped_.size() > gapped_max() || gapped_bytes_ > gapped_bytes_max()) {
+        const TipKey cheapest = *gapped_.begin();
+        Sender& s = *find_sender(cheapest.sender);
+        given_up.push_back(s.entries.find(cheapest.nonce)->tx);
+        index_.remove(given_up.back()->hash);
+        erase(s, cheapest.nonce);
+        erase_if_idle(s);
+    }
+    if (!given_up.empty()) { publish_counts(); }
+    return given_up;
+}
+
 std::vector<AdmittedPtr> Pool::account_changed(const Address& sender, uint64_t account_nonce) {
     std::vector<AdmittedPtr> removed;
     if (Sender* s = find_sender(sender)) {
@@ -626,23 +645,31 @@ std::vector<AdmittedPtr> Pool::clear() {
     return held;
 }
 
-std::vector<AdmittedPtr> Pool::executable() const {
-    std::vector<AdmittedPtr> out;
-    for (const auto& [address, s] : *senders_) {
-        for (const Entry& e : s->entries) {
-            if (e.nonce() < s->missing) { out.push_back(e.tx); }
-        }
+template <class Take>
+void Pool::visit(const std::optional<Address>& sender, const Take& take) const {
+    const auto visit_one = [&](const Sender& s) {
+        for (const Entry& e : s.entries) { take(s, e); }
+    };
+    if (!sender) {
+        for (const auto& [address, s] : *senders_) { visit_one(*s); }
+    } else if (const Sender* s = find_sender(*sender)) {
+        visit_one(*s);
     }
+}
+
+std::vector<AdmittedPtr> Pool::executable(const std::optional<Address>& sender) const {
+    std::vector<AdmittedPtr> out;
+    visit(sender, [&](const Sender& s, const Entry& e) {
+        if (e.nonce() < s.missing) { out.push_back(e.tx); }
+    });
     return out;
 }
 
-std::vector<AdmittedPtr> Pool::queued() const {
+std::vector<AdmittedPtr> Pool::queued(const std::optional<Address>& sender) const {
     std::vector<AdmittedPtr> out;
-    for (const auto& [address, s] : *senders_) {
-        for (const Entry& e : s->entries) {
-            if (e.nonce() > s->missing) { out.push_back(e.tx); }
-        }
-    }
+    visit(sender, [&](const Sender& s, const Entry& e) {
+        if (e.nonce() > s.missing) { out.push_back(e.tx); }
+    });
     return out;
 }
 

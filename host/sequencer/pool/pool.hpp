@@ -52,6 +52,7 @@ enum class PoolRefusal : uint8_t {
     nonce_too_low,
     nonce_too_far,
     replacement_underpriced,
+    under_way,  ///< what it would replace is being executed
     full
 };
 
@@ -133,6 +134,9 @@ public:
     /// Removes one that cannot be executed; the sender's later ones wait for a new one. False when
     /// it had left the pool already, because its account left it behind.
     bool drop(const AdmittedTransaction& tx);
+    /// Gives up transactions behind a missing nonce beyond their share, those that pay least first,
+    /// and returns them: a dropped head leaves its whole chain behind such a nonce.
+    std::vector<AdmittedPtr> trim_gapped();
     /// The account's nonce is not what the pool's own transactions made of it (it authorised
     /// something by EIP-7702, its code created contracts, or a development node set it):
     /// transactions below it are removed and returned, the others follow from it.
@@ -148,8 +152,10 @@ public:
     size_t size() const noexcept { return count_; }
     size_t bytes() const noexcept { return bytes_; }
     size_t executable_count() const noexcept { return count_ - gapped_.size(); }
-    std::vector<AdmittedPtr> executable() const;
-    std::vector<AdmittedPtr> queued() const;
+    size_t executable_bytes() const noexcept { return bytes_ - gapped_bytes_; }
+    /// Of one sender, or of all.
+    std::vector<AdmittedPtr> executable(const std::optional<Address>& sender = {}) const;
+    std::vector<AdmittedPtr> queued(const std::optional<Address>& sender = {}) const;
 
 private:
     struct Entry {
@@ -263,6 +269,11 @@ private:
     /// not.
     void keep_order_of_eviction();
     void sort_by_tip();
+    size_t gapped_max() const noexcept;
+    size_t gapped_bytes_max() const noexcept { return limits_.bytes_max / limits_.gapped_share; }
+    /// Calls `take(sender, entry)` for all of one sender, or of all.
+    template <class Take>
+    void visit(const std::optional<Address>& sender, const Take& take) const;
     /// The first nonce from `from` on that the sender's chain lacks.
     static uint64_t first_missing(const Sender& s, uint64_t from) noexcept;
     void publish_counts() noexcept { index_.set_counts(count_ - gapped_.size(), gapped_.size()); }

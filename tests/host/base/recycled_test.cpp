@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -60,8 +62,41 @@ TEST(Recycled, WhatAnotherThreadDroppedIsUsedAgain) {
         return out;
     };
     const auto first = addresses_of_a_round();
+    // As many as are in use at a time, whoever has them.
     EXPECT_EQ(addresses_of_a_round(), first);
     EXPECT_EQ(addresses_of_a_round(), first);
+#endif
+}
+
+TEST(Recycled, TheSystemGivesWhatIsInUseAtATimeAndLittleMore) {
+#if defined(MILLRACE_HEAP_IS_WATCHED)
+    GTEST_SKIP() << "a sanitizer owns the allocator";
+#else
+    // Of a size of its own; every address is one that the system gave.
+    using Pool = detail::BlockPool<5 * 64, 8>;
+    constexpr size_t threads_count = 8;
+    constexpr size_t in_use = 4'000;
+    std::set<void*> seen;
+    for (unsigned round = 0; round < 20; ++round) {
+        std::vector<void*> all;
+        std::mutex mutex;  // guards all
+        std::vector<std::jthread> threads;
+        // Another number of takers in each round, all of whose blocks one thread drops.
+        const size_t takers = 1 + round % threads_count;
+        for (size_t t = 0; t < takers; ++t) {
+            threads.emplace_back([&] {
+                for (size_t i = 0; i < in_use / takers; ++i) {
+                    void* block = Pool::take();
+                    const std::lock_guard lock{mutex};
+                    all.push_back(block);
+                }
+            });
+        }
+        threads.clear();
+        seen.insert(all.begin(), all.end());
+        for (void* block : all) { Pool::give(block); }
+    }
+    EXPECT_LE(seen.size(), in_use + 2 * Pool::batch_blocks * (threads_count + 1));
 #endif
 }
 

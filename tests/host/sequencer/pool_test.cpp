@@ -55,6 +55,30 @@ protected:
     std::unique_ptr<Pool> pool_;
 };
 
+TEST_F(PoolTest, AChainWhoseHeadIsDroppedDoesNotKeepMoreThanItsShare) {
+    PoolLimits limits;
+    limits.transactions_max = 32;  // 8 of them behind a missing nonce
+    make(limits);
+    std::vector<AdmittedPtr> chain;
+    for (uint64_t nonce = 0; nonce < 24; ++nonce) {
+        chain.push_back(tx_of(1, nonce, nonce < 12 ? 5 : 3));
+        add(chain.back());
+    }
+    EXPECT_TRUE(pool_->trim_gapped().empty());
+    pool_->drop(*chain[0]);
+    const auto given_up = pool_->trim_gapped();
+    ASSERT_EQ(given_up.size(), 15u);
+    // Those that pay least first, of them the latest.
+    for (size_t i = 0; i < 12; ++i) { EXPECT_EQ(given_up[i], chain[23 - i]); }
+    for (size_t i = 12; i < 15; ++i) { EXPECT_EQ(given_up[i], chain[11 - (i - 12)]); }
+    EXPECT_EQ(pool_->queued().size(), 8u);
+    EXPECT_EQ(pool_->size(), 8u);
+    EXPECT_EQ(pool_->executable_bytes(), 0u);
+    EXPECT_EQ(index_.find(given_up[0]->hash), nullptr);
+    add(tx_of(1, 0, 1));
+    EXPECT_EQ(pool_->executable_count(), 9u) << "what is left follows the new head";
+}
+
 TEST_F(PoolTest, ChainRunsInNonceOrderWhateverTheTips) {
     const auto a = tx_of(1, 5, 1);
     const auto b = tx_of(1, 6, 100);
