@@ -27,7 +27,7 @@ constexpr uint64_t live_span_max = uint64_t{1} << 32;
 
 uint64_t EngineImpl::writes_max() const noexcept {
     const uint64_t room = log_->payload_bytes_max();
-    const uint64_t bytes = entries_per_write_max * stored_entry_bytes_max + sizeof(uint64_t);
+    const uint64_t bytes = entries_per_write_max * stored_entry_bytes_max + sizeof(RemovedKey);
     return room < frame_bytes_kept ? 0 : (room - frame_bytes_kept) / bytes;
 }
 
@@ -217,7 +217,7 @@ Result<void> EngineImpl::emit(unsigned shard) {
         if (item.change == Change::erase) {
             indexes_[shard]->erase(item.key, static_cast<uint32_t>(item.serial));
             forest_.retire(shard, item.serial);
-            frame_.retire(item.serial);
+            frame_.retire(item.serial, item.key);
             continue;
         }
         if (item.change == Change::link) {

@@ -83,7 +83,9 @@ void BlockFrameBuilder::add(const StateEntry& entry) {
     ++section.entry_count;
 }
 
-void BlockFrameBuilder::retire(uint64_t serial) { retired_.push_back(serial); }
+void BlockFrameBuilder::retire(uint64_t serial, const Hash256& key) {
+    retired_.push_back({serial, load_be64(key.data())});
+}
 
 void BlockFrameBuilder::end_shard() {
     SectionHeader& section = sections_[shard_];
@@ -91,7 +93,7 @@ void BlockFrameBuilder::end_shard() {
     if (section.entry_count == 0 && section.retired_count == 0) { return; }
     section.table_at = static_cast<uint32_t>(payload_bytes());
     const size_t words = section.entry_count + 1;
-    uint8_t* at = take(words * sizeof(uint32_t) + retired_.size() * sizeof(uint64_t));
+    uint8_t* at = take(words * sizeof(uint32_t) + retired_.size() * sizeof(RemovedKey));
     for (size_t i = 0; i + 1 < words; ++i) {
         const Place& place = places_[first_place_[shard_] + i];
         const auto distance =
@@ -101,7 +103,7 @@ void BlockFrameBuilder::end_shard() {
     }
     std::memset(at, 0, sizeof(uint32_t));
     if (!retired_.empty()) {
-        std::memcpy(at + sizeof(uint32_t), retired_.data(), retired_.size() * sizeof(uint64_t));
+        std::memcpy(at + sizeof(uint32_t), retired_.data(), retired_.size() * sizeof(RemovedKey));
     }
 }
 
@@ -120,8 +122,8 @@ std::span<uint8_t> BlockFrameBuilder::frame() noexcept {
     return memory_->span();
 }
 
-uint64_t Section::retired_serial(size_t i) const noexcept {
-    uint64_t value;
+RemovedKey Section::removed(size_t i) const noexcept {
+    RemovedKey value;
     std::memcpy(&value, retired.data() + i * sizeof value, sizeof value);
     return value;
 }
@@ -140,7 +142,7 @@ Result<std::array<Section, shard_count>> read_block_frame(ByteView payload) {
             continue;
         }
         const uint64_t table_bytes = (uint64_t{h.entry_count} + 1) * sizeof(uint32_t);
-        const uint64_t retired_bytes = uint64_t{h.retired_count} * sizeof(uint64_t);
+        const uint64_t retired_bytes = uint64_t{h.retired_count} * sizeof(RemovedKey);
         if (h.table_at < at || h.table_at + table_bytes + retired_bytes > payload.size()) {
             return bad("a section lies outside of it");
         }

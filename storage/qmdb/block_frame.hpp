@@ -20,7 +20,9 @@ namespace millrace::storage::qmdb {
 // the order of shards. A section is
 // - its entries: CRC-32C of the encoding (4 bytes), encoding (see StateEntry);
 // - the table: for each entry its distance in bytes before the table (4 bytes), then a zero;
-// - the serial numbers that were live and have no successor in this frame (8 bytes each).
+// - the serial numbers that were live and have no successor in this frame, each (8 bytes) followed
+// by
+//   the first 8 bytes of its key as a number, so that a removed key is found without reading.
 // Then come, shard by shard, the roots of the chunks that became full with this block (32 bytes
 // each), so that a start need not hash what is full.
 
@@ -44,6 +46,13 @@ constexpr uint64_t chunks_filled(uint64_t first, uint64_t count) noexcept {
 inline constexpr size_t stored_entry_bytes_max =
     entry_bytes_bound(entry_value_bytes_max) + 2 * sizeof(uint32_t);
 
+/// A key that a block removed, with its last serial number; as it lies in the payload.
+struct RemovedKey {
+    uint64_t serial = 0;
+    uint64_t head = 0;  ///< its first 8 bytes, big-endian
+};
+static_assert(sizeof(RemovedKey) == 16);
+
 /// Builds the frame of one block. The memory stays for the next one.
 class BlockFrameBuilder {
 public:
@@ -55,7 +64,7 @@ public:
     void begin_shard(unsigned shard, uint64_t first_serial);
     /// The entry's serial number is the next one of the shard. Its value may not lie in this frame.
     void add(const StateEntry& entry);
-    void retire(uint64_t serial);
+    void retire(uint64_t serial, const Hash256& key);
     void end_shard();
     /// After the last shard, in the order of shards: the roots of the chunks that became full.
     void add_chunk_root(const Hash256& root);
@@ -88,7 +97,7 @@ private:
     std::array<SectionHeader, shard_count> sections_;
     std::array<uint32_t, shard_count> first_place_{};
     std::vector<Place> places_;
-    std::vector<uint64_t> retired_;  ///< of the shard at hand
+    std::vector<RemovedKey> retired_;  ///< of the shard at hand
 };
 
 /// A section that was read back; views into the payload.
@@ -99,7 +108,7 @@ struct Section {
     ByteView retired;
     ByteView chunk_roots;
 
-    uint64_t retired_serial(size_t i) const noexcept;
+    RemovedKey removed(size_t i) const noexcept;
     size_t chunk_root_count() const noexcept { return chunk_roots.size() / Hash256::size_bytes; }
     Hash256 chunk_root(size_t i) const noexcept {
         return Hash256::from(chunk_roots.subspan(i * Hash256::size_bytes, Hash256::size_bytes));

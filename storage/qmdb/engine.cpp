@@ -71,7 +71,10 @@ Result<void> EngineImpl::commit() {
         const SectionHeader& section = frame_.section(shard);
         directory_.add(shard, section.first_serial, section.entry_count, *at + section.table_at);
     }
-    blocks_.push_back({height_, *at, block.oldest_sequence, root_});
+    const std::span<const uint8_t> frame = frame_.frame();
+    MILLRACE_TRY(const auto sections,
+                 read_block_frame(frame.subspan(sizeof(FrameHeader), frame_.payload_bytes())));
+    list_.blocks.push_back({height_, *at, block.oldest_sequence, root_, removed_keys(sections)});
     frame_.begin();
     reader_->release();
     waits_ = false;
@@ -79,17 +82,14 @@ Result<void> EngineImpl::commit() {
 }
 
 uint64_t EngineImpl::oldest_sequence() noexcept {
-    uint64_t oldest = first_sequence_ + blocks_.size();
+    uint64_t oldest = list_.first_sequence + list_.blocks.size();
     for (unsigned shard = 0; shard < shard_count; ++shard) {
         // Proofs, restarts and rollbacks need the dead neighbours of what lives too.
         const uint64_t first = forest_.first_live(shard) / chunk_entries * chunk_entries;
         if (frame_.has(shard, first)) { continue; }
         const auto run = directory_.find(shard, first);
         MILLRACE_ASSERT(run, "chunks with something live are in the log as a whole");
-        const auto next = std::ranges::partition_point(
-            blocks_, [&](const CommittedBlock& b) { return b.payload_at <= run->table_at; });
-        const auto index = static_cast<uint64_t>(next - blocks_.begin()) - 1;
-        oldest = std::min(oldest, first_sequence_ + index);
+        oldest = std::min(oldest, list_.first_sequence + list_.index_at(run->table_at));
     }
     return oldest;
 }
@@ -97,6 +97,15 @@ uint64_t EngineImpl::oldest_sequence() noexcept {
 Result<std::optional<Bytes>> EngineImpl::get(const Hash256& key) {
     if (failed_) { return std::unexpected(*failed_); }
     return state_reader().get(key);
+}
+
+Result<std::optional<Bytes>> EngineImpl::get_at(const Hash256& key, uint64_t height) {
+    if (failed_) { return std::unexpected(*failed_); }
+    if (waits_ && height < height_) {
+        return fail(ErrorCode::conflict,
+                    "a block waits for its commit; read earlier heights after it");
+    }
+    return state_reader().get_at(list_, key, height);
 }
 
 Result<StateProof> EngineImpl::prove(const Hash256& key) {
@@ -115,16 +124,16 @@ Result<size_t> EngineImpl::prune() {
         return fail(ErrorCode::conflict,
                     "a block waits for its commit or rollback; prune after it");
     }
-    if (blocks_.size() <= options_.history_blocks) { return size_t{0}; }
-    const CommittedBlock& oldest = blocks_[blocks_.size() - 1 - options_.history_blocks];
-    if (oldest.oldest_sequence <= first_sequence_) { return size_t{0}; }
-    const LogPosition keep = blocks_[oldest.oldest_sequence - first_sequence_].payload_at;
+    if (list_.blocks.size() <= options_.history_blocks) { return size_t{0}; }
+    const CommittedBlock& oldest = list_.blocks[list_.blocks.size() - 1 - options_.history_blocks];
+    if (oldest.oldest_sequence <= list_.first_sequence) { return size_t{0}; }
+    const LogPosition keep = list_.blocks[oldest.oldest_sequence - list_.first_sequence].payload_at;
     reader_->release();
     const auto removed = log_->prune_below(keep);
     if (!removed) { return stop(removed.error()); }
-    while (blocks_.front().payload_at < log_->begin()) {
-        blocks_.pop_front();
-        ++first_sequence_;
+    while (list_.blocks.front().payload_at < log_->begin()) {
+        list_.blocks.pop_front();
+        ++list_.first_sequence;
     }
     directory_.drop_before(log_->begin());
     return removed;

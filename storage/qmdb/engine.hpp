@@ -103,6 +103,12 @@ public:
 
     /// The value of a key, or nothing. Verified by its checksum.
     virtual Result<std::optional<Bytes>> get(const Hash256& key) = 0;
+    /// The value that a key had after the last block at or below `height`, for heights from
+    /// oldest_height() to height(). `ErrorCode::not_found` for others, `ErrorCode::conflict` for an
+    /// earlier one while a block waits for commit(). Reads as many entries as the key has had
+    /// since; for a key that is not there now it looks into the list of removed keys of each block
+    /// since (16 bytes of memory for each removal in the log).
+    virtual Result<std::optional<Bytes>> get_at(const Hash256& key, uint64_t height) = 0;
     /// Proof of the value or the absence of a key under root(). `ErrorCode::invalid_input` for a
     /// reserved key, `ErrorCode::not_found` before the first block.
     virtual Result<StateProof> prove(const Hash256& key) = 0;

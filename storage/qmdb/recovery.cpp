@@ -78,9 +78,9 @@ Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_a
         directory_.add(shard, first, section.header.entry_count,
                        payload_at + section.header.table_at);
     }
-    if (blocks_.empty()) { first_sequence_ = header.sequence; }
-    blocks_.push_back(
-        {header.height, payload_at, header.oldest_sequence, Hash256::from({header.root, 32})});
+    if (list_.blocks.empty()) { list_.first_sequence = header.sequence; }
+    list_.blocks.push_back({header.height, payload_at, header.oldest_sequence,
+                            Hash256::from({header.root, 32}), removed_keys(sections)});
     height_ = header.height;
     return {};
 }
@@ -119,7 +119,7 @@ Result<void> EngineImpl::replay_section(unsigned shard, uint64_t height, const S
         }
     }
     for (uint32_t i = 0; i < section.header.retired_count; ++i) {
-        MILLRACE_CHECK(retire_logged(shard, section.retired_serial(i)));
+        MILLRACE_CHECK(retire_logged(shard, section.removed(i).serial));
     }
     for (size_t i = 0; i < section.chunk_root_count(); ++i) {
         chunk_roots_[shard].push_back(section.chunk_root(i));

@@ -21,34 +21,16 @@ std::unexpected<Error> corrupt(const std::string& what) {
 
 }  // namespace
 
-/// How many of the committed blocks are at or below this height.
-size_t EngineImpl::blocks_up_to(uint64_t height) const noexcept {
-    const auto end = std::ranges::partition_point(
-        blocks_, [height](const CommittedBlock& b) { return b.height <= height; });
-    return static_cast<size_t>(end - blocks_.begin());
-}
-
-/// Whether the log has all that the state after the first `count` committed blocks needs.
-bool EngineImpl::is_kept(size_t count) const noexcept {
-    return count == 0 ? first_sequence_ == 1
-                      : blocks_[count - 1].oldest_sequence >= first_sequence_;
-}
-
-uint64_t EngineImpl::oldest_height() const noexcept {
-    if (is_kept(0)) { return 0; }
-    const auto first = std::ranges::partition_point(
-        blocks_, [this](const CommittedBlock& b) { return b.oldest_sequence < first_sequence_; });
-    return first == blocks_.end() ? height_ : first->height;
-}
+uint64_t EngineImpl::oldest_height() const noexcept { return list_.oldest_height(); }
 
 Result<Hash256> EngineImpl::root_at(uint64_t height) const {
     if (failed_) { return std::unexpected(*failed_); }
     if (height == height_) { return root_; }
-    const size_t count = blocks_up_to(height);
-    if (height > height_ || (count == 0 && first_sequence_ != 1)) {
+    const size_t count = list_.count_up_to(height);
+    if (height > height_ || (count == 0 && list_.first_sequence != 1)) {
         return fail(ErrorCode::not_found, "the log has no block " + std::to_string(height));
     }
-    return count == 0 ? Hash256{} : blocks_[count - 1].root;
+    return count == 0 ? Hash256{} : list_.blocks[count - 1].root;
 }
 
 Result<void> EngineImpl::rollback(uint64_t height) {
@@ -60,8 +42,8 @@ Result<void> EngineImpl::rollback(uint64_t height) {
                                               " and cannot be taken back to " +
                                               std::to_string(height));
     }
-    const size_t count = blocks_up_to(height);
-    if (!is_kept(count)) {
+    const size_t count = list_.count_up_to(height);
+    if (!list_.is_kept(count)) {
         return fail(ErrorCode::not_found,
                     "the state can only be taken back to height " +
                         std::to_string(oldest_height()) + ", since the log before was pruned; " +
@@ -74,7 +56,8 @@ Result<void> EngineImpl::rollback(uint64_t height) {
 
 Result<void> EngineImpl::cut_log() {
     revoke_snapshots(height_);
-    const auto last = blocks_.empty() ? std::nullopt : std::optional{blocks_.back().payload_at};
+    const auto last =
+        list_.blocks.empty() ? std::nullopt : std::optional{list_.blocks.back().payload_at};
     if (auto r = log_->cut(last); !r) {
         if (r.error().code == ErrorCode::limit) { return r; }
         return stop(std::move(r).error());
@@ -93,10 +76,11 @@ Result<void> EngineImpl::take_back(size_t count) {
         waits_ = false;
     }
     Bytes scratch;
-    while (blocks_.size() > count) {
-        MILLRACE_TRY(const Frame frame, log_->read_frame_at(blocks_.back().payload_at, scratch));
+    while (list_.blocks.size() > count) {
+        MILLRACE_TRY(const Frame frame,
+                     log_->read_frame_at(list_.blocks.back().payload_at, scratch));
         MILLRACE_CHECK(undo(frame.payload));
-        blocks_.pop_back();
+        list_.blocks.pop_back();
         cut_waits_ = true;
     }
     for (const auto& [shard, chunk] : revived_chunks_) {
@@ -114,8 +98,8 @@ Result<void> EngineImpl::take_back(size_t count) {
     }
     MILLRACE_TRY(root_, forest_.root());
     if (count == 0) { root_ = {}; }
-    height_ = count == 0 ? 0 : blocks_.back().height;
-    if (count != 0 && root_ != blocks_.back().root) {
+    height_ = count == 0 ? 0 : list_.blocks.back().height;
+    if (count != 0 && root_ != list_.blocks.back().root) {
         return corrupt("the state would not have the root of block " + std::to_string(height_));
     }
     return {};
@@ -170,7 +154,7 @@ Result<void> EngineImpl::undo_section(unsigned shard, const Section& section) {
     }
     ShardKeys keys{*reader_, forest_, shard};
     for (uint32_t i = 0; i < section.header.retired_count; ++i) {
-        const uint64_t serial = section.retired_serial(i);
+        const uint64_t serial = section.removed(i).serial;
         MILLRACE_TRY(const StateEntry e, reader_->read(shard, serial));
         MILLRACE_CHECK(revive(shard, serial));
         MILLRACE_CHECK(index.insert(e.key, static_cast<uint32_t>(serial), keys));
@@ -194,10 +178,7 @@ Result<void> EngineImpl::revive(unsigned shard, uint64_t serial) {
 Result<Hash256> EngineImpl::logged_chunk_root(unsigned shard, uint64_t chunk) const {
     const auto run = directory_.find(shard, (chunk + 1) * chunk_entries - 1);
     if (!run) { return corrupt("a full chunk has no place"); }
-    const auto block = std::ranges::partition_point(
-        blocks_, [&](const CommittedBlock& b) { return b.payload_at <= run->table_at; });
-    MILLRACE_ASSERT(block != blocks_.begin(), "what is in the log is in a block");
-    const LogPosition payload_at = std::prev(block)->payload_at;
+    const LogPosition payload_at = list_.blocks[list_.index_at(run->table_at)].payload_at;
     std::array<uint8_t, sizeof(FrameHeader) + section_headers_bytes> memory;
     MILLRACE_TRY(const ByteView head,
                  log_->read(payload_at - sizeof(FrameHeader), memory.size(), memory));

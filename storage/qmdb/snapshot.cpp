@@ -27,6 +27,10 @@ Result<std::optional<Bytes>> SnapshotImpl::get(const Hash256& key) const {
     return answer([&](StateReader& reader) { return reader.get(key); });
 }
 
+Result<std::optional<Bytes>> SnapshotImpl::get_at(const Hash256& key, uint64_t height) const {
+    return answer([&](StateReader& reader) { return reader.get_at(parts_.list, key, height); });
+}
+
 Result<StateProof> SnapshotImpl::prove(const Hash256& key) const {
     return answer([&](StateReader& reader) { return reader.prove(key); });
 }
@@ -49,7 +53,10 @@ Result<std::shared_ptr<const StateSnapshot>> EngineImpl::snapshot() {
     auto pin = std::make_shared<Pin>();
     pin->epoch = epochs_.current++;
     pin->height = height_;
-    SnapshotImpl::Parts parts{{}, forest_, directory_, *log_, options_.backend, root_};
+    // Readers do not wait for their turn on a device, nor make the engine wait for its own.
+    const kernels::Backend backend =
+        options_.backend == kernels::Backend::cuda ? kernels::Backend::simd : options_.backend;
+    SnapshotImpl::Parts parts{{}, forest_, directory_, *log_, list_, backend, root_};
     for (const auto& index : indexes_) { parts.indexes.push_back(*index); }
     auto out = std::make_shared<const SnapshotImpl>(std::move(parts), pin);
     pins_.push_back(std::move(pin));

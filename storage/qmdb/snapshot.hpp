@@ -28,6 +28,8 @@ public:
     virtual const Hash256& root() const noexcept = 0;
     // As those of Engine.
     virtual Result<std::optional<Bytes>> get(const Hash256& key) const = 0;
+    virtual Result<std::optional<Bytes>> get_at(const Hash256& key, uint64_t height) const = 0;
+    virtual uint64_t oldest_height() const noexcept = 0;
     virtual Result<StateProof> prove(const Hash256& key) const = 0;
     virtual Result<StateMultiproof> prove(std::span<const Hash256> keys) const = 0;
 };

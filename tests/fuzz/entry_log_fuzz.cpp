@@ -35,7 +35,7 @@ void check_payload(ByteView payload) {
             const auto entry = qmdb::read_record(*record, serial);
             MILLRACE_ASSERT(!entry || entry->serial == serial, "no other entry is given out");
         }
-        for (uint32_t i = 0; i < s.header.retired_count; ++i) { (void)s.retired_serial(i); }
+        for (uint32_t i = 0; i < s.header.retired_count; ++i) { (void)s.removed(i); }
         const auto shard = static_cast<unsigned>(&s - sections->data());
         const uint64_t first_chunk = s.header.first_serial / chunk_entries;
         for (size_t i = 0; i < s.chunk_root_count(); ++i) {

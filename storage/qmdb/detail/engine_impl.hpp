@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "storage/qmdb/block_frame.hpp"
+#include "storage/qmdb/detail/block_list.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
 #include "storage/qmdb/detail/snapshot_impl.hpp"
 #include "storage/qmdb/detail/state_reader.hpp"
@@ -41,6 +42,7 @@ public:
     Result<std::shared_ptr<const StateSnapshot>> snapshot() override;
     Result<void> rollback(uint64_t height) override;
     uint64_t oldest_height() const noexcept override;
+    Result<std::optional<Bytes>> get_at(const Hash256& key, uint64_t height) override;
     Result<Hash256> root_at(uint64_t height) const override;
     Result<size_t> prune() override;
     EngineStats stats() const noexcept override;
@@ -87,8 +89,6 @@ private:
     Result<void> rehash();
 
     // rollback.cpp
-    size_t blocks_up_to(uint64_t height) const noexcept;
-    bool is_kept(size_t count) const noexcept;
     Result<void> take_back(size_t count);
     Result<void> undo(ByteView payload);
     Result<void> undo_section(unsigned shard, const Section& section);
@@ -129,15 +129,7 @@ private:
     std::array<std::unique_ptr<KeyIndex>, shard_count> indexes_;
     std::array<uint64_t, shard_count> first_serial_{};  ///< of the log when it was opened
 
-    /// A block in the log.
-    struct CommittedBlock {
-        uint64_t height = 0;
-        LogPosition payload_at = 0;
-        uint64_t oldest_sequence = 0;  ///< as in FrameHeader
-        Hash256 root;
-    };
-    std::deque<CommittedBlock> blocks_;  ///< all that the log has, by sequence number
-    uint64_t first_sequence_ = 1;        ///< of blocks_.front()
+    BlockList list_;
     Epochs epochs_;
     std::vector<std::shared_ptr<Pin>> pins_;  ///< of snapshots that are held, oldest first
     std::weak_ptr<const StateSnapshot> last_snapshot_;

@@ -49,6 +49,21 @@ public:
         }
     }
     void clear() noexcept { *this = {}; }
+    /// How many elements at the start `before` holds for; those follow no other.
+    template <class Before>
+    size_t partition_point(Before&& before) const {
+        size_t low = 0;
+        size_t high = size();
+        while (low < high) {
+            const size_t middle = low + (high - low) / 2;
+            if (before((*this)[middle])) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
+    }
     size_t bytes() const noexcept { return blocks_.size() * sizeof(Block); }
 
 private:

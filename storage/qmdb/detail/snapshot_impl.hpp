@@ -31,6 +31,7 @@ public:
         ForestView forest;
         EntryDirectory directory;
         LogReader log;
+        BlockList list;
         kernels::Backend backend;
         Hash256 root;
     };
@@ -41,6 +42,8 @@ public:
     uint64_t height() const noexcept override { return pin_->height; }
     const Hash256& root() const noexcept override { return parts_.root; }
     Result<std::optional<Bytes>> get(const Hash256& key) const override;
+    Result<std::optional<Bytes>> get_at(const Hash256& key, uint64_t height) const override;
+    uint64_t oldest_height() const noexcept override { return parts_.list.oldest_height(); }
     Result<StateProof> prove(const Hash256& key) const override;
     Result<StateMultiproof> prove(std::span<const Hash256> keys) const override;
 

@@ -10,6 +10,7 @@
 
 #include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
+#include "storage/qmdb/detail/block_list.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
 #include "storage/qmdb/key_index.hpp"
 #include "storage/qmdb/twig_forest.hpp"
@@ -54,6 +55,8 @@ public:
 
     // As those of Engine.
     Result<std::optional<Bytes>> get(const Hash256& key);
+    /// `list` has all blocks of the log up to this state's.
+    Result<std::optional<Bytes>> get_at(const BlockList& list, const Hash256& key, uint64_t height);
     Result<StateProof> prove(const Hash256& key);
     Result<StateMultiproof> prove(std::span<const Hash256> keys);
 
@@ -65,6 +68,7 @@ private:
     uint64_t widen(unsigned shard, uint32_t low) const noexcept {
         return detail::widen(forest_.serial_count(shard), low);
     }
+    Result<std::optional<StateEntry>> version_at(unsigned shard, uint64_t serial, uint64_t height);
     Result<Neighbour> neighbour(const Hash256& key);
     Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
     Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);

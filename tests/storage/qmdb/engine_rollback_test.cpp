@@ -92,7 +92,12 @@ void expect_tip(Engine& engine, const History& history, std::mt19937_64& random)
     }
     for (const auto& state : history.states) {
         EXPECT_EQ(engine.root_at(state.height).value(), state.root);
+        for (int i = 0; i < 4; ++i) {
+            const Hash256& key = keys[random() % keys.size()];
+            ASSERT_EQ(engine.get_at(key, state.height).value(), state.model.get(key));
+        }
     }
+    EXPECT_EQ(engine.get_at(keys[0], tip.height + 1).error().code, ErrorCode::not_found);
     EXPECT_EQ(engine.root_at(tip.height + 1).error().code, ErrorCode::not_found);
 }
 
@@ -109,10 +114,14 @@ TEST(EngineRollback, AgreesWithTheModelOfEveryHeight) {
             if (kind < 8 || history.states.size() < 3) {
                 const bool begin = history.states.size() < 4;
                 const bool wide = random() % 4 == 0;
-                const Block block =
-                    wide ? random_block(history.tip().model, random() % 40, 4, random)
-                         : narrow_block(history.tip().model, begin ? 150 : 4, begin ? 0 : 240,
-                                        random);
+                Block block = wide ? random_block(history.tip().model, random() % 40, 4, random)
+                                   : narrow_block(history.tip().model, begin ? 150 : 4,
+                                                  begin ? 0 : 240, random);
+                // Some come back that were removed.
+                for (int i = 0; i < 3; ++i) {
+                    const auto& state = history.states[random() % history.states.size()];
+                    if (const auto key = state.model.any_key(random)) { block[*key] = Bytes{7}; }
+                }
                 // Heights may have gaps.
                 const uint64_t height = history.tip().height + 1 + random() % 3;
                 ASSERT_NO_FATAL_FAILURE(history.apply(*engine, height, block));
@@ -222,6 +231,14 @@ TEST(EngineRollback, GoesNoFurtherThanPruningKept) {
         EXPECT_EQ(engine->rollback(oldest - 1).error().code, ErrorCode::not_found);
         EXPECT_EQ(engine->rollback(0).error().code, ErrorCode::not_found);
         EXPECT_EQ(engine->root_at(0).error().code, ErrorCode::not_found);
+        EXPECT_EQ(engine->get_at(keys[0], oldest - 1).error().code, ErrorCode::not_found);
+        Block values;
+        for (uint64_t height = 1; height <= oldest; ++height) {
+            for (const auto& [key, value] : blocks[height - 1]) { values[key] = value; }
+        }
+        for (const auto& [key, value] : values) {
+            ASSERT_EQ(engine->get_at(key, oldest).value(), value);
+        }
         EXPECT_EQ(engine->rollback(heights + 1).error().code, ErrorCode::not_found);
         EXPECT_TRUE(engine->rollback(heights));
         EXPECT_EQ(engine->root(), root);
@@ -233,10 +250,6 @@ TEST(EngineRollback, GoesNoFurtherThanPruningKept) {
         ASSERT_TRUE(engine->rollback(oldest));
         EXPECT_EQ(engine->oldest_height(), oldest);
         ASSERT_EQ(engine->root(), roots[oldest]);
-        Block values;
-        for (uint64_t height = 1; height <= oldest; ++height) {
-            for (const auto& [key, value] : blocks[height - 1]) { values[key] = value; }
-        }
         const StateVerifier verifier{NodeHash::blake3};
         for (const auto& [key, value] : values) {
             ASSERT_EQ(engine->get(key).value(), value);

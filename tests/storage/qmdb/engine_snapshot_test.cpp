@@ -55,6 +55,7 @@ void expect_state(const Held& held, std::span<const Hash256> keys) {
         ASSERT_TRUE(proven) << proven.error().message;
         ASSERT_EQ(proven->has_value(), expected.has_value());
         if (expected) { ASSERT_TRUE(std::ranges::equal(**proven, *expected)); }
+        ASSERT_EQ(held.snapshot->get_at(key, held.height).value(), expected);
     }
     const auto proof = held.snapshot->prove(sorted);
     ASSERT_TRUE(proof) << proof.error().message;
@@ -105,6 +106,16 @@ TEST(EngineSnapshot, StaysWhatItWasWhileTheEngineGoesOn) {
         for (const Held& h : held) {
             ASSERT_NO_FATAL_FAILURE(expect_state(h, some_keys(h.model, seen, random)))
                 << h.height << " at " << height;
+            // And what it knows of the earlier heights that are held.
+            for (const Held& earlier : held) {
+                if (earlier.height > h.height || earlier.height < h.snapshot->oldest_height()) {
+                    continue;
+                }
+                for (const Hash256& key : some_keys(earlier.model, seen, random)) {
+                    ASSERT_EQ(h.snapshot->get_at(key, earlier.height).value(),
+                              earlier.model.get(key));
+                }
+            }
         }
         // The tip too, in spite of what snapshots share with it.
         for (const Hash256& key : some_keys(model, seen, random)) {

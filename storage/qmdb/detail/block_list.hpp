@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns what is known of each block in the log.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "storage/qmdb/block_frame.hpp"
+#include "storage/qmdb/detail/shared_array.hpp"
+#include "storage/qmdb/entry_log.hpp"
+
+namespace millrace::storage::qmdb::detail {
+
+struct CommittedBlock {
+    uint64_t height = 0;
+    LogPosition payload_at = 0;
+    uint64_t oldest_sequence = 0;  ///< as in FrameHeader
+    Hash256 root;
+    /// The keys that it removed, by head; null when it removed none.
+    std::shared_ptr<const std::vector<RemovedKey>> removed;
+};
+
+/// The blocks of the log by sequence number. A copy stays as it is (SharedArray).
+struct BlockList {
+    SharedArray<CommittedBlock> blocks;
+    uint64_t first_sequence = 1;  ///< of the first one
+
+    /// How many blocks are at or below this height.
+    size_t count_up_to(uint64_t height) const noexcept {
+        return blocks.partition_point(
+            [height](const CommittedBlock& b) { return b.height <= height; });
+    }
+    /// The block with this place in its frame, by index.
+    size_t index_at(LogPosition at) const noexcept {
+        return blocks.partition_point([at](const CommittedBlock& b) {
+            return b.payload_at <= at;
+        }) - 1;
+    }
+    /// Whether the log has all that the state after the first `count` blocks needs.
+    bool is_kept(size_t count) const noexcept {
+        return count == 0 ? first_sequence == 1
+                          : blocks[count - 1].oldest_sequence >= first_sequence;
+    }
+    /// The lowest height whose state the log has.
+    uint64_t oldest_height() const noexcept {
+        if (is_kept(0)) { return 0; }  // also when there is no block
+        const size_t i = blocks.partition_point(
+            [this](const CommittedBlock& b) { return b.oldest_sequence < first_sequence; });
+        return blocks[std::min(i, blocks.size() - 1)].height;
+    }
+};
+
+/// What CommittedBlock::removed is for these sections of a block.
+std::shared_ptr<const std::vector<RemovedKey>>
+removed_keys(std::span<const Section, shard_count> sections);
+
+}  // namespace millrace::storage::qmdb::detail
