@@ -36,6 +36,8 @@ public:
     bool created() const noexcept { return created_; }
     std::string wal_directory() const { return join_path(path_, "wal"); }
     std::string chain_directory() const { return join_path(path_, "chain"); }
+    /// Of the state engine.
+    std::string state_directory() const { return join_path(path_, "state"); }
     std::string checkpoint_directory() const { return join_path(path_, "checkpoints"); }
     const DataDirIdentity& identity() const noexcept { return identity_; }
 
