@@ -415,7 +415,7 @@ private:
     } statistics_;
     /// The block between its close and its seal.
     struct Sealing {
-        std::future<FinishedPtr> finished;
+        std::future<Result<FinishedPtr>> finished;
         int64_t closed_us = 0;
         BlockStatistics statistics;
     };

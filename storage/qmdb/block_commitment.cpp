@@ -94,6 +94,7 @@ private:
     Result<void> drop_unchanged();
     Result<void> apply_steps(uint64_t number);
     void forget_changes() noexcept;
+    void note_oldest() noexcept;
 
     const std::unique_ptr<Engine> engine_;
     const uint64_t step_writes_max_;
@@ -127,7 +128,8 @@ Result<void> EngineCommitment::start() {
     if (engine_->height() != 0) {
         committed_ = {engine_->height() / heights_per_block - 1, engine_->root()};
     }
-    return prune();
+    note_oldest();
+    return {};
 }
 
 EngineCommitment::AccountChange& EngineCommitment::account_change(const Address& address) {
@@ -365,12 +367,16 @@ Result<void> EngineCommitment::roll_back(uint64_t number, const StateDelta&) {
 Result<void> EngineCommitment::prune() {
     const auto removed = engine_->prune();
     if (!removed) { return std::unexpected(removed.error()); }
+    note_oldest();
+    return {};
+}
+
+void EngineCommitment::note_oldest() noexcept {
     const uint64_t oldest = engine_->oldest_height();
     // The first block whose last height is there.
     oldest_block_.store(
         oldest <= heights_per_block ? 0 : (oldest + heights_per_block - 1) / heights_per_block - 1,
         std::memory_order_relaxed);
-    return {};
 }
 
 /// The state before the genesis.

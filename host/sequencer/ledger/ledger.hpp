@@ -22,8 +22,9 @@
 namespace millrace::sequencer {
 
 struct LedgerOptions {
-    std::string path;                ///< the data directory
-    std::string commitment = "mpt";  ///< or "memory"
+    std::string path;  ///< the data directory
+    /// What makes state roots: a name of ledger/commitment_kind.hpp. Part of the directory.
+    std::string commitment = "mpt";
     /// False hands the log to the system without waiting for the disk: receipts may then be lost
     /// with the machine, though not with the process.
     bool durable = true;
@@ -35,6 +36,13 @@ struct LedgerOptions {
     uint64_t wal_segment_bytes = uint64_t{64} << 20;
     uint64_t wal_record_bytes_max = uint64_t{32} << 20;     ///< at most a segment less 12 KiB
     uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
+    /// Of the state engine's files. Part of the directory.
+    uint64_t state_segment_bytes = uint64_t{64} << 20;
+    /// That many blocks can be reverted at least where the state engine makes the roots; blocks of
+    /// more than state_step_writes_max changes count as several.
+    uint64_t state_history_blocks = 1024;
+    /// Part of the state root where the state engine makes it; the default is the chain's.
+    uint64_t state_step_writes_max = 16384;
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.
     bool plain_log_writer = false;
     /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
@@ -51,6 +59,7 @@ struct RecoveryReport {
     uint64_t records_replayed = 0;
     uint64_t transactions_reexecuted = 0;
     uint64_t blocks_restored = 0;
+    uint64_t blocks_recommitted = 0;  ///< to the state engine, which lacked them
     bool sealed_open_block = false;
     uint64_t torn_bytes = 0;
     std::string warning;
