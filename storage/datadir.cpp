@@ -88,8 +88,7 @@ Result<FormatFile> parse_format(const std::string& path, std::string_view text) 
     return f;
 }
 
-Result<void> compare(const std::string& path, const FormatFile& file,
-                     const DataDirIdentity& wanted) {
+Result<void> check_format(const std::string& path, const FormatFile& file) {
     if (file.format > datadir_format) {
         return fail(ErrorCode::unavailable,
                     path + " was written by a newer version (format " +
@@ -102,12 +101,24 @@ Result<void> compare(const std::string& path, const FormatFile& file,
                         ", which this version can no longer read; start with an empty datadir or "
                         "use the version that wrote it");
     }
-    const DataDirIdentity& found = file.identity;
+    return {};
+}
+
+Result<void> compare(const std::string& path, const DataDirIdentity& found,
+                     const DataDirIdentity& wanted) {
     const std::string remedy = "; choose another --datadir, or start the chain that it belongs to";
     if (found.chain_id != wanted.chain_id) {
         return fail(ErrorCode::config, path + " belongs to chain " +
                                            std::to_string(found.chain_id) + ", not to chain " +
                                            std::to_string(wanted.chain_id) + remedy);
+    }
+    // Before the genesis, whose hash depends on it.
+    if (found.commitment != wanted.commitment) {
+        return fail(ErrorCode::config,
+                    path + " has the state commitment '" + found.commitment + "', not '" +
+                        wanted.commitment +
+                        "'. A chain keeps the one of its genesis: ask for that one, or choose "
+                        "another --datadir");
     }
     if (found.genesis_hash != wanted.genesis_hash) {
         return fail(ErrorCode::config, path + " belongs to genesis " + to_hex(found.genesis_hash) +
@@ -120,11 +131,17 @@ Result<void> compare(const std::string& path, const FormatFile& file,
                            "the genesis file now gives. A chain keeps its rules: restore the file "
                            "that the directory was made with, or choose another --datadir");
     }
-    if (found.commitment != wanted.commitment) {
-        return fail(ErrorCode::config, path + " has the state commitment '" + found.commitment +
-                                           "', not '" + wanted.commitment + "'" + remedy);
-    }
     return {};
+}
+
+Result<DataDirIdentity> read_format(FileSystem& fs, const std::string& path,
+                                    const std::string& format_path) {
+    MILLRACE_TRY(const Bytes text, read_file(fs, format_path, format_bytes_max));
+    MILLRACE_TRY(
+        FormatFile file,
+        parse_format(format_path, {reinterpret_cast<const char*>(text.data()), text.size()}));
+    MILLRACE_CHECK(check_format(path, file));
+    return std::move(file.identity);
 }
 
 bool is_plain_name(std::string_view name) {
@@ -135,6 +152,14 @@ bool is_plain_name(std::string_view name) {
 }
 
 }  // namespace
+
+Result<std::optional<DataDirIdentity>> DataDir::look(FileSystem& fs, const std::string& path) {
+    const std::string format_path = join_path(path, format_name);
+    MILLRACE_TRY(const bool there, fs.exists(format_path));
+    if (!there) { return std::nullopt; }
+    MILLRACE_TRY(DataDirIdentity found, read_format(fs, path, format_path));
+    return found;
+}
 
 Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
                               const DataDirIdentity& identity) {
@@ -151,11 +176,8 @@ Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
     const std::string format_path = join_path(path, format_name);
     MILLRACE_TRY(const bool there, fs.exists(format_path));
     if (there) {
-        MILLRACE_TRY(const Bytes text, read_file(fs, format_path, format_bytes_max));
-        MILLRACE_TRY(
-            const FormatFile file,
-            parse_format(format_path, {reinterpret_cast<const char*>(text.data()), text.size()}));
-        MILLRACE_CHECK(compare(path, file, identity));
+        MILLRACE_TRY(const DataDirIdentity found, read_format(fs, path, format_path));
+        MILLRACE_CHECK(compare(path, found, identity));
         return DataDir{path, identity, false, *std::move(lock)};
     }
     MILLRACE_TRY(const auto names, fs.list(path));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/io/file_system.hpp"
@@ -18,7 +19,7 @@ struct DataDirIdentity {
     /// Of the rules that hold beside the genesis block (limits, fees, vaults), as the owner digests
     /// them.
     Hash256 rules_digest;
-    std::string commitment;  ///< "memory", "mpt", ..: letters, digits, '-' and '_'
+    std::string commitment;  ///< "qmdb-keccak256", "mpt", ..: letters, digits, '-' and '_'
     bool operator==(const DataDirIdentity&) const = default;
 };
 
@@ -31,6 +32,10 @@ public:
     /// `ErrorCode::corrupt` for a damaged or missing FORMAT file beside other content.
     static Result<DataDir> open(FileSystem& fs, const std::string& path,
                                 const DataDirIdentity& identity);
+
+    /// What the directory at `path` belongs to; nothing when there is none, or no FORMAT file in
+    /// it. Takes no lock. Errors of another format and of damage as open().
+    static Result<std::optional<DataDirIdentity>> look(FileSystem& fs, const std::string& path);
 
     const std::string& path() const noexcept { return path_; }
     bool created() const noexcept { return created_; }

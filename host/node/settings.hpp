@@ -19,7 +19,8 @@ struct Settings {
     bool dev = false;
     std::string datadir;
     std::string genesis;
-    std::string commitment = "mpt";
+    std::string commitment = "auto";
+    std::string state_hash = "auto";
     std::string durability = "fsync";
     int64_t mini_block_ms = 10;
     int64_t block_ms = 1000;

@@ -18,6 +18,7 @@
 #include "host/base/thread.hpp"
 #include "host/node/api/node_api.hpp"
 #include "host/node/commands/commands.hpp"
+#include "host/node/commitment_choice.hpp"
 #include "host/node/genesis.hpp"
 #include "host/node/settings.hpp"
 #include "host/node/temporary_directory.hpp"
@@ -91,6 +92,20 @@ void print_banner(const Settings& s, const sequencer::Genesis& genesis, uint16_t
     std::fflush(stdout);
 }
 
+/// That of the data directory, unless it is new.
+Result<std::string> choose_commitment_of(storage::FileSystem& fs, const Settings& s,
+                                         const std::string& datadir) {
+    MILLRACE_TRY(const auto identity, storage::DataDir::look(fs, datadir));
+    const auto existing = identity ? std::optional{identity->commitment} : std::nullopt;
+    return choose_commitment(s.commitment, s.state_hash, existing, datadir);
+}
+
+Result<sequencer::Genesis> make_genesis(const Settings& s, const std::string& commitment,
+                                        std::vector<std::string>& notes) {
+    MILLRACE_TRY(const sequencer::CommitmentKind kind, sequencer::parse_commitment(commitment));
+    return s.dev ? dev_genesis(kind) : load_genesis(s.genesis, kind, notes);
+}
+
 int run_node(const Settings& s) {
     MILLRACE_ASSERT(getrandom(&hash_seed, sizeof hash_seed, 0) == sizeof hash_seed,
                     "the system gives random numbers");
@@ -120,16 +135,6 @@ int run_node(const Settings& s) {
                             exit_config);
     }
 
-    sequencer::Genesis genesis;
-    if (s.dev) {
-        genesis = dev_genesis();
-    } else {
-        std::vector<std::string> notes;
-        auto loaded = load_genesis(s.genesis, notes);
-        if (!loaded) { return cannot_start(loaded.error(), exit_config); }
-        genesis = std::move(*loaded);
-        for (const std::string& n : notes) { log::warn(n); }
-    }
     TemporaryDirectory temporary;
     std::string datadir = s.datadir;
     if (datadir.empty()) {
@@ -141,6 +146,15 @@ int run_node(const Settings& s) {
         }
         datadir = *made;
     }
+
+    const auto fs = storage::make_posix_file_system();
+    const auto chosen = choose_commitment_of(*fs, s, datadir);
+    if (!chosen) { return cannot_start(chosen.error(), exit_code_of(chosen.error())); }
+    std::vector<std::string> notes;
+    const auto made = make_genesis(s, *chosen, notes);
+    if (!made) { return cannot_start(made.error(), exit_config); }
+    const sequencer::Genesis& genesis = *made;
+    for (const std::string& n : notes) { log::warn(n); }
 
     metrics::Registry registry;
     kernels::OffloadOptions offload_options;
@@ -159,10 +173,11 @@ int run_node(const Settings& s) {
     }
 
     const evm::PrecompileRegistry precompiles;
-    const auto fs = storage::make_posix_file_system();
     sequencer::LedgerOptions ledger_options;
     ledger_options.path = datadir;
-    ledger_options.commitment = s.commitment;
+    ledger_options.commitment = *chosen;
+    // A development chain goes back as far as its state reaches.
+    if (s.dev) { ledger_options.state_history_blocks = s.history_records; }
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
     ledger_options.offload = offload->get();
@@ -172,6 +187,7 @@ int run_node(const Settings& s) {
     log::info("data directory", {{"path", datadir},
                                  {"created", recovery.created},
                                  {"head", (*ledger)->view().head()->header.number},
+                                 {"commitment", ledger_options.commitment},
                                  {"records_replayed", recovery.records_replayed},
                                  {"transactions_reexecuted", recovery.transactions_reexecuted},
                                  {"sealed_open_block", recovery.sealed_open_block},

@@ -21,6 +21,9 @@ struct CommitmentKind {
     kernels::NodeHash hash = kernels::NodeHash::keccak256;  ///< of leaves and nodes, for qmdb
 };
 
+/// Of a new chain: its parse is CommitmentKind{}.
+inline constexpr std::string_view default_commitment = "qmdb-keccak256";
+
 /// "qmdb-keccak256", "qmdb-sha256", "qmdb-blake3", "mpt" or "memory"; `ErrorCode::config` for
 /// anything else.
 Result<CommitmentKind> parse_commitment(std::string_view name);

@@ -11,6 +11,7 @@
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "host/sequencer/ledger/commitment_kind.hpp"
 #include "host/sequencer/ledger/sealer.hpp"
 #include "kernels/offload/engine.hpp"
 #include "storage/chain/chain_store.hpp"
@@ -24,7 +25,7 @@ namespace millrace::sequencer {
 struct LedgerOptions {
     std::string path;  ///< the data directory
     /// What makes state roots: a name of ledger/commitment_kind.hpp. Part of the directory.
-    std::string commitment = "mpt";
+    std::string commitment = std::string(default_commitment);
     /// False hands the log to the system without waiting for the disk: receipts may then be lost
     /// with the machine, though not with the process.
     bool durable = true;

@@ -347,7 +347,7 @@ TEST_P(LedgerTest, LogThatEndsBeforeTheChainDataDecides) {
         ASSERT_OK(f->write_at(0, content));
         ASSERT_OK(f->sync_data());
     }
-    if (genesis_.header.state_root != make_genesis().header.state_root) {
+    if (genesis_.header.state_root != make_genesis({.commitment = "mpt"}).header.state_root) {
         // The state engine waits for the disk always: such a log is an older copy.
         const auto refused = node()->start();
         ASSERT_FALSE(refused.has_value());
@@ -1003,7 +1003,7 @@ INSTANTIATE_TEST_SUITE_P(Commitments, LedgerOnDisk,
 TEST(LedgerInMemory, MemoryCommitmentWorksToo) {
     const storage::ScratchDirectory scratch;
     const auto fs = storage::make_posix_file_system();
-    const Genesis genesis = make_genesis();
+    const Genesis genesis = make_genesis({.commitment = "mpt"});
     LedgerOptions options = small_ledger_options(scratch.path() + "/node");
     options.commitment = "memory";
     Hash256 head;

@@ -102,8 +102,12 @@ private:
     std::vector<std::jthread> threads_;
 };
 
-class SequencerFaults : public SequencerTest {
+class SequencerFaults : public SequencerTest, public ::testing::WithParamInterface<const char*> {
 protected:
+    SequencerFaults() {
+        commitment_ = GetParam();
+        genesis_ = make_genesis({.commitment = commitment_});
+    }
     static SequencerOptions parallel_options() {
         SequencerOptions o;
         o.mini_block_us = 5'000;
@@ -113,7 +117,8 @@ protected:
         return o;
     }
     std::unique_ptr<Node> open(storage::SimulatedDisk& disk) {
-        return std::make_unique<Node>(disk, genesis_, "/node", parallel_options(), true);
+        return std::make_unique<Node>(disk, genesis_, "/node", parallel_options(), true, 256 << 20,
+                                      std::function<void()>{}, commitment_);
     }
 
     /// Every receipt given out is there, the same, and the chain agrees with itself.
@@ -149,15 +154,11 @@ protected:
         }
         EXPECT_EQ(n.balance(stranger(1)), U256{transfers});
         EXPECT_EQ(n.slot(counter_contract, 0), U256{calls});
-        const auto commitment = make_mpt_commitment();
-        const auto state = n.view().state_after(head->header.number);
-        ASSERT_TRUE(state.has_value());
-        storage::load_commitment(*commitment, **state);
-        EXPECT_EQ(commitment->root(), head->header.state_root);
+        expect_roots(n, commitment_);
     }
 };
 
-TEST_F(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
+TEST_P(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
     storage::SimulatedDisk disk;
     auto n = open(disk);
     Senders senders{*n};
@@ -193,7 +194,7 @@ TEST_F(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
     expect_all(*n, senders.given());
 }
 
-TEST_F(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) {
+TEST_P(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) {
     for (const uint64_t at : {1u, 2u, 3u, 4u}) {
         SCOPED_TRACE("operation " + std::to_string(at));
         storage::SimulatedDisk disk;
@@ -223,7 +224,7 @@ TEST_F(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) 
     }
 }
 
-TEST_F(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
+TEST_P(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
     for (uint64_t seed = 1; seed <= 6; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         storage::SimulatedDisk disk;
@@ -244,6 +245,11 @@ TEST_F(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
         ASSERT_TRUE(n->run(9, transfer_transaction(0, stranger(2), U256{1})));
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Commitments, SequencerFaults, ::testing::Values("mpt", "qmdb-keccak256"),
+                         [](const auto& p) {
+                             return std::string(p.param).substr(0, std::string(p.param).find('-'));
+                         });
 
 }  // namespace
 }  // namespace millrace::sequencer

@@ -70,7 +70,7 @@ struct GenesisOptions {
     bool history_contract = true;
     uint64_t block_gas_limit = 1'000'000'000;
     uint64_t chain = chain_id;
-    std::string commitment = "mpt";
+    std::string commitment = std::string(default_commitment);
 };
 
 /// A `millrace` chain with funded accounts and the contracts above.
