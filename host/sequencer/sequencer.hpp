@@ -163,6 +163,12 @@ public:
         std::vector<AdmittedPtr> queued;
     };
     Result<PoolContent> pool_content();
+    /// As the ledger's, whose commitment it is.
+    bool proves_accounts() const noexcept { return ledger_.proves_accounts(); }
+    Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
+                                     std::vector<U256> slots) {
+        return ledger_.prove_account(block, address, std::move(slots));
+    }
     /// The code that execution has analysed; thread-safe.
     SharedCodeStore& shared_code() noexcept { return shared_code_; }
     void set_pool_observer(PoolObserver* observer) {

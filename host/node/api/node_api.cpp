@@ -271,6 +271,31 @@ ApiResult<U256> SequencerNode::storage(const Address& address, const U256& slot,
     return (*s)->slot(address, slot);
 }
 
+ApiResult<net::AccountProof>
+SequencerNode::proof(const Address& address, const std::vector<U256>& slots, const BlockRef& ref) {
+    if (!sequencer_.proves_accounts()) { return NodeApi::proof(address, slots, ref); }
+    if (ref.kind == BlockRef::Kind::pending) {
+        return net::api_fail(ApiErrorKind::not_found,
+                             "the pending block has no state root yet; ask for \"latest\"");
+    }
+    const auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    if (r->sealed == nullptr) { return net::api_fail(ApiErrorKind::not_found, "header not found"); }
+    auto proof = sequencer_.prove_account(*r->sealed, address, slots);
+    if (!proof) { return std::unexpected(to_api_error(proof.error())); }
+    net::AccountProof out{address,
+                          proof->account.balance,
+                          proof->account.nonce,
+                          proof->account.code_hash,
+                          proof->account.storage_root,
+                          std::move(proof->account_nodes),
+                          {}};
+    for (evm::StorageProof& s : proof->storage) {
+        out.storage.push_back({s.key, s.value, std::move(s.nodes)});
+    }
+    return out;
+}
+
 // --- Simulation ---
 
 template <class F>

@@ -329,6 +329,52 @@ storage::StateStore& Ledger::state() noexcept { return *impl_->state; }
 uint64_t Ledger::next_mini_block_number() const noexcept { return impl_->next_mini_block; }
 uint64_t Ledger::epoch() const noexcept { return impl_->epoch; }
 bool Ledger::disk_full() const noexcept { return impl_->room.full() || impl_->sealer->disk_full(); }
+bool Ledger::proves_accounts() const noexcept { return impl_->prover != nullptr; }
+
+Result<evm::Proof> Ledger::prove_account(const SealedBlock& block, const Address& address,
+                                         std::vector<U256> slots) {
+    // They wait in the ring of the changes of the state, and each takes some of its thread's time.
+    constexpr unsigned under_way_max = 16;
+    constexpr auto wait_max = std::chrono::seconds(5);
+    Impl& l = *impl_;
+    if (l.prover == nullptr) {
+        return fail(ErrorCode::unavailable, "this commitment has no proofs of accounts");
+    }
+    auto state = l.view->state_after(block.header.number);
+    if (!state) { return fail(ErrorCode::unavailable, state.error().message); }
+    struct UnderWay {
+        std::atomic<unsigned>& count;
+        // Relaxed: a count of its own.
+        explicit UnderWay(std::atomic<unsigned>& c) : count(c) {
+            before = count.fetch_add(1, std::memory_order_relaxed);
+        }
+        ~UnderWay() { count.fetch_sub(1, std::memory_order_relaxed); }
+        unsigned before;
+    };
+    const UnderWay under_way{l.proofs_under_way};
+    if (under_way.before >= under_way_max) {
+        return fail(ErrorCode::limit, "too many proofs are under way; try again");
+    }
+    // Shared: the work may outlast the wait.
+    auto promise = std::make_shared<std::promise<Result<evm::Proof>>>();
+    auto proof = promise->get_future();
+    const bool taken =
+        l.sealer->try_run([&prover = *l.prover, promise, state = *std::move(state),
+                           root = block.header.state_root, address, slots = std::move(slots)] {
+            promise->set_value(prover.prove(root, *state, address, slots));
+        });
+    promise.reset();
+    if (!taken) { return fail(ErrorCode::limit, "too many changes of the state are under way"); }
+    if (proof.wait_for(wait_max) != std::future_status::ready) {
+        return fail(ErrorCode::timeout, "the state trie is busy for long; try again");
+    }
+    try {
+        return proof.get();
+    } catch (const std::future_error&) {
+        return fail(ErrorCode::unavailable, "the node is stopping");
+    }
+}
+
 void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
 
 std::vector<std::pair<uint64_t, Hash256>> Ledger::recent_block_hashes() const {

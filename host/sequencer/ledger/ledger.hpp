@@ -7,6 +7,7 @@
 #include <string>
 
 #include "evm/core/precompile_set.hpp"
+#include "evm/trie/proof.hpp"
 #include "host/base/metrics.hpp"
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
@@ -97,6 +98,15 @@ public:
     bool disk_full() const noexcept;
     /// From now on a full disk is not waited for but an error of the step that finds it.
     void end_waiting() noexcept;
+
+    /// Whether the commitment has proofs of accounts.
+    bool proves_accounts() const noexcept;
+    /// Proof of an account and slots of it under the state root of a sealed block, one of the last
+    /// few. Waits for the thread that owns the commitment, but not longer than a few seconds.
+    /// `ErrorCode::unavailable` when the trie or the state of the block is no longer at hand,
+    /// `limit` when too many ask at a time, `timeout` when the roots of blocks take too long.
+    Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
+                                     std::vector<U256> slots);
 
     // --- Appending; nothing is visible before flush() ---
     Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);

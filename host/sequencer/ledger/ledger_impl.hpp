@@ -11,6 +11,7 @@
 #include "host/sequencer/ledger/commitment_kind.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/ledger/mini_block_record.hpp"
+#include "host/sequencer/ledger/mpt_commitment.hpp"
 #include "host/sequencer/ledger/offload_hash.hpp"
 #include "host/sequencer/ledger/room_wait.hpp"
 
@@ -87,6 +88,8 @@ struct Ledger::Impl {
     std::unique_ptr<storage::StateStore> state;
     std::unique_ptr<storage::BlockCommitment> commitment;  ///< the sealer's after recovery
     std::unique_ptr<Sealer> sealer;
+    AccountProver* prover = nullptr;  ///< of the commitment, for the sealer's thread
+    std::atomic<unsigned> proofs_under_way{0};
     std::unique_ptr<storage::ChainStore> chain;
     std::unique_ptr<storage::Wal> wal;
     std::unique_ptr<ChainView> view;

@@ -463,6 +463,7 @@ Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
                            std::to_string(from.block_number) + " is " + to_hex(root) +
                            ", recorded is " + to_hex(from.state_root));
         }
+        prover = account_prover(*in_memory);
         commitment = storage::make_volatile_commitment(std::move(in_memory));
         return {};
     }

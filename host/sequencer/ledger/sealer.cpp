@@ -73,6 +73,8 @@ Result<void> Sealer::roll_back(uint64_t number, std::shared_ptr<const storage::S
     return done.get();
 }
 
+bool Sealer::try_run(std::function<void()> work) { return inbox_.try_push(std::move(work)); }
+
 void Sealer::settle() {
     std::promise<void> reached;
     std::future<void> future = reached.get_future();
@@ -155,6 +157,8 @@ void Sealer::handle(RollBack& back) {
 }
 
 void Sealer::handle(std::promise<void>& reached) { reached.set_value(); }
+
+void Sealer::handle(std::function<void()>& work) { work(); }
 
 void Sealer::run() {
     set_thread_name("mr-root");

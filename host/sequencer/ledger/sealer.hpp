@@ -80,6 +80,9 @@ public:
     /// The first block that roll_back() can go to, as of the last settle().
     uint64_t oldest_block() const noexcept { return commitment_->oldest_block(); }
     bool disk_full() const noexcept { return room_.full(); }
+    /// Runs `work` on the sealer's thread after what was given before; false when the ring is full.
+    /// It is destroyed without having run when the sealer goes first.
+    [[nodiscard]] bool try_run(std::function<void()> work);
     /// What went wrong for good, if anything did.
     Result<void> status() const;
 
@@ -97,7 +100,7 @@ private:
         std::promise<Result<void>> done;
     };
     using Message = std::variant<std::shared_ptr<const storage::StateDelta>, Close, Commit, Prune,
-                                 RollBack, std::promise<void>>;
+                                 RollBack, std::promise<void>, std::function<void()>>;
     void push(Message message);
     void run();
     void handle(std::shared_ptr<const storage::StateDelta>& delta);
@@ -106,6 +109,7 @@ private:
     void handle(Prune& prune);
     void handle(RollBack& back);
     void handle(std::promise<void>& reached);
+    void handle(std::function<void()>& work);
     void note_committed() noexcept;
     /// Keeps the first failure.
     Result<void> keep(Result<void> r);
