@@ -127,6 +127,10 @@ SettingTable::SettingTable(Settings& s) {
                          "How many past log records stay readable as state; what they changed is "
                          "kept in memory, about 100 bytes for each account or slot",
                          s.history_records, 1, 1'000'000'000),
+        number<uint64_t>("disk.reserve-mib",
+                         "No transactions are taken while the data directory's disk has less room "
+                         "than this; 0: until it is full",
+                         s.disk_reserve_mib, 0, uint64_t{1} << 30),
         flag("http", "Answer JSON-RPC over HTTP", s.http),
         flag("ws", "Answer JSON-RPC over WebSocket, on the same port", s.ws),
         text("http.addr", "Address to listen on; anything but loopback opens the node to others",

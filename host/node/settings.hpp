@@ -25,6 +25,7 @@ struct Settings {
     int64_t mini_block_ms = 10;
     int64_t block_ms = 1000;
     uint64_t history_records = 100'000;
+    uint64_t disk_reserve_mib = 512;
 
     bool http = true;
     bool ws = true;

@@ -45,12 +45,17 @@ std::vector<net::ReadinessCheck> SequencerNode::readiness() const {
     const int64_t age_s = (clock_.steady_us() - sequencer_.last_seal_us()) / 1'000'000;
     // Just after the start no block has been sealed yet.
     const bool fresh = sequencer_.last_seal_us() == 0 || age_s < 30;
-    return {{"sequencer", running, running ? "running" : "stopped; restart the node"},
-            {"disk", !sequencer_.disk_full(),
-             sequencer_.disk_full() ? "full; make room, the node goes on by itself" : "has room"},
-            {"head_age", fresh,
-             fresh ? "blocks are sealed"
-                   : "no block for " + std::to_string(age_s) + " s; see the log"}};
+    return {
+        {"sequencer", running, running ? "running" : "stopped; restart the node"},
+        {"disk", !sequencer_.disk_full(),
+         sequencer_.disk_low()
+             ? "less room than is reserved (disk.reserve-mib), so no transactions are taken; make "
+               "room, the node goes on by itself"
+         : sequencer_.disk_full() ? "full; make room, the node goes on by itself"
+                                  : "has room"},
+        {"head_age", fresh,
+         fresh ? "blocks are sealed"
+               : "no block for " + std::to_string(age_s) + " s; see the log"}};
 }
 
 ApiResult<SequencerNode::Resolved> SequencerNode::resolve(const BlockRef& ref) const {

@@ -32,6 +32,9 @@ namespace {
 /// Tells main() from any thread that the log cannot be written any more.
 constexpr int fatal_signal = SIGUSR1;
 
+/// At the fastest that the log grows the disk loses some hundred MB in that time.
+constexpr int64_t disk_guard_period_ms = 500;
+
 int exit_code_of(const Error& e) {
     switch (e.code) {
         case ErrorCode::config:
@@ -214,6 +217,11 @@ int run_node(const Settings& s) {
     options.pool.transactions_max = s.pool_transactions_max;
     options.pool.bytes_max = s.pool_bytes_max;
     options.allow_unprotected = s.allow_unprotected || s.dev;
+    sequencer::DiskGuard disk_guard(
+        *fs, datadir, s.disk_reserve_mib << 20,
+        &registry.gauge("millrace_disk_free_bytes", "Room on the data directory's disk"));
+    disk_guard.start(disk_guard_period_ms);
+    options.disk_guard = &disk_guard;
     std::atomic<int> failed_code{exit_ok};
     sequencer::Sequencer sequencer(
         options, genesis, precompiles, **ledger, **offload, registry, [&](const Error& e) {
