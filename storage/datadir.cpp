@@ -151,6 +151,15 @@ bool is_plain_name(std::string_view name) {
     });
 }
 
+Result<std::unique_ptr<FileLock>> take_lock(FileSystem& fs, const std::string& path) {
+    auto lock = fs.lock(join_path(path, lock_name), "millrace");
+    if (!lock && lock.error().code == ErrorCode::conflict) {
+        return fail(ErrorCode::conflict, "the data directory is in use: " + lock.error().message +
+                                             "; stop the other node or choose another --datadir");
+    }
+    return lock;
+}
+
 }  // namespace
 
 Result<std::optional<DataDirIdentity>> DataDir::look(FileSystem& fs, const std::string& path) {
@@ -161,24 +170,30 @@ Result<std::optional<DataDirIdentity>> DataDir::look(FileSystem& fs, const std::
     return found;
 }
 
+Result<DataDir> DataDir::open_existing(FileSystem& fs, const std::string& path) {
+    const std::string format_path = join_path(path, format_name);
+    MILLRACE_TRY(const bool there, fs.exists(format_path));
+    if (!there) {
+        return fail(ErrorCode::not_found, path + " is no data directory: it has no FORMAT file");
+    }
+    MILLRACE_TRY(auto lock, take_lock(fs, path));
+    MILLRACE_TRY(const DataDirIdentity found, read_format(fs, path, format_path));
+    return DataDir{path, found, false, std::move(lock)};
+}
+
 Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
                               const DataDirIdentity& identity) {
     if (!is_plain_name(identity.commitment)) {
         return fail(ErrorCode::config, "'" + identity.commitment + "' is no name of a commitment");
     }
     MILLRACE_CHECK(fs.create_directory(path));
-    auto lock = fs.lock(join_path(path, lock_name), "millrace");
-    if (!lock && lock.error().code == ErrorCode::conflict) {
-        return fail(ErrorCode::conflict, "the data directory is in use: " + lock.error().message +
-                                             "; stop the other node or choose another --datadir");
-    }
-    if (!lock) { return std::unexpected(std::move(lock).error()); }
+    MILLRACE_TRY(auto lock, take_lock(fs, path));
     const std::string format_path = join_path(path, format_name);
     MILLRACE_TRY(const bool there, fs.exists(format_path));
     if (there) {
         MILLRACE_TRY(const DataDirIdentity found, read_format(fs, path, format_path));
         MILLRACE_CHECK(compare(path, found, identity));
-        return DataDir{path, identity, false, *std::move(lock)};
+        return DataDir{path, identity, false, std::move(lock)};
     }
     MILLRACE_TRY(const auto names, fs.list(path));
     for (const std::string& name : names) {
@@ -190,7 +205,7 @@ Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
         }
     }
     MILLRACE_CHECK(replace_file(fs, format_path, as_bytes(format_text(identity))));
-    return DataDir{path, identity, true, *std::move(lock)};
+    return DataDir{path, identity, true, std::move(lock)};
 }
 
 }  // namespace millrace::storage

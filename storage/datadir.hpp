@@ -36,6 +36,9 @@ public:
     /// What the directory at `path` belongs to; nothing when there is none, or no FORMAT file in
     /// it. Takes no lock. Errors of another format and of damage as open().
     static Result<std::optional<DataDirIdentity>> look(FileSystem& fs, const std::string& path);
+    /// Opens one that is there, whatever it belongs to. Errors as open(), and
+    /// `ErrorCode::not_found` when there is none.
+    static Result<DataDir> open_existing(FileSystem& fs, const std::string& path);
 
     const std::string& path() const noexcept { return path_; }
     bool created() const noexcept { return created_; }

@@ -51,7 +51,7 @@ async function fill(node, count) {
 test("--help and --version say what the program is", options, async () => {
     const help = await millrace("--help");
     assert.equal(help.code, exit.clean);
-    for (const command of ["node", "evm", "config", "completions"]) {
+    for (const command of ["node", "evm", "db", "config", "completions"]) {
         assert.match(help.stdout, new RegExp(`\\b${command}\\b`));
     }
     const node = await millrace("node", "--help");
