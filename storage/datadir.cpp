@@ -88,8 +88,7 @@ Result<FormatFile> parse_format(const std::string& path, std::string_view text) 
     return f;
 }
 
-Result<void> compare(const std::string& path, const FormatFile& file,
-                     const DataDirIdentity& wanted) {
+Result<void> check_format(const std::string& path, const FormatFile& file) {
     if (file.format > datadir_format) {
         return fail(ErrorCode::unavailable,
                     path + " was written by a newer version (format " +
@@ -102,12 +101,24 @@ Result<void> compare(const std::string& path, const FormatFile& file,
                         ", which this version can no longer read; start with an empty datadir or "
                         "use the version that wrote it");
     }
-    const DataDirIdentity& found = file.identity;
+    return {};
+}
+
+Result<void> compare(const std::string& path, const DataDirIdentity& found,
+                     const DataDirIdentity& wanted) {
     const std::string remedy = "; choose another --datadir, or start the chain that it belongs to";
     if (found.chain_id != wanted.chain_id) {
         return fail(ErrorCode::config, path + " belongs to chain " +
                                            std::to_string(found.chain_id) + ", not to chain " +
                                            std::to_string(wanted.chain_id) + remedy);
+    }
+    // Before the genesis, whose hash depends on it.
+    if (found.commitment != wanted.commitment) {
+        return fail(ErrorCode::config,
+                    path + " has the state commitment '" + found.commitment + "', not '" +
+                        wanted.commitment +
+                        "'. A chain keeps the one of its genesis: ask for that one, or choose "
+                        "another --datadir");
     }
     if (found.genesis_hash != wanted.genesis_hash) {
         return fail(ErrorCode::config, path + " belongs to genesis " + to_hex(found.genesis_hash) +
@@ -120,11 +131,17 @@ Result<void> compare(const std::string& path, const FormatFile& file,
                            "the genesis file now gives. A chain keeps its rules: restore the file "
                            "that the directory was made with, or choose another --datadir");
     }
-    if (found.commitment != wanted.commitment) {
-        return fail(ErrorCode::config, path + " has the state commitment '" + found.commitment +
-                                           "', not '" + wanted.commitment + "'" + remedy);
-    }
     return {};
+}
+
+Result<DataDirIdentity> read_format(FileSystem& fs, const std::string& path,
+                                    const std::string& format_path) {
+    MILLRACE_TRY(const Bytes text, read_file(fs, format_path, format_bytes_max));
+    MILLRACE_TRY(
+        FormatFile file,
+        parse_format(format_path, {reinterpret_cast<const char*>(text.data()), text.size()}));
+    MILLRACE_CHECK(check_format(path, file));
+    return std::move(file.identity);
 }
 
 bool is_plain_name(std::string_view name) {
@@ -134,7 +151,35 @@ bool is_plain_name(std::string_view name) {
     });
 }
 
+Result<std::unique_ptr<FileLock>> take_lock(FileSystem& fs, const std::string& path) {
+    auto lock = fs.lock(join_path(path, lock_name), "millrace");
+    if (!lock && lock.error().code == ErrorCode::conflict) {
+        return fail(ErrorCode::conflict, "the data directory is in use: " + lock.error().message +
+                                             "; stop the other node or choose another --datadir");
+    }
+    return lock;
+}
+
 }  // namespace
+
+Result<std::optional<DataDirIdentity>> DataDir::look(FileSystem& fs, const std::string& path) {
+    const std::string format_path = join_path(path, format_name);
+    MILLRACE_TRY(const bool there, fs.exists(format_path));
+    if (!there) { return std::nullopt; }
+    MILLRACE_TRY(DataDirIdentity found, read_format(fs, path, format_path));
+    return found;
+}
+
+Result<DataDir> DataDir::open_existing(FileSystem& fs, const std::string& path) {
+    const std::string format_path = join_path(path, format_name);
+    MILLRACE_TRY(const bool there, fs.exists(format_path));
+    if (!there) {
+        return fail(ErrorCode::not_found, path + " is no data directory: it has no FORMAT file");
+    }
+    MILLRACE_TRY(auto lock, take_lock(fs, path));
+    MILLRACE_TRY(const DataDirIdentity found, read_format(fs, path, format_path));
+    return DataDir{path, found, false, std::move(lock)};
+}
 
 Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
                               const DataDirIdentity& identity) {
@@ -142,21 +187,13 @@ Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
         return fail(ErrorCode::config, "'" + identity.commitment + "' is no name of a commitment");
     }
     MILLRACE_CHECK(fs.create_directory(path));
-    auto lock = fs.lock(join_path(path, lock_name), "millrace");
-    if (!lock && lock.error().code == ErrorCode::conflict) {
-        return fail(ErrorCode::conflict, "the data directory is in use: " + lock.error().message +
-                                             "; stop the other node or choose another --datadir");
-    }
-    if (!lock) { return std::unexpected(std::move(lock).error()); }
+    MILLRACE_TRY(auto lock, take_lock(fs, path));
     const std::string format_path = join_path(path, format_name);
     MILLRACE_TRY(const bool there, fs.exists(format_path));
     if (there) {
-        MILLRACE_TRY(const Bytes text, read_file(fs, format_path, format_bytes_max));
-        MILLRACE_TRY(
-            const FormatFile file,
-            parse_format(format_path, {reinterpret_cast<const char*>(text.data()), text.size()}));
-        MILLRACE_CHECK(compare(path, file, identity));
-        return DataDir{path, identity, false, *std::move(lock)};
+        MILLRACE_TRY(const DataDirIdentity found, read_format(fs, path, format_path));
+        MILLRACE_CHECK(compare(path, found, identity));
+        return DataDir{path, identity, false, std::move(lock)};
     }
     MILLRACE_TRY(const auto names, fs.list(path));
     for (const std::string& name : names) {
@@ -168,7 +205,7 @@ Result<DataDir> DataDir::open(FileSystem& fs, const std::string& path,
         }
     }
     MILLRACE_CHECK(replace_file(fs, format_path, as_bytes(format_text(identity))));
-    return DataDir{path, identity, true, *std::move(lock)};
+    return DataDir{path, identity, true, std::move(lock)};
 }
 
 }  // namespace millrace::storage

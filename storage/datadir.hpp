@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/io/file_system.hpp"
@@ -18,7 +19,7 @@ struct DataDirIdentity {
     /// Of the rules that hold beside the genesis block (limits, fees, vaults), as the owner digests
     /// them.
     Hash256 rules_digest;
-    std::string commitment;  ///< "memory", "mpt", ..: letters, digits, '-' and '_'
+    std::string commitment;  ///< "qmdb-keccak256", "mpt", ..: letters, digits, '-' and '_'
     bool operator==(const DataDirIdentity&) const = default;
 };
 
@@ -32,10 +33,19 @@ public:
     static Result<DataDir> open(FileSystem& fs, const std::string& path,
                                 const DataDirIdentity& identity);
 
+    /// What the directory at `path` belongs to; nothing when there is none, or no FORMAT file in
+    /// it. Takes no lock. Errors of another format and of damage as open().
+    static Result<std::optional<DataDirIdentity>> look(FileSystem& fs, const std::string& path);
+    /// Opens one that is there, whatever it belongs to. Errors as open(), and
+    /// `ErrorCode::not_found` when there is none.
+    static Result<DataDir> open_existing(FileSystem& fs, const std::string& path);
+
     const std::string& path() const noexcept { return path_; }
     bool created() const noexcept { return created_; }
     std::string wal_directory() const { return join_path(path_, "wal"); }
     std::string chain_directory() const { return join_path(path_, "chain"); }
+    /// Of the state engine.
+    std::string state_directory() const { return join_path(path_, "state"); }
     std::string checkpoint_directory() const { return join_path(path_, "checkpoints"); }
     const DataDirIdentity& identity() const noexcept { return identity_; }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "evm/trie/state_trie.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/json.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -45,22 +44,13 @@ void add_account(storage::StateDelta& state, const Address& address, uint64_t no
     }
 }
 
-Hash256 root_of(const storage::StateDelta& state) {
-    evm::StateTrie trie;
-    for (const storage::AccountDelta& a : state.accounts) {
-        trie.set_account(a.address, a.nonce, a.balance, a.code_hash);
-    }
-    for (const storage::SlotDelta& s : state.slots) { trie.set_storage(s.address, s.key, s.value); }
-    return trie.root();
-}
-
 /// Fills what every genesis header has in common and the hash.
-void finish(Genesis& g) {
+Result<void> finish(Genesis& g, const sequencer::CommitmentKind& commitment) {
     g.state.sort();
     g.header.ommers_hash = evm::empty_ommers_hash;
     g.header.transactions_root = evm::empty_trie_root;
     g.header.receipts_root = evm::empty_trie_root;
-    g.header.state_root = root_of(g.state);
+    MILLRACE_TRY(g.header.state_root, sequencer::genesis_state_root(commitment, g.state));
     g.header.withdrawals_root = evm::empty_trie_root;
     if (!g.header.base_fee_per_gas) { g.header.base_fee_per_gas = g.spec.rules.base_fee.initial; }
     g.header.blob_gas_used = g.header.blob_gas_used.value_or(0);
@@ -69,6 +59,7 @@ void finish(Genesis& g) {
     g.header.requests_hash = evm::empty_requests_hash;
     g.hash = evm::header_hash(g.header);
     g.block_gas_limit = g.header.gas_limit;
+    return {};
 }
 
 Result<void> read_account(const json::value& v, const Address& address,
@@ -202,7 +193,8 @@ Result<void> read_header(const json::value& v, evm::BlockHeader& h) {
     return {};
 }
 
-Result<Genesis> read_genesis(const json::value& v, std::vector<std::string>& notes) {
+Result<Genesis> read_genesis(const json::value& v, const sequencer::CommitmentKind& commitment,
+                             std::vector<std::string>& notes) {
     if (!v.is_object()) { return fail(ErrorCode::invalid_input, "expected a JSON object"); }
     const auto* config = find(v, "config");
     const auto* chain_id = config == nullptr ? nullptr : find(*config, "chainId");
@@ -256,28 +248,30 @@ Result<Genesis> read_genesis(const json::value& v, std::vector<std::string>& not
                     "alloc: account " + to_hex(twice->address) + " appears twice");
     }
     g.coinbase = g.spec.sequencer_fee_vault;
-    finish(g);
+    MILLRACE_CHECK(finish(g, commitment));
     return g;
 }
 
 }  // namespace
 
 Result<Genesis> parse_genesis(std::string_view text, std::string_view origin,
+                              const sequencer::CommitmentKind& commitment,
                               std::vector<std::string>& notes) {
     auto v = parse_json(text, origin);
     if (!v) { return fail(ErrorCode::config, v.error().message); }
-    auto g = read_genesis(*v, notes);
+    auto g = read_genesis(*v, commitment, notes);
     if (!g) { return bad(origin, g.error().message); }
     return g;
 }
 
-Result<Genesis> load_genesis(const std::string& path, std::vector<std::string>& notes) {
+Result<Genesis> load_genesis(const std::string& path, const sequencer::CommitmentKind& commitment,
+                             std::vector<std::string>& notes) {
     auto text = read_file(path);
     if (!text) { return fail(ErrorCode::config, text.error().message); }
-    return parse_genesis(*text, path, notes);
+    return parse_genesis(*text, path, commitment, notes);
 }
 
-Genesis dev_genesis() {
+Result<Genesis> dev_genesis(const sequencer::CommitmentKind& commitment) {
     Genesis g;
     g.spec.rules = evm::millrace_rules(31337);
     g.spec.sequencer_fee_vault = default_sequencer_vault;
@@ -304,7 +298,7 @@ Genesis dev_genesis() {
                 code("0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0360160008"
                      "1602082378035828234f58015156039578182"
                      "fd5b8082525050506014600cf3"));
-    finish(g);
+    MILLRACE_CHECK(finish(g, commitment));
     return g;
 }
 

@@ -7,6 +7,7 @@
 
 #include "host/base/error.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "host/sequencer/ledger/commitment_kind.hpp"
 
 namespace millrace::node {
 
@@ -16,14 +17,18 @@ inline const U256 balance_max = U256{1} << 128;
 /// Reads a geth-format genesis. The chain runs the `millrace` rule set (Osaka from the first block)
 /// with the file's chain id, gas limit and accounts; `config.millrace` may set its numbers:
 /// {baseFeeFloor, baseFeeChangeDenominator, elasticityMultiplier, transactionGasCap, codeSizeMax,
-/// sequencerFeeVault, baseFeeVault}. `notes` gets what the user should know of it.
-Result<sequencer::Genesis> load_genesis(const std::string& path, std::vector<std::string>& notes);
+/// sequencerFeeVault, baseFeeVault}. `notes` gets what the user should know of it. The genesis
+/// block has the state root of the commitment, so its hash says which one the chain has.
+Result<sequencer::Genesis> load_genesis(const std::string& path,
+                                        const sequencer::CommitmentKind& commitment,
+                                        std::vector<std::string>& notes);
 Result<sequencer::Genesis> parse_genesis(std::string_view text, std::string_view origin,
+                                         const sequencer::CommitmentKind& commitment,
                                          std::vector<std::string>& notes);
 
 /// Chain 31337 with ten accounts of 10,000 ether each, the system contracts of EIP-2935 and
 /// EIP-4788, and the deterministic deployment proxy that tools expect.
-sequencer::Genesis dev_genesis();
+Result<sequencer::Genesis> dev_genesis(const sequencer::CommitmentKind& commitment);
 
 /// A development account.
 struct DevAccount {

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     add_evm_run_command(*app.get_subcommand("evm"), run);
     add_bench_command(app, run);
     add_load_command(app, run);
+    add_db_command(app, run);
     add_config_command(app, run);
     add_completions_command(app, run);
     // CLI11 would only say that a subcommand is missing.

@@ -109,8 +109,14 @@ SettingTable::SettingTable(Settings& s) {
         text("datadir", "Data directory", s.datadir),
         text("genesis", "Genesis file in geth's format (not with --dev)", s.genesis),
         choice("commitment",
-               "State commitment, fixed when the data directory is made: mpt or memory",
-               s.commitment, {"mpt", "memory"}),
+               "What makes state roots, fixed by the genesis: qmdb (the state engine), mpt "
+               "(Ethereum's tries, in memory) or memory (for tests); auto: that of the data "
+               "directory, qmdb for a new one",
+               s.commitment, {"auto", "qmdb", "mpt", "memory"}),
+        choice("state-hash",
+               "Hash of the state engine's tree, fixed by the genesis: keccak256, sha256 or "
+               "blake3; auto: that of the data directory, keccak256 for a new one",
+               s.state_hash, {"auto", "keccak256", "sha256", "blake3"}),
         choice("durability",
                "fsync: a receipt survives power loss; async: it survives the process only",
                s.durability, {"fsync", "async"}),
@@ -121,6 +127,10 @@ SettingTable::SettingTable(Settings& s) {
                          "How many past log records stay readable as state; what they changed is "
                          "kept in memory, about 100 bytes for each account or slot",
                          s.history_records, 1, 1'000'000'000),
+        number<uint64_t>("disk.reserve-mib",
+                         "No transactions are taken while the data directory's disk has less room "
+                         "than this; 0: until it is full",
+                         s.disk_reserve_mib, 0, uint64_t{1} << 30),
         flag("http", "Answer JSON-RPC over HTTP", s.http),
         flag("ws", "Answer JSON-RPC over WebSocket, on the same port", s.ws),
         text("http.addr", "Address to listen on; anything but loopback opens the node to others",

@@ -19,11 +19,13 @@ struct Settings {
     bool dev = false;
     std::string datadir;
     std::string genesis;
-    std::string commitment = "mpt";
+    std::string commitment = "auto";
+    std::string state_hash = "auto";
     std::string durability = "fsync";
     int64_t mini_block_ms = 10;
     int64_t block_ms = 1000;
     uint64_t history_records = 100'000;
+    uint64_t disk_reserve_mib = 512;
 
     bool http = true;
     bool ws = true;

@@ -553,11 +553,11 @@ Result<void> Sequencer::close_block() {
     cut();
     auto closed = std::make_shared<ClosedBlock>(builder_.close());
     parent_ = Parent::of(*closed);
-    auto promise = std::make_shared<std::promise<FinishedPtr>>();
+    auto promise = std::make_shared<std::promise<Result<FinishedPtr>>>();
     sealing_.emplace(Sealing{promise->get_future(), start, std::exchange(statistics_, {})});
     Commit c;
     c.run = [this, closed, promise](Ledger& l) {
-        return l.append_close(*closed, [this, promise](const FinishedPtr& finished) {
+        return l.append_close(*closed, [this, promise](const Result<FinishedPtr>& finished) {
             promise->set_value(finished);
             inbox_.wake();
         });
@@ -595,7 +595,18 @@ bool Sequencer::seal_ready() const {
 Result<void> Sequencer::take_seal() {
     if (!sealing_) { return {}; }
     Sealing sealing = *std::exchange(sealing_, std::nullopt);
-    MILLRACE_TRY(const FinishedPtr finished, committed(sealing.finished));
+    MILLRACE_TRY(const Result<FinishedPtr> made, committed(sealing.finished));
+    if (!made) {
+        // The committer ends the node.
+        Commit failure;
+        failure.run = [error = made.error()](Ledger&) -> Result<void> {
+            return std::unexpected(error);
+        };
+        failure.on_failure = OnFailure::end_node;
+        push_commit(std::move(failure));
+        return std::unexpected(made.error());
+    }
+    const FinishedPtr& finished = *made;
     if (execution_paused_) {
         sealing.statistics.pause_us = clock_.steady_us() - sealing.closed_us;  // so far
     }
@@ -606,7 +617,7 @@ Result<void> Sequencer::take_seal() {
         opening = builder_.parent_sealed(finished->block->hash);
     }
     Commit c;
-    c.run = [finished, opening = std::move(opening)](Ledger& l) -> Result<void> {
+    c.run = [finished = finished, opening = std::move(opening)](Ledger& l) -> Result<void> {
         MILLRACE_CHECK(l.append_seal(finished, opening));
         const Result<void> checkpoint = l.checkpoint(false);
         if (checkpoint || checkpoint.error().code == ErrorCode::io ||

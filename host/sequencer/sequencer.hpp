@@ -15,6 +15,7 @@
 #include "host/base/clock.hpp"
 #include "host/base/metrics.hpp"
 #include "host/base/ring.hpp"
+#include "host/sequencer/disk_guard.hpp"
 #include "host/sequencer/executor/executor.hpp"
 #include "host/sequencer/executor/shared_code.hpp"
 #include "host/sequencer/ingress_gate.hpp"
@@ -50,6 +51,9 @@ struct SequencerOptions {
     PoolLimits pool;
     /// Accepts transactions without replay protection, as old deployment scripts send them.
     bool allow_unprotected = false;
+    /// While it says that the disk is low, no transactions are taken; outlives the sequencer. May
+    /// be null.
+    const DiskGuard* disk_guard = nullptr;
 };
 
 /// Why a transaction was not taken.
@@ -146,8 +150,12 @@ public:
     /// As submit for an unsigned transaction of an account that a development node impersonates.
     void submit_impersonated(evm::Transaction tx, const Address& sender, AdmissionDone done);
     const PoolIndex& pool_index() const noexcept { return pool_index_; }
+    /// No transactions are taken: the disk is full, or low as the guard has it.
     bool disk_full() const noexcept {
-        return disk_full_.load(std::memory_order_relaxed) || ledger_.disk_full();
+        return disk_full_.load(std::memory_order_relaxed) || ledger_.disk_full() || disk_low();
+    }
+    bool disk_low() const noexcept {
+        return options_.disk_guard != nullptr && options_.disk_guard->low();
     }
     bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
     /// Steady time of the last sealed block, in microseconds.
@@ -163,6 +171,12 @@ public:
         std::vector<AdmittedPtr> queued;
     };
     Result<PoolContent> pool_content(const std::optional<Address>& sender = {});
+    /// As the ledger's, whose commitment it is.
+    bool proves_accounts() const noexcept { return ledger_.proves_accounts(); }
+    Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
+                                     std::vector<U256> slots) {
+        return ledger_.prove_account(block, address, std::move(slots));
+    }
     /// The code that execution has analysed; thread-safe.
     SharedCodeStore& shared_code() noexcept { return shared_code_; }
     void set_pool_observer(PoolObserver* observer) {
@@ -421,7 +435,7 @@ private:
     } statistics_;
     /// The block between its close and its seal.
     struct Sealing {
-        std::future<FinishedPtr> finished;
+        std::future<Result<FinishedPtr>> finished;
         int64_t closed_us = 0;
         BlockStatistics statistics;
     };

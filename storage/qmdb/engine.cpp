@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/blake3/blake3_batch.hpp"
+#include "kernels/keccak/keccak.hpp"
 #include "kernels/keccak/keccak_batch.hpp"
 #include "kernels/sha256/sha256_batch.hpp"
 #include "storage/qmdb/detail/engine_impl.hpp"
@@ -17,6 +18,13 @@ Result<std::unique_ptr<Engine>> Engine::open(FileSystem& fs, const std::string& 
     auto engine = std::make_unique<detail::EngineImpl>(options);
     MILLRACE_CHECK(engine->start(fs, directory, std::move(writer)));
     return engine;
+}
+
+Hash256 log_identity(const Hash256& identity, kernels::NodeHash hash) noexcept {
+    std::array<uint8_t, Hash256::size_bytes + 1> preimage;
+    std::ranges::copy(identity.bytes, preimage.begin());
+    preimage.back() = static_cast<uint8_t>(hash);
+    return kernels::keccak256(preimage);
 }
 
 namespace detail {
@@ -116,6 +124,35 @@ Result<StateProof> EngineImpl::prove(const Hash256& key) {
 Result<StateMultiproof> EngineImpl::prove(std::span<const Hash256> keys) {
     if (failed_) { return std::unexpected(*failed_); }
     return state_reader().prove(keys);
+}
+
+/// Where the entries of a chunk are, for people.
+std::string EngineImpl::describe_chunk(unsigned shard, uint64_t chunk) const {
+    const uint64_t first = chunk * chunk_entries;
+    const uint64_t end = std::min(first + chunk_entries, forest_.serial_count(shard));
+    const auto run = directory_.find(shard, first);
+    return "entries " + std::to_string(first) + " to " + std::to_string(end - 1) + " of shard " +
+           std::to_string(shard) + (run ? ", before " + log_->describe(run->table_at) : "");
+}
+
+Result<uint64_t> EngineImpl::verify_chunks() {
+    if (failed_) { return std::unexpected(*failed_); }
+    StateReader reader = state_reader();
+    uint64_t entries = 0;
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        const uint64_t count = forest_.serial_count(shard);
+        for (uint64_t chunk = 0; chunk * chunk_entries < count; ++chunk) {
+            const bool is_full = (chunk + 1) * chunk_entries <= count;
+            // What is dead and full is not in the tree, and may be gone from the disk.
+            if (is_full && forest_.bits(shard, chunk).is_zero()) { continue; }
+            if (const auto r = reader.verify_chunk(shard, chunk); !r) {
+                return fail(r.error().code,
+                            describe_chunk(shard, chunk) + ": " + r.error().message);
+            }
+            entries += std::min(chunk_entries, count - chunk * chunk_entries);
+        }
+    }
+    return entries;
 }
 
 Result<size_t> EngineImpl::prune() {

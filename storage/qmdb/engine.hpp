@@ -22,6 +22,9 @@
 
 namespace millrace::storage::qmdb {
 
+/// What the log of an engine has for its identity: the caller's, and the hash of the tree.
+Hash256 log_identity(const Hash256& identity, kernels::NodeHash hash) noexcept;
+
 /// What a start is busy with: the log in bytes, then the index in shards.
 enum class RecoveryStage : uint8_t { log, index };
 struct RecoveryProgress {
@@ -142,6 +145,11 @@ public:
     /// The root after the last block at or below `height`; zero before the first one.
     /// `ErrorCode::not_found` above height() and for blocks that are no longer in the log.
     virtual Result<Hash256> root_at(uint64_t height) const = 0;
+
+    /// Reads every entry of the chunks that the tree has and hashes them anew: checksums, places
+    /// and the roots of chunks, which a start takes from the log. Returns the count of entries.
+    /// `ErrorCode::corrupt` names the entries, the file and the offset; that is not final.
+    virtual Result<uint64_t> verify_chunks() = 0;
 
     /// Removes files of the log with nothing in them that the last EngineOptions::history_blocks
     /// blocks need; returns how many.

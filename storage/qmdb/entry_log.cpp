@@ -77,6 +77,29 @@ Result<std::unique_ptr<EntryLog>> EntryLog::open(FileSystem& fs, const std::stri
     return log;
 }
 
+Result<std::optional<EntryLog::Description>>
+EntryLog::describe_directory(FileSystem& fs, const std::string& directory) {
+    MILLRACE_TRY(const bool there, fs.exists(directory));
+    if (!there) { return std::nullopt; }
+    MILLRACE_TRY(const auto names, fs.list(directory));
+    // Of equal length, so they are in the order of their numbers.
+    const auto first = std::ranges::find_if(
+        names, [](const std::string& name) { return segment_number(name).has_value(); });
+    if (first == names.end()) { return std::nullopt; }
+    const std::string path = join_path(directory, *first);
+    MILLRACE_TRY(const auto file, fs.open(path, OpenMode::read));
+    Bytes head(frame_alignment_bytes);
+    MILLRACE_TRY(const size_t got, file->read_at(0, head));
+    const auto header = read_segment_header(ByteView{head}.first(got));
+    if (!header) { return damaged(path, 0, "the header of the segment is not valid"); }
+    return Description{Hash256::from(ByteView{header->identity}), header->segment_bytes};
+}
+
+std::string EntryLog::describe(LogPosition at) const {
+    return path_of(segment_name(at / segment_bytes_)) + " at offset " +
+           std::to_string(at % segment_bytes_);
+}
+
 Result<void> EntryLog::start(const Visitor& visit) {
     MILLRACE_CHECK(check_options());
     MILLRACE_CHECK(fs_.create_directory(directory_));

@@ -111,6 +111,16 @@ protected:
 /// once there is room.
 class EntryLog : public LogReader {
 public:
+    /// What the header of the oldest segment of a log says.
+    struct Description {
+        Hash256 identity;
+        uint64_t segment_bytes = 0;
+    };
+    /// Reads it without opening the log; nothing where there is no log. `ErrorCode::corrupt` when
+    /// the header is damaged.
+    static Result<std::optional<Description>> describe_directory(FileSystem& fs,
+                                                                 const std::string& directory);
+
     /// Called for each frame in order while the log is opened. The payload lives until it returns.
     using Visitor =
         std::function<Result<void>(const FrameHeader&, LogPosition payload_at, ByteView payload)>;
@@ -148,6 +158,8 @@ public:
     /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
     /// points into a mapping or into `scratch`.
     Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
+    /// File and offset of a place, for people.
+    std::string describe(LogPosition at) const;
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
     Result<size_t> prune_below(LogPosition at);
     uint64_t segment_count() const noexcept { return segments_.size(); }

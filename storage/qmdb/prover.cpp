@@ -207,4 +207,13 @@ Result<StateMultiproof> StateReader::prove(std::span<const Hash256> keys) {
     return proof;
 }
 
+Result<void> StateReader::verify_chunk(unsigned shard, uint64_t chunk) {
+    MILLRACE_CHECK(load_chunks(shard, std::span{&chunk, 1}));
+    const Hash256 node = pair_hash(forest_.hash(), proof_nodes_[1], forest_.bits(shard, chunk));
+    if (node != forest_.grafted_node(shard, 0, chunk)) {
+        return fail(ErrorCode::corrupt, "they do not have the hash that the tree has for them");
+    }
+    return {};
+}
+
 }  // namespace millrace::storage::qmdb::detail

@@ -27,19 +27,12 @@ unsigned recovery_threads(unsigned chosen) noexcept {
     return std::clamp(all, 1u, shard_count);
 }
 
-/// The caller's identity and what else no restart may change.
-Hash256 identity_of(const EngineOptions& options) {
-    Bytes preimage{options.log.identity.begin(), options.log.identity.end()};
-    preimage.push_back(static_cast<uint8_t>(options.hash));
-    return kernels::keccak256(preimage);
-}
-
 }  // namespace
 
 Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
                                std::unique_ptr<LogWriter> writer) {
     EntryLogOptions log = options_.log;
-    log.identity = identity_of(options_);
+    log.identity = log_identity(options_.log.identity, options_.hash);
     if (options_.progress) {
         log.progress = [this](uint64_t done, uint64_t total) {
             options_.progress({RecoveryStage::log, done, total});

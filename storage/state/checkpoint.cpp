@@ -278,6 +278,30 @@ Result<void> write_checkpoint(FileSystem& fs, const std::string& directory,
     return fs.sync_directory(directory);
 }
 
+Result<std::vector<InspectedCheckpoint>> inspect_checkpoints(FileSystem& fs,
+                                                             const std::string& directory) {
+    MILLRACE_TRY(const auto sequences, list_checkpoints(fs, directory));
+    std::vector<InspectedCheckpoint> out;
+    for (const uint64_t sequence : sequences) {
+        const std::string path = join_path(directory, name_of(sequence));
+        auto metadata = read_checkpoint(fs, path, {});
+        if (metadata && metadata->sequence != sequence) {
+            metadata = fail(ErrorCode::corrupt, "the content is that of another sequence number");
+        }
+        out.push_back({path, std::move(metadata)});
+    }
+    return out;
+}
+
+Result<CheckpointMetadata> load_checkpoint_file(FileSystem& fs, const std::string& path,
+                                                StateStore& store) {
+    MILLRACE_TRY(const CheckpointMetadata metadata,
+                 read_checkpoint(fs, path,
+                                 [&](const StateDelta& part) { return store.restore_part(part); }));
+    MILLRACE_CHECK(store.finish_restore(metadata.sequence));
+    return metadata;
+}
+
 Result<std::optional<LoadedCheckpoint>>
 load_checkpoint(FileSystem& fs, const std::string& directory, StateStore& store) {
     MILLRACE_TRY(const auto sequences, list_checkpoints(fs, directory));

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "storage/io/file_system.hpp"
 #include "storage/state/state_store.hpp"
@@ -44,6 +45,18 @@ struct LoadedCheckpoint {
 /// there and none is whole. The caller recomputes the root and compares it with the metadata.
 Result<std::optional<LoadedCheckpoint>>
 load_checkpoint(FileSystem& fs, const std::string& directory, StateStore& store);
+
+/// A checkpoint file with its metadata, or what is wrong with it.
+struct InspectedCheckpoint {
+    std::string path;
+    Result<CheckpointMetadata> metadata;
+};
+/// Reads every checkpoint file completely, the oldest one first, and changes nothing.
+Result<std::vector<InspectedCheckpoint>> inspect_checkpoints(FileSystem& fs,
+                                                             const std::string& directory);
+/// Loads one whole checkpoint file into the empty `store`; the caller compares the root.
+Result<CheckpointMetadata> load_checkpoint_file(FileSystem& fs, const std::string& path,
+                                                StateStore& store);
 
 /// Lowest sequence number among the checkpoints kept: the log must be kept above it, so that the
 /// older checkpoint remains a way to start. 0 when there is none.

@@ -153,7 +153,10 @@ async function verify_accounts(rpc, last) {
     return senders.length;
 }
 
-const workers_args = ["--execution.workers", "3"];
+const workers_args = [
+    ...["--execution.workers", "3"],
+    ...["--commitment", process.env.E2E_COMMITMENT ?? "auto"],
+];
 /** Transfers, tokens and swaps of many senders, paid for by an account that the test itself does not use. */
 const generator_args = [
     ...["--profile", "mixed", "--seconds", "30", "--count", "15000"],

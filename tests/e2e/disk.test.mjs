@@ -7,7 +7,7 @@ import path from "node:path";
 import test from "node:test";
 
 import { accounts, sign } from "./harness/accounts.mjs";
-import { e2e_dir, millrace_only, start_node, temporary_dir } from "./harness/node.mjs";
+import { Node, e2e_dir, free_port, millrace_only, start_node, temporary_dir } from "./harness/node.mjs";
 import { HttpClient, RpcError, wait_for } from "./harness/rpc.mjs";
 
 const options = { skip: millrace_only, timeout: 300_000 };
@@ -189,6 +189,26 @@ test("a full disk stops intake until there is room", options, async (t) => {
     const again = await start_node(t, { datadir, args });
     await verify(again, clients.receipts);
     assert.equal((await again.stop()).code, 0);
+});
+
+test("with less room than is reserved the node takes no transactions and says so", options, async (t) => {
+    const all_of_any_disk = ["--disk.reserve-mib", `${2 ** 30}`];
+    const node = new Node(await free_port(), temporary_dir(t, "low"), all_of_any_disk);
+    t.after(() => node.stop("SIGKILL"));
+    const seen = await wait_for(() => readiness(node).catch(() => null), "an answer of /readyz");
+    assert.equal(seen.status, 503);
+    assert.match(seen.disk.detail, /reserve/);
+    const rpc = new HttpClient(node.port);
+    const raw = await sign(accounts[0], { nonce: 0, to: sink, value: 1n });
+    const refused = await rpc.answer("eth_sendRawTransaction", [raw]);
+    assert.match(refused.error.message, /disk/);
+    // Everything else goes on: blocks, reads, metrics, and a clean end.
+    await wait_for(async () => Number(await rpc.call("eth_blockNumber")) > 1, "blocks");
+    assert.ok(BigInt(await rpc.call("eth_getBalance", [accounts[0].address, "latest"])) > 0n);
+    const metrics = await rpc.post("", { method: "GET", path: "/metrics" });
+    assert.match(metrics.body, /^millrace_disk_free_bytes [1-9]/m);
+    rpc.close();
+    assert.equal((await node.stop()).code, 0);
 });
 
 test("a flush that fails ends the node with exit code 5", options, async (t) => {

@@ -51,7 +51,7 @@ async function fill(node, count) {
 test("--help and --version say what the program is", options, async () => {
     const help = await millrace("--help");
     assert.equal(help.code, exit.clean);
-    for (const command of ["node", "evm", "config", "completions"]) {
+    for (const command of ["node", "evm", "db", "config", "completions"]) {
         assert.match(help.stdout, new RegExp(`\\b${command}\\b`));
     }
     const node = await millrace("node", "--help");
@@ -140,6 +140,62 @@ test("after a clean stop everything is there again", options, async (t) => {
         await rpc.call("eth_getTransactionCount", [accounts[0].address, "latest"]),
         "0x14",
     );
+});
+
+/** Flips a bit in the middle of what was written to a file. */
+function damage(file) {
+    const content = Buffer.alloc(statSync(file).size);
+    const fd = openSync(file, "r+");
+    readSync(fd, content, 0, content.length, 0);
+    // A log may be longer than what is written to it: the middle is that of the written part.
+    const written = content.findLastIndex((byte) => byte !== 0) + 1;
+    const place = Math.floor(written / 2);
+    writeSync(fd, Buffer.from([content[place] ^ 0xff]), 0, 1, place);
+    closeSync(fd);
+}
+
+test("a data directory keeps its state commitment", options, async (t) => {
+    const roots = new Set();
+    for (const [name, args, refused] of [
+        ["qmdb-keccak256", [], ["--commitment", "mpt"]],
+        ["qmdb-blake3", ["--state-hash", "blake3"], ["--state-hash", "sha256"]],
+        ["qmdb-sha256", ["--commitment", "qmdb", "--state-hash", "sha256"], ["--commitment", "mpt"]],
+        ["mpt", ["--commitment", "mpt"], ["--commitment", "qmdb"]],
+    ]) {
+        const datadir = temporary_dir(t);
+        const first = await start_node(t, { datadir, args });
+        await fill(first, 5);
+        const rpc = new HttpClient(first.port);
+        roots.add((await rpc.call("eth_getBlockByNumber", ["0x0", false])).stateRoot);
+        rpc.close();
+        assert.equal((await first.stop()).code, exit.clean);
+        const wrong = await millrace("node", "--dev", "--datadir", datadir, ...refused);
+        assert.equal(wrong.code, exit.configuration, said(wrong));
+        assert.ok(said(wrong).includes(`has the state commitment '${name}'`), said(wrong));
+        // Nobody has to remember what it was.
+        const second = await start_node(t, { datadir });
+        assert.match(second.log, new RegExp(`commitment=${name} `));
+        assert.equal((await fill(second, 1)).length, 1);
+        assert.equal((await second.stop("SIGKILL")).signal, "SIGKILL");
+        const third = await start_node(t, { datadir });
+        assert.equal((await third.stop()).code, exit.clean);
+    }
+    assert.equal(roots.size, 4, "each has a genesis of its own");
+    const senseless = await millrace("node", "--dev", "--commitment", "mpt", "--state-hash", "blake3");
+    assert.equal(senseless.code, exit.configuration, said(senseless));
+});
+
+test("damage to the state engine is exit code 4 and is located", options, async (t) => {
+    const datadir = temporary_dir(t);
+    const node = await start_node(t, { datadir });
+    await fill(node, 60);
+    assert.equal((await node.stop()).code, exit.clean);
+    const [name] = readdirSync(path.join(datadir, "state"));
+    damage(path.join(datadir, "state", name));
+    const again = new Node(0, datadir, []);
+    const end = await again.exited;
+    assert.equal(end.code, exit.database, `${end.signal} ${again.log}`);
+    assert.ok(again.log.includes(name), again.log);
 });
 
 test("a port in use is exit code 7 and is named", options, async (t) => {
@@ -278,14 +334,7 @@ test("damage in the middle of the log is exit code 4 and is located", options, a
         );
     assert.ok(files.length > 0, "the data directory has a log");
     const log = files[0];
-    const content = Buffer.alloc(statSync(log).size);
-    const fd = openSync(log, "r+");
-    readSync(fd, content, 0, content.length, 0);
-    // A log may be longer than what is written to it: the middle is that of the written part.
-    const written = content.findLastIndex((byte) => byte !== 0) + 1;
-    const place = Math.floor(written / 2);
-    writeSync(fd, Buffer.from([content[place] ^ 0xff]), 0, 1, place);
-    closeSync(fd);
+    damage(log);
     const again = new Node(0, datadir, []);
     const end = await again.exited;
     assert.equal(end.code, exit.database, `${end.signal} ${again.log}`);

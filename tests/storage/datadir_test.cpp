@@ -59,6 +59,16 @@ TEST(DataDir, WorksOnTheRealDisk) {
     EXPECT_EQ(second.error().code, ErrorCode::conflict);
 }
 
+TEST(DataDir, LookSaysWhatADirectoryBelongsTo) {
+    SimulatedDisk disk;
+    EXPECT_FALSE(DataDir::look(disk, "/d").value().has_value());
+    const auto held = DataDir::open(disk, "/d", identity());
+    ASSERT_TRUE(held.has_value());
+    EXPECT_EQ(DataDir::look(disk, "/d").value(), identity()) << "whoever has it open";
+    disk.flip_bit("/d/FORMAT", 30, 0);
+    EXPECT_EQ(DataDir::look(disk, "/d").error().code, ErrorCode::corrupt);
+}
+
 TEST(DataDir, SaysWhyItRefuses) {
     SimulatedDisk disk;
     {

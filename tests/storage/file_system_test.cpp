@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the tests that the file interface means the same on the real and on the simulated disk.
+// Owns the tests that the file interface means the same on every kind of disk.
 #include <gtest/gtest.h>
 
+#include "storage/io/memory_file_system.hpp"
 #include "tests/storage/scratch_directory.hpp"
 #include "tests/storage/simulated_disk.hpp"
 
@@ -15,7 +16,8 @@ protected:
             fs_ = make_posix_file_system();
             root_ = scratch_.path();
         } else {
-            fs_ = std::make_unique<SimulatedDisk>();
+            fs_ = std::string_view{GetParam()} == "memory" ? make_memory_file_system()
+                                                           : std::make_unique<SimulatedDisk>();
             root_ = "/disk";
             EXPECT_TRUE(fs_->create_directory(root_).has_value());
         }
@@ -86,7 +88,7 @@ TEST_P(FileSystemTest, LockIsExclusiveUntilReleased) {
     EXPECT_TRUE(fs_->lock(path("LOCK"), "the third").has_value());
 }
 
-INSTANTIATE_TEST_SUITE_P(Disks, FileSystemTest, ::testing::Values("posix", "simulated"),
+INSTANTIATE_TEST_SUITE_P(Disks, FileSystemTest, ::testing::Values("posix", "memory", "simulated"),
                          [](const auto& param) { return std::string{param.param}; });
 
 TEST(PathText, JoinsAndSplits) {

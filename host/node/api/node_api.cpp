@@ -45,12 +45,17 @@ std::vector<net::ReadinessCheck> SequencerNode::readiness() const {
     const int64_t age_s = (clock_.steady_us() - sequencer_.last_seal_us()) / 1'000'000;
     // Just after the start no block has been sealed yet.
     const bool fresh = sequencer_.last_seal_us() == 0 || age_s < 30;
-    return {{"sequencer", running, running ? "running" : "stopped; restart the node"},
-            {"disk", !sequencer_.disk_full(),
-             sequencer_.disk_full() ? "full; make room, the node goes on by itself" : "has room"},
-            {"head_age", fresh,
-             fresh ? "blocks are sealed"
-                   : "no block for " + std::to_string(age_s) + " s; see the log"}};
+    return {
+        {"sequencer", running, running ? "running" : "stopped; restart the node"},
+        {"disk", !sequencer_.disk_full(),
+         sequencer_.disk_low()
+             ? "less room than is reserved (disk.reserve-mib), so no transactions are taken; make "
+               "room, the node goes on by itself"
+         : sequencer_.disk_full() ? "full; make room, the node goes on by itself"
+                                  : "has room"},
+        {"head_age", fresh,
+         fresh ? "blocks are sealed"
+               : "no block for " + std::to_string(age_s) + " s; see the log"}};
 }
 
 ApiResult<SequencerNode::Resolved> SequencerNode::resolve(const BlockRef& ref) const {
@@ -269,6 +274,31 @@ ApiResult<U256> SequencerNode::storage(const Address& address, const U256& slot,
     auto s = state_at(ref);
     if (!s) { return std::unexpected(s.error()); }
     return (*s)->slot(address, slot);
+}
+
+ApiResult<net::AccountProof>
+SequencerNode::proof(const Address& address, const std::vector<U256>& slots, const BlockRef& ref) {
+    if (!sequencer_.proves_accounts()) { return NodeApi::proof(address, slots, ref); }
+    if (ref.kind == BlockRef::Kind::pending) {
+        return net::api_fail(ApiErrorKind::not_found,
+                             "the pending block has no state root yet; ask for \"latest\"");
+    }
+    const auto r = resolve(ref);
+    if (!r) { return std::unexpected(r.error()); }
+    if (r->sealed == nullptr) { return net::api_fail(ApiErrorKind::not_found, "header not found"); }
+    auto proof = sequencer_.prove_account(*r->sealed, address, slots);
+    if (!proof) { return std::unexpected(to_api_error(proof.error())); }
+    net::AccountProof out{address,
+                          proof->account.balance,
+                          proof->account.nonce,
+                          proof->account.code_hash,
+                          proof->account.storage_root,
+                          std::move(proof->account_nodes),
+                          {}};
+    for (evm::StorageProof& s : proof->storage) {
+        out.storage.push_back({s.key, s.value, std::move(s.nodes)});
+    }
+    return out;
 }
 
 // --- Simulation ---

@@ -56,6 +56,9 @@ public:
     net::ApiResult<U256> storage(const Address& address, const U256& slot,
                                  const net::BlockRef& ref) override;
 
+    net::ApiResult<net::AccountProof> proof(const Address& address, const std::vector<U256>& slots,
+                                            const net::BlockRef& ref) override;
+
     net::ApiResult<net::CallResult> call(const net::CallRequest& request, const net::BlockRef& ref,
                                          const net::StateOverrides& state,
                                          const net::BlockOverrides& block) override;

@@ -19,6 +19,7 @@
 #include "kernels/bench/clocks.hpp"
 #include "kernels/keccak/keccak.hpp"
 #include "kernels/offload/engine.hpp"
+#include "storage/qmdb/block_commitment.hpp"
 #include "storage/wal/wal.hpp"
 
 namespace millrace::node {
@@ -260,34 +261,90 @@ Result<PipelineSample> run_state(const Path& path) {
 
 // --- Root: the commitment, and the tries of the header ---
 
-Result<PipelineSample> run_root(const Path& path, Hash256* root_out) {
-    const auto commitment = sequencer::make_mpt_commitment(path.engine.get());
-    storage::apply_delta(*commitment, path.profile->genesis.state);
-    storage::apply_delta(*commitment, path.execution.opening);
-    (void)commitment->root();
-    Hash256 root;
-    double feed_us = 0;
-    auto sample = timed([&]() -> Result<void> {
+/// The block's changes, fed one by one as the ledger does, or all at once.
+Result<PipelineSample> timed_root(const Path& path, storage::BlockCommitment& commitment,
+                                  const storage::StateSnapshot& before, bool at_once, Hash256& root,
+                                  double& feed_us) {
+    return timed([&]() -> Result<void> {
         const int64_t start = kernel_bench::wall_ns();
+        storage::StateDelta all;
+        const auto feed = [&](const storage::StateDelta& delta) -> Result<void> {
+            if (!at_once) { return commitment.apply(delta); }
+            all = storage::merge(all, delta);
+            return {};
+        };
         for (const auto& [m, accesses] : path.execution.mini_blocks) {
-            storage::apply_delta(*commitment, m->post_values);
+            MILLRACE_CHECK(feed(m->post_values));
         }
-        storage::apply_delta(*commitment, path.execution.closed.post_values);
+        MILLRACE_CHECK(feed(path.execution.closed.post_values));
+        if (at_once) { MILLRACE_CHECK(commitment.apply(all)); }
         feed_us = us_of(kernel_bench::wall_ns() - start);
-        root = commitment->root();
+        MILLRACE_TRY(root, commitment.close(1, before));
         return {};
     });
-    if (root_out != nullptr) { *root_out = root; }
-    if (sample) {
-        sample->figures = {
-            {"feed_us", feed_us / static_cast<double>(path.profile->transactions.size())}};
-    }
+}
+
+PipelineSample with_figures(const Path& path, PipelineSample sample, double feed_us,
+                            double commit_us) {
+    const auto count = static_cast<double>(path.profile->transactions.size());
+    sample.figures = {{"feed_us", feed_us / count}, {"commit_us", commit_us / count}};
     return sample;
 }
 
-Result<void> check_root(const Path& path) {
+/// By the state engine, on the disk; the commit of the block is not in the time.
+Result<PipelineSample> run_root(const Path& path, bool at_once, Hash256* root_out) {
+    TemporaryDirectory directory;
+    MILLRACE_TRY(const std::string at, directory.create("root", path.scratch));
+    const auto fs = storage::make_posix_file_system();
+    MILLRACE_TRY(const auto commitment, storage::qmdb::open_block_commitment(
+                                            *fs, at + "/state", {}, storage::make_log_writer()));
+    const auto state = storage::make_memory_state_store();
+    MILLRACE_CHECK(commitment->apply(path.profile->genesis.state));
+    MILLRACE_TRY(const Hash256 genesis_root, commitment->close(0, *state->snapshot()));
+    if (genesis_root != path.profile->genesis.header.state_root) {
+        return wrong("the genesis has another root");
+    }
+    MILLRACE_CHECK(commitment->commit());
+    MILLRACE_CHECK(state->apply(1, path.profile->genesis.state));
+    MILLRACE_CHECK(commitment->apply(path.execution.opening));
     Hash256 root;
-    MILLRACE_CHECK(without_value(run_root(path, &root)));
+    double feed_us = 0;
+    auto sample = timed_root(path, *commitment, *state->snapshot(), at_once, root, feed_us);
+    if (!sample) { return sample; }
+    const int64_t start = kernel_bench::wall_ns();
+    MILLRACE_CHECK(commitment->commit());
+    const double commit_us = us_of(kernel_bench::wall_ns() - start);
+    if (root_out != nullptr) { *root_out = root; }
+    return with_figures(path, std::move(*sample), feed_us, commit_us);
+}
+
+Result<void> check_root(const Path& path) {
+    Hash256 one_by_one;
+    Hash256 at_once;
+    MILLRACE_CHECK(without_value(run_root(path, false, &one_by_one)));
+    MILLRACE_CHECK(without_value(run_root(path, true, &at_once)));
+    return one_by_one == at_once ? Result<void>{} : wrong("the root depends on the cuts");
+}
+
+/// By Ethereum's tries, in memory.
+Result<PipelineSample> run_root_mpt(const Path& path, Hash256* root_out) {
+    const auto commitment =
+        storage::make_volatile_commitment(sequencer::make_mpt_commitment(path.engine.get()));
+    const auto state = storage::make_memory_state_store();
+    MILLRACE_CHECK(commitment->apply(path.profile->genesis.state));
+    MILLRACE_CHECK(commitment->apply(path.execution.opening));
+    MILLRACE_CHECK(without_value(commitment->close(0, *state->snapshot())));
+    Hash256 root;
+    double feed_us = 0;
+    auto sample = timed_root(path, *commitment, *state->snapshot(), false, root, feed_us);
+    if (!sample) { return sample; }
+    if (root_out != nullptr) { *root_out = root; }
+    return with_figures(path, std::move(*sample), feed_us, 0);
+}
+
+Result<void> check_root_mpt(const Path& path) {
+    Hash256 root;
+    MILLRACE_CHECK(without_value(run_root_mpt(path, &root)));
     MILLRACE_TRY(const auto after, state_after(pipeline_block_of(*path.profile), path.execution));
     const auto anew = sequencer::make_mpt_commitment();
     storage::load_commitment(*anew, *after->snapshot());
@@ -382,7 +439,12 @@ Result<std::vector<PipelineStage>> path_stages(std::shared_ptr<const PipelinePro
     add_checked("log_durable", [path] { return run_log(*path, storage::FlushMode::durable); });
     add_checked("log_written", [path] { return run_log(*path, storage::FlushMode::written); });
     add_checked("state", [path] { return run_state(*path); });
-    add("root", [path] { return check_root(*path); }, [path] { return run_root(*path, nullptr); });
+    add(
+        "root", [path] { return check_root(*path); },
+        [path] { return run_root(*path, false, nullptr); });
+    add(
+        "root_mpt", [path] { return check_root_mpt(*path); },
+        [path] { return run_root_mpt(*path, nullptr); });
     add_checked("header", [path] { return run_header(*path); });
     add_checked("commit", [path] { return run_commit(*path); });
     return stages;

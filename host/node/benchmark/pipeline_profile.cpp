@@ -6,7 +6,6 @@
 #include <map>
 #include <random>
 
-#include "evm/trie/state_trie.hpp"
 #include "host/node/benchmark/pipeline_contracts.hpp"
 #include "host/node/genesis.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -44,6 +43,9 @@ struct Account {
 
 enum class Action : uint8_t { transfer, token_transfer, token_to_one, swap, swap_one_pair };
 
+/// The one that a node has by default.
+constexpr sequencer::CommitmentKind pipeline_commitment{};
+
 /// Fills one profile.
 class Maker {
 public:
@@ -56,9 +58,9 @@ public:
         profile_.sender_count = accounts;
     }
 
-    void make_state(const Bytes& pair_code) {
+    Result<void> make_state(const Bytes& pair_code) {
         sequencer::Genesis& g = profile_.genesis;
-        g = dev_genesis();
+        MILLRACE_TRY(g, dev_genesis(pipeline_commitment));
         g.block_gas_limit = g.header.gas_limit = block_gas_limit;
         for (const Account& a : accounts_) { add(a.address, 0, ether_each(), {}); }
         const Bytes token = pipeline_token_code();
@@ -69,15 +71,10 @@ public:
         }
         if (!pair_code.empty()) { make_pairs(token, pair_code); }
         g.state.sort();
-        evm::StateTrie trie;
-        for (const storage::AccountDelta& a : g.state.accounts) {
-            trie.set_account(a.address, a.nonce, a.balance, a.code_hash);
-        }
-        for (const storage::SlotDelta& s : g.state.slots) {
-            trie.set_storage(s.address, s.key, s.value);
-        }
-        g.header.state_root = trie.root();
+        MILLRACE_TRY(g.header.state_root,
+                     sequencer::genesis_state_root(pipeline_commitment, g.state));
         g.hash = evm::header_hash(g.header);
+        return {};
     }
 
     void add_transaction(Action action) {
@@ -232,7 +229,7 @@ Result<PipelineProfile> make_pipeline_profile(std::string_view name, size_t coun
     PipelineProfile profile;
     profile.name = name;
     Maker maker(profile, std::clamp<size_t>(count, 2, accounts_max));
-    maker.make_state(pair_code);
+    MILLRACE_CHECK(maker.make_state(pair_code));
     profile.transactions.reserve(count);
     for (size_t i = 0; i < count; ++i) { maker.add_transaction(action_of(name, i)); }
     maker.finish();

@@ -32,6 +32,7 @@ void add_evm_bench_command(CLI::App& evm, Run& run);
 void add_evm_run_command(CLI::App& evm, Run& run);
 void add_bench_command(CLI::App& app, Run& run);
 void add_load_command(CLI::App& app, Run& run);
+void add_db_command(CLI::App& app, Run& run);
 /// Below `millrace bench`.
 void add_pipeline_bench_command(CLI::App& bench, Run& run);
 void add_config_command(CLI::App& app, Run& run);

@@ -18,6 +18,7 @@
 #include "host/base/thread.hpp"
 #include "host/node/api/node_api.hpp"
 #include "host/node/commands/commands.hpp"
+#include "host/node/commitment_choice.hpp"
 #include "host/node/genesis.hpp"
 #include "host/node/settings.hpp"
 #include "host/node/temporary_directory.hpp"
@@ -30,6 +31,9 @@ namespace {
 
 /// Tells main() from any thread that the log cannot be written any more.
 constexpr int fatal_signal = SIGUSR1;
+
+/// At the fastest that the log grows the disk loses some hundred MB in that time.
+constexpr int64_t disk_guard_period_ms = 500;
 
 int exit_code_of(const Error& e) {
     switch (e.code) {
@@ -91,6 +95,20 @@ void print_banner(const Settings& s, const sequencer::Genesis& genesis, uint16_t
     std::fflush(stdout);
 }
 
+/// That of the data directory, unless it is new.
+Result<std::string> choose_commitment_of(storage::FileSystem& fs, const Settings& s,
+                                         const std::string& datadir) {
+    MILLRACE_TRY(const auto identity, storage::DataDir::look(fs, datadir));
+    const auto existing = identity ? std::optional{identity->commitment} : std::nullopt;
+    return choose_commitment(s.commitment, s.state_hash, existing, datadir);
+}
+
+Result<sequencer::Genesis> make_genesis(const Settings& s, const std::string& commitment,
+                                        std::vector<std::string>& notes) {
+    MILLRACE_TRY(const sequencer::CommitmentKind kind, sequencer::parse_commitment(commitment));
+    return s.dev ? dev_genesis(kind) : load_genesis(s.genesis, kind, notes);
+}
+
 int run_node(const Settings& s) {
     MILLRACE_ASSERT(getrandom(&hash_seed, sizeof hash_seed, 0) == sizeof hash_seed,
                     "the system gives random numbers");
@@ -120,16 +138,6 @@ int run_node(const Settings& s) {
                             exit_config);
     }
 
-    sequencer::Genesis genesis;
-    if (s.dev) {
-        genesis = dev_genesis();
-    } else {
-        std::vector<std::string> notes;
-        auto loaded = load_genesis(s.genesis, notes);
-        if (!loaded) { return cannot_start(loaded.error(), exit_config); }
-        genesis = std::move(*loaded);
-        for (const std::string& n : notes) { log::warn(n); }
-    }
     TemporaryDirectory temporary;
     std::string datadir = s.datadir;
     if (datadir.empty()) {
@@ -141,6 +149,15 @@ int run_node(const Settings& s) {
         }
         datadir = *made;
     }
+
+    const auto fs = storage::make_posix_file_system();
+    const auto chosen = choose_commitment_of(*fs, s, datadir);
+    if (!chosen) { return cannot_start(chosen.error(), exit_code_of(chosen.error())); }
+    std::vector<std::string> notes;
+    const auto made = make_genesis(s, *chosen, notes);
+    if (!made) { return cannot_start(made.error(), exit_config); }
+    const sequencer::Genesis& genesis = *made;
+    for (const std::string& n : notes) { log::warn(n); }
 
     metrics::Registry registry;
     kernels::OffloadOptions offload_options;
@@ -159,10 +176,11 @@ int run_node(const Settings& s) {
     }
 
     const evm::PrecompileRegistry precompiles;
-    const auto fs = storage::make_posix_file_system();
     sequencer::LedgerOptions ledger_options;
     ledger_options.path = datadir;
-    ledger_options.commitment = s.commitment;
+    ledger_options.commitment = *chosen;
+    // A development chain goes back as far as its state reaches.
+    if (s.dev) { ledger_options.state_history_blocks = s.history_records; }
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
     ledger_options.offload = offload->get();
@@ -172,6 +190,7 @@ int run_node(const Settings& s) {
     log::info("data directory", {{"path", datadir},
                                  {"created", recovery.created},
                                  {"head", (*ledger)->view().head()->header.number},
+                                 {"commitment", ledger_options.commitment},
                                  {"records_replayed", recovery.records_replayed},
                                  {"transactions_reexecuted", recovery.transactions_reexecuted},
                                  {"sealed_open_block", recovery.sealed_open_block},
@@ -198,6 +217,11 @@ int run_node(const Settings& s) {
     options.pool.transactions_max = s.pool_transactions_max;
     options.pool.bytes_max = s.pool_bytes_max;
     options.allow_unprotected = s.allow_unprotected || s.dev;
+    sequencer::DiskGuard disk_guard(
+        *fs, datadir, s.disk_reserve_mib << 20,
+        &registry.gauge("millrace_disk_free_bytes", "Room on the data directory's disk"));
+    disk_guard.start(disk_guard_period_ms);
+    options.disk_guard = &disk_guard;
     std::atomic<int> failed_code{exit_ok};
     sequencer::Sequencer sequencer(
         options, genesis, precompiles, **ledger, **offload, registry, [&](const Error& e) {

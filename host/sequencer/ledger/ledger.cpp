@@ -14,25 +14,6 @@
 
 namespace millrace::sequencer {
 
-Result<void> Ledger::Impl::wait_for_room(std::string_view what,
-                                         const std::function<Result<void>()>& step) {
-    for (;;) {
-        const Result<void> r = step();
-        const bool full = !r && r.error().code == ErrorCode::limit;
-        // Relaxed: both flags stand alone.
-        if (full != disk_full.exchange(full, std::memory_order_relaxed)) {
-            if (full) {
-                log::warn("disk full: waiting for room",
-                          {{"to", what}, {"reason", r.error().message}});
-            } else {
-                log::info("disk has room again");
-            }
-        }
-        if (!full || ending.load(std::memory_order_relaxed)) { return r; }
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-}
-
 Result<uint64_t> Ledger::Impl::append(const storage::Record& record,
                                       std::shared_ptr<const storage::StateDelta> post_values,
                                       std::function<Result<void>(uint64_t)> publish) {
@@ -44,6 +25,8 @@ Result<uint64_t> Ledger::Impl::append(const storage::Record& record,
 Result<uint64_t> Ledger::Impl::append(storage::RecordKind kind, ByteView payload,
                                       std::shared_ptr<const storage::StateDelta> post_values,
                                       std::function<Result<void>(uint64_t)> publish) {
+    // The log must not run away from a commitment that failed.
+    MILLRACE_CHECK(sealer->status());
     auto sequence = wal->append(epoch, kind, payload);
     if (!sequence && sequence.error().code == ErrorCode::limit && !pending.empty()) {
         MILLRACE_CHECK(flush());  // the group was full
@@ -54,7 +37,7 @@ Result<uint64_t> Ledger::Impl::append(storage::RecordKind kind, ByteView payload
         const bool too_long = sequence.error().code == ErrorCode::limit;
         return fail(too_long ? ErrorCode::io : sequence.error().code, sequence.error().message);
     }
-    sealer->apply(std::move(post_values));
+    if (post_values != nullptr) { sealer->apply(std::move(post_values)); }
     pending.push_back({*sequence, std::move(publish)});
     return *sequence;
 }
@@ -132,11 +115,13 @@ Result<void> Ledger::append_close(ClosedBlock& block, FinishedDone done) {
             MILLRACE_CHECK(impl_->state->apply(sequence, *delta));
             closed->sequence = sequence;
             closed->state = impl_->state->snapshot();
+            impl_->closed_state = closed->state;
             impl_->view->publish_closed();
             return {};
         }));
     impl_->closed = std::move(closed);
-    impl_->sealer->close(std::move(block), std::move(done));
+    // The close of the block before was published with its seal.
+    impl_->sealer->close(std::move(block), impl_->closed_state, std::move(done));
     return {};
 }
 
@@ -149,7 +134,7 @@ Result<void> Ledger::append_seal(const FinishedPtr& block, const storage::StateD
     const auto delta = std::make_shared<const storage::StateDelta>(opening);
     // A full disk is waited for here: the block is complete, and what follows it in the log needs
     // it.
-    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&]() -> Result<void> {
+    MILLRACE_CHECK(impl_->room.repeat("seal the block", [&]() -> Result<void> {
         auto r = impl_->append(
             record, delta,
             [this, block, delta, closed = impl_->closed](uint64_t sequence) -> Result<void> {
@@ -163,16 +148,27 @@ Result<void> Ledger::append_seal(const FinishedPtr& block, const storage::StateD
         return r ? Result<void>{} : std::unexpected(r.error());
     }));
     impl_->closed = nullptr;
-    return impl_->wait_for_room("seal the block", [&] { return impl_->flush(); });
+    MILLRACE_CHECK(impl_->room.repeat("seal the block", [&]() -> Result<void> {
+        MILLRACE_CHECK(impl_->flush());
+        // The commitment must not be ahead of the log, also when receipts did not wait for the
+        // disk.
+        if (!impl_->options.durable) {
+            MILLRACE_CHECK(impl_->wal->flush(storage::FlushMode::durable));
+        }
+        return {};
+    }));
+    impl_->sealer->commit();
+    return {};
 }
 
 Result<SealedPtr> Ledger::seal(ClosedBlock block) {
-    auto promise = std::make_shared<std::promise<FinishedPtr>>();
+    auto promise = std::make_shared<std::promise<Result<FinishedPtr>>>();
     auto finished = promise->get_future();
-    MILLRACE_CHECK(impl_->wait_for_room("seal the block", [&] {
-        return append_close(block, [promise](const FinishedPtr& f) { promise->set_value(f); });
+    MILLRACE_CHECK(impl_->room.repeat("seal the block", [&] {
+        return append_close(block,
+                            [promise](const Result<FinishedPtr>& f) { promise->set_value(f); });
     }));
-    const FinishedPtr f = finished.get();
+    MILLRACE_TRY(const FinishedPtr f, finished.get());
     MILLRACE_CHECK(append_seal(f, {}));
     return f->block;
 }
@@ -182,13 +178,20 @@ void Ledger::settle() { impl_->sealer->settle(); }
 Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
     Impl& l = *impl_;
     MILLRACE_ASSERT(l.closed == nullptr, "what is closed is sealed before a revert");
-    MILLRACE_CHECK(l.wait_for_room("revert", [&] { return l.flush(); }));
+    MILLRACE_CHECK(l.room.repeat("revert", [&] { return l.flush(); }));
     MILLRACE_TRY(const SealedPtr kept, l.view->sealed(block_number));
     if (kept == nullptr) {
         return fail(ErrorCode::not_found,
                     "there is no sealed block " + std::to_string(block_number));
     }
     MILLRACE_TRY(const auto snapshot, l.view->state_after(block_number));
+    l.sealer->settle();
+    MILLRACE_CHECK(l.sealer->status());
+    if (block_number < l.sealer->oldest_block()) {
+        return fail(ErrorCode::unavailable, "the state engine keeps no block before " +
+                                                std::to_string(l.sealer->oldest_block()) +
+                                                " to go back to");
+    }
     std::vector<SealedPtr> undone;
     const uint64_t last = l.view->head()->header.number;
     for (uint64_t n = block_number + 1; n <= last; ++n) {
@@ -213,17 +216,22 @@ Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
     l.epoch = record.epoch;
     // By value: on a full disk the record may be published by a later flush.
     const auto delta = std::make_shared<const storage::StateDelta>(record.post_values);
-    const auto appended = l.append(
-        record, delta, [&l, delta, kept, undone, block_number](uint64_t sequence) -> Result<void> {
-            if (!undone.empty()) { MILLRACE_CHECK(l.chain->truncate_after(block_number)); }
-            MILLRACE_CHECK(l.state->apply(sequence, *delta));
-            l.forget_after(block_number);
-            l.view->publish_reverted(kept, sequence, undone);
-            return {};
-        });
+    const auto appended =
+        l.append(record, nullptr,
+                 [&l, delta, kept, undone, block_number](uint64_t sequence) -> Result<void> {
+                     // The commitment before the chain data, which say what root it has gone back
+                     // to.
+                     MILLRACE_CHECK(l.sealer->roll_back(block_number, delta));
+                     if (!undone.empty()) { MILLRACE_CHECK(l.chain->truncate_after(block_number)); }
+                     MILLRACE_CHECK(l.state->apply(sequence, *delta));
+                     l.forget_after(block_number);
+                     l.closed_state = l.state->snapshot();
+                     l.view->publish_reverted(kept, sequence, undone);
+                     return {};
+                 });
     l.next_mini_block = cut.next_mini_block;
     l.last_digest = cut.digest;
-    const Result<void> done = appended ? l.wait_for_room("revert", [&] { return l.flush(); })
+    const Result<void> done = appended ? l.room.repeat("revert", [&] { return l.flush(); })
                                        : std::unexpected(appended.error());
     if (done) { return kept; }
     // The epoch has begun: whatever the reason, there is no way back.
@@ -246,6 +254,12 @@ Result<void> Ledger::checkpoint(bool now) {
     const Impl::SealedNote& note = l.sealed.back();
     // A revert leaves no state to write: the next seal will.
     if (l.sealed_state == nullptr) { return {}; }
+    // From a checkpoint on the log need not have what the commitment lacks.
+    if (now) {
+        l.sealer->settle();
+        MILLRACE_CHECK(l.sealer->status());
+    }
+    if (!l.sealer->has_durably(note.number)) { return {}; }
     // A checkpoint must not be ahead of the log that it lets be pruned, also when receipts did not
     // wait for the disk.
     MILLRACE_CHECK(l.wal->flush(storage::FlushMode::durable));
@@ -269,6 +283,7 @@ Result<void> Ledger::checkpoint(bool now) {
         return {};
     };
     l.checkpoint_sequence = note.sequence;
+    l.sealer->prune();
     if (now) { return work(); }
     l.background_busy.store(true, std::memory_order_release);
     l.background = std::jthread([&l, work = std::move(work)] {
@@ -313,8 +328,53 @@ const RecoveryReport& Ledger::recovery() const noexcept { return impl_->report; 
 storage::StateStore& Ledger::state() noexcept { return *impl_->state; }
 uint64_t Ledger::next_mini_block_number() const noexcept { return impl_->next_mini_block; }
 uint64_t Ledger::epoch() const noexcept { return impl_->epoch; }
-bool Ledger::disk_full() const noexcept { return impl_->disk_full.load(std::memory_order_relaxed); }
+bool Ledger::disk_full() const noexcept { return impl_->room.full() || impl_->sealer->disk_full(); }
 size_t Ledger::waiting_for_root() const noexcept { return impl_->sealer->waiting(); }
+bool Ledger::proves_accounts() const noexcept { return impl_->prover != nullptr; }
+
+Result<evm::Proof> Ledger::prove_account(const SealedBlock& block, const Address& address,
+                                         std::vector<U256> slots) {
+    // They wait in the ring of the changes of the state, and each takes some of its thread's time.
+    constexpr unsigned under_way_max = 16;
+    constexpr auto wait_max = std::chrono::seconds(5);
+    Impl& l = *impl_;
+    if (l.prover == nullptr) {
+        return fail(ErrorCode::unavailable, "this commitment has no proofs of accounts");
+    }
+    auto state = l.view->state_after(block.header.number);
+    if (!state) { return fail(ErrorCode::unavailable, state.error().message); }
+    struct UnderWay {
+        std::atomic<unsigned>& count;
+        // Relaxed: a count of its own.
+        explicit UnderWay(std::atomic<unsigned>& c) : count(c) {
+            before = count.fetch_add(1, std::memory_order_relaxed);
+        }
+        ~UnderWay() { count.fetch_sub(1, std::memory_order_relaxed); }
+        unsigned before;
+    };
+    const UnderWay under_way{l.proofs_under_way};
+    if (under_way.before >= under_way_max) {
+        return fail(ErrorCode::limit, "too many proofs are under way; try again");
+    }
+    // Shared: the work may outlast the wait.
+    auto promise = std::make_shared<std::promise<Result<evm::Proof>>>();
+    auto proof = promise->get_future();
+    const bool taken =
+        l.sealer->try_run([&prover = *l.prover, promise, state = *std::move(state),
+                           root = block.header.state_root, address, slots = std::move(slots)] {
+            promise->set_value(prover.prove(root, *state, address, slots));
+        });
+    promise.reset();
+    if (!taken) { return fail(ErrorCode::limit, "too many changes of the state are under way"); }
+    if (proof.wait_for(wait_max) != std::future_status::ready) {
+        return fail(ErrorCode::timeout, "the state trie is busy for long; try again");
+    }
+    try {
+        return proof.get();
+    } catch (const std::future_error&) {
+        return fail(ErrorCode::unavailable, "the node is stopping");
+    }
+}
 void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
 
 std::vector<std::pair<uint64_t, Hash256>> Ledger::recent_block_hashes() const {

@@ -7,10 +7,12 @@
 #include <string>
 
 #include "evm/core/precompile_set.hpp"
+#include "evm/trie/proof.hpp"
 #include "host/base/metrics.hpp"
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/executor/block_builder.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "host/sequencer/ledger/commitment_kind.hpp"
 #include "host/sequencer/ledger/sealer.hpp"
 #include "kernels/offload/engine.hpp"
 #include "storage/chain/chain_store.hpp"
@@ -22,8 +24,9 @@
 namespace millrace::sequencer {
 
 struct LedgerOptions {
-    std::string path;                ///< the data directory
-    std::string commitment = "mpt";  ///< or "memory"
+    std::string path;  ///< the data directory
+    /// What makes state roots: a name of ledger/commitment_kind.hpp. Part of the directory.
+    std::string commitment = std::string(default_commitment);
     /// False hands the log to the system without waiting for the disk: receipts may then be lost
     /// with the machine, though not with the process.
     bool durable = true;
@@ -35,6 +38,13 @@ struct LedgerOptions {
     uint64_t wal_segment_bytes = uint64_t{64} << 20;
     uint64_t wal_record_bytes_max = uint64_t{32} << 20;     ///< at most a segment less 12 KiB
     uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
+    /// Of the state engine's files. Part of the directory.
+    uint64_t state_segment_bytes = uint64_t{64} << 20;
+    /// That many blocks can be reverted at least where the state engine makes the roots; blocks of
+    /// more than state_step_writes_max changes count as several.
+    uint64_t state_history_blocks = 1024;
+    /// Part of the state root where the state engine makes it; the default is the chain's.
+    uint64_t state_step_writes_max = 16384;
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.
     bool plain_log_writer = false;
     /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
@@ -51,6 +61,7 @@ struct RecoveryReport {
     uint64_t records_replayed = 0;
     uint64_t transactions_reexecuted = 0;
     uint64_t blocks_restored = 0;
+    uint64_t blocks_recommitted = 0;  ///< to the state engine, which lacked them
     bool sealed_open_block = false;
     uint64_t torn_bytes = 0;
     std::string warning;
@@ -89,6 +100,15 @@ public:
     size_t waiting_for_root() const noexcept;
     /// From now on a full disk is not waited for but an error of the step that finds it.
     void end_waiting() noexcept;
+
+    /// Whether the commitment has proofs of accounts.
+    bool proves_accounts() const noexcept;
+    /// Proof of an account and slots of it under the state root of a sealed block, one of the last
+    /// few. Waits for the thread that owns the commitment, but not longer than a few seconds.
+    /// `ErrorCode::unavailable` when the trie or the state of the block is no longer at hand,
+    /// `limit` when too many ask at a time, `timeout` when the roots of blocks take too long.
+    Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
+                                     std::vector<U256> slots);
 
     // --- Appending; nothing is visible before flush() ---
     Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);

@@ -8,9 +8,12 @@
 #include <thread>
 
 #include "host/base/clock.hpp"
+#include "host/sequencer/ledger/commitment_kind.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
 #include "host/sequencer/ledger/mini_block_record.hpp"
+#include "host/sequencer/ledger/mpt_commitment.hpp"
 #include "host/sequencer/ledger/offload_hash.hpp"
+#include "host/sequencer/ledger/room_wait.hpp"
 
 namespace millrace::sequencer {
 
@@ -47,7 +50,7 @@ struct Ledger::Impl {
     };
     static constexpr size_t sealed_notes_max = 1 << 20;
 
-    /// `post_values` are the record's.
+    /// `post_values` are the record's; null where the commitment does not take them as they are.
     Result<uint64_t> append(const storage::Record& record,
                             std::shared_ptr<const storage::StateDelta> post_values,
                             std::function<Result<void>(uint64_t)> publish);
@@ -56,8 +59,6 @@ struct Ledger::Impl {
                             std::shared_ptr<const storage::StateDelta> post_values,
                             std::function<Result<void>(uint64_t)> publish);
     Result<void> flush();
-    /// Repeats `step` while the disk is full, until the end is near.
-    Result<void> wait_for_room(std::string_view what, const std::function<Result<void>()>& step);
     /// Takes the present state for that of a closed block.
     std::shared_ptr<Closed> close_now(uint64_t number) const;
     void note_sealed(const SealedBlock& block, const Closed& closed);
@@ -68,6 +69,10 @@ struct Ledger::Impl {
 
     /// Fills everything below from the data directory.
     Result<void> recover(Ledger& self);
+    /// Makes the commitment and brings it to the state that was loaded, or says why it cannot.
+    Result<void> open_commitment(const CommitmentKind& kind,
+                                 const storage::CheckpointMetadata& from);
+    std::unique_ptr<storage::LogWriter> make_writer() const;
 
     storage::FileSystem& fs;
     LedgerOptions options;
@@ -77,11 +82,14 @@ struct Ledger::Impl {
     SystemClock clock;
     metrics::Histogram* flush_seconds = nullptr;
     metrics::Histogram* root_seconds = nullptr;
+    metrics::Histogram* state_commit_seconds = nullptr;
 
     std::optional<storage::DataDir> datadir;
     std::unique_ptr<storage::StateStore> state;
-    std::unique_ptr<storage::StateCommitment> commitment;  ///< the sealer's after recovery
+    std::unique_ptr<storage::BlockCommitment> commitment;  ///< the sealer's after recovery
     std::unique_ptr<Sealer> sealer;
+    AccountProver* prover = nullptr;  ///< of the commitment, for the sealer's thread
+    std::atomic<unsigned> proofs_under_way{0};
     std::unique_ptr<storage::ChainStore> chain;
     std::unique_ptr<storage::Wal> wal;
     std::unique_ptr<ChainView> view;
@@ -95,12 +103,15 @@ struct Ledger::Impl {
     std::deque<SealedNote> sealed;
     std::shared_ptr<const storage::StateSnapshot> sealed_state;  ///< after the newest of them
     std::shared_ptr<Closed> closed;                              ///< null when all is sealed
-    std::vector<Pending> pending;                                ///< appended
+    /// After the newest block whose close was published, or that was gone back to.
+    std::shared_ptr<const storage::StateSnapshot> closed_state;
+    std::vector<Pending> pending;      ///< appended
     std::deque<Pending> flushed;       ///< durable, to be published in order
     uint64_t checkpoint_sequence = 0;  ///< of the newest checkpoint
 
-    std::atomic<bool> disk_full{false};
     std::atomic<bool> ending{false};
+    /// Relaxed: it stands alone.
+    RoomWait room{[this] { return ending.load(std::memory_order_relaxed); }};
     std::atomic<bool> background_busy{false};
     std::jthread background;  ///< checkpoint being written; joined before the rest goes
     /// Prepares the log's next segment ahead of time, so that no flush waits for its allocation.

@@ -12,6 +12,7 @@
 #include "host/sequencer/admission.hpp"
 #include "host/sequencer/ledger/ledger_impl.hpp"
 #include "host/sequencer/ledger/mpt_commitment.hpp"
+#include "storage/qmdb/block_commitment.hpp"
 
 namespace millrace::sequencer {
 namespace {
@@ -28,7 +29,18 @@ std::unexpected<Error> damaged(const std::string& what) {
 /// the same numbers.
 class Survivors {
 public:
+    /// `committed` is where the commitment stands, if it is durable; `from` what the checkpoint or
+    /// the genesis has.
+    Survivors(const storage::ChainStore& chain, std::optional<storage::CommittedBlock> committed,
+              const storage::CheckpointMetadata& from)
+        : chain_(chain), committed_(committed) {
+        note_position({from.block_number, from.state_root}, from.sequence);
+    }
+
     Result<void> read(const storage::RecordInfo& info, ByteView payload) {
+        if (info.kind == storage::RecordKind::block_close && !blocks_.empty()) {
+            blocks_.back().closed_at = info.sequence;
+        }
         if (info.kind == storage::RecordKind::mini_block ||
             info.kind == storage::RecordKind::block_close ||
             info.kind == storage::RecordKind::dev_edit) {
@@ -36,16 +48,25 @@ public:
         }
         MILLRACE_TRY(const storage::Record record, storage::decode_record(info.kind, payload));
         if (const auto* open = std::get_if<storage::BlockOpen>(&record)) {
-            blocks_.push_back({open->number, info.sequence, std::nullopt});
+            blocks_.push_back({open->number, info.sequence, std::nullopt, {}, 0});
         } else if (const auto* seal = std::get_if<storage::BlockSeal>(&record)) {
             // The block after it may be open already.
             const auto sealed = std::find_if(blocks_.rbegin(), blocks_.rend(), [&](const Block& b) {
                 return b.number == seal->number;
             });
-            if (sealed != blocks_.rend()) { sealed->hash = seal->hash; }
+            if (sealed != blocks_.rend()) {
+                sealed->hash = seal->hash;
+                sealed->state_root = seal->state_root;
+                note_position({sealed->number, sealed->state_root}, sealed->closed_at);
+            }
         } else if (const auto* revert = std::get_if<storage::Revert>(&record)) {
             while (!blocks_.empty() && blocks_.back().number > revert->to_block) {
                 blocks_.pop_back();
+            }
+            if (!blocks_.empty()) {
+                note_position({revert->to_block, blocks_.back().state_root}, info.sequence);
+            } else if (committed_ && committed_->number == revert->to_block) {
+                MILLRACE_CHECK(note_revert_below(revert->to_block, info.sequence));
             }
             revert_targets_.insert(revert->to_mini_block);
         }
@@ -56,6 +77,8 @@ public:
         uint64_t number;
         uint64_t sequence;            ///< of the record that opens it
         std::optional<Hash256> hash;  ///< absent until it is sealed
+        Hash256 state_root;           ///< as the hash
+        uint64_t closed_at;           ///< sequence number of the record that closes it
     };
     /// The block that the record `sequence` opens; null when a revert undoes it.
     const Block* find(uint64_t sequence) const {
@@ -67,7 +90,37 @@ public:
         return revert_targets_.contains(mini_block);
     }
 
+    /// The last record after which the state is the one that the commitment has; nothing when the
+    /// log never leads there. Equal roots of the same block are equal commitments.
+    std::optional<uint64_t> position() const noexcept { return position_; }
+    /// The last block that the log has a seal of and no revert undoes.
+    uint64_t last_sealed(uint64_t otherwise) const noexcept {
+        for (auto it = blocks_.rbegin(); it != blocks_.rend(); ++it) {
+            if (it->hash) { return it->number; }
+        }
+        return otherwise;
+    }
+
 private:
+    void note_position(const storage::CommittedBlock& block, uint64_t sequence) noexcept {
+        if (committed_ == block) { position_ = sequence; }
+    }
+    /// The log no longer has the block, the chain data have.
+    Result<void> note_revert_below(uint64_t number, uint64_t sequence) {
+        if (number == 0) {
+            position_ = sequence;  // the genesis is the same in every course of events
+            return {};
+        }
+        const auto stored = chain_.block(number);
+        if (!stored) { return {}; }
+        MILLRACE_TRY(const evm::BlockHeader header, evm::decode_header((*stored)->header));
+        note_position({number, header.state_root}, sequence);
+        return {};
+    }
+
+    const storage::ChainStore& chain_;
+    const std::optional<storage::CommittedBlock> committed_;
+    std::optional<uint64_t> position_;
     std::vector<Block> blocks_;
     std::unordered_set<uint64_t> revert_targets_;
 };
@@ -75,7 +128,8 @@ private:
 /// A closed block, until the log has its seal.
 struct Unsealed {
     uint64_t number = 0;
-    Hash256 root;
+    /// Absent where the commitment was further than that when the node ended: the log's counts.
+    std::optional<Hash256> root;
     std::optional<ClosedBlock> block;  ///< where it was executed again
     bool from_checkpoint = false;
 };
@@ -83,8 +137,14 @@ struct Unsealed {
 /// Replays records and keeps what a running sequencer would keep.
 class Replay {
 public:
-    Replay(Ledger::Impl& impl, const Survivors& survivors, CellTable& cells, BlockBuilder& builder)
-        : l_(impl), survivors_(survivors), cells_(cells), builder_(builder) {}
+    /// The commitment has all changes up to the record `committed` already.
+    Replay(Ledger::Impl& impl, const Survivors& survivors, uint64_t committed, CellTable& cells,
+           BlockBuilder& builder)
+        : l_(impl),
+          survivors_(survivors),
+          committed_(committed),
+          cells_(cells),
+          builder_(builder) {}
 
     Result<void> apply(const storage::RecordInfo& info, ByteView payload, bool before_checkpoint) {
         MILLRACE_TRY(const storage::Record record, storage::decode_record(info.kind, payload));
@@ -126,7 +186,11 @@ public:
             return damaged("the log has no seal of block " + std::to_string(closed_->number) +
                            ", which the checkpoint is of");
         }
-        return finish_block(std::move(*closed_->block), closed_->root, l_.trie_hash);
+        if (!closed_->root) {
+            return damaged("the state engine has block " + std::to_string(closed_->number) +
+                           ", whose seal the log lacks");
+        }
+        return finish_block(std::move(*closed_->block), *closed_->root, l_.trie_hash);
     }
     /// The effect of its hash on the block that is open; empty when there is none.
     storage::StateDelta open_after(const Hash256& hash) {
@@ -149,8 +213,7 @@ private:
 
     Result<void> take(uint64_t sequence, const storage::StateDelta& delta) {
         MILLRACE_CHECK(l_.state->apply(sequence, delta));
-        storage::apply_delta(*l_.commitment, delta);
-        return {};
+        return sequence > committed_ ? l_.commitment->apply(delta) : Result<void>{};
     }
 
     Result<void> replay(const storage::BlockOpen& r, uint64_t sequence) {
@@ -227,10 +290,13 @@ private:
                            " is closed but was not open, or its parent is not sealed");
         }
         MILLRACE_CHECK(take(sequence, r.post_values));
-        l_.closed = l_.close_now(r.number);
         closed_.emplace();
         closed_->number = r.number;
-        closed_->root = l_.commitment->root();
+        if (sequence > committed_) {
+            MILLRACE_TRY(closed_->root, l_.commitment->close(r.number, *l_.closed_state));
+        }
+        l_.closed = l_.close_now(r.number);
+        l_.closed_state = l_.closed->state;
         if (builder_open_) {
             closed_->block = builder_.close();
             builder_open_ = false;
@@ -247,9 +313,14 @@ private:
         if (!closed_ || closed_->number != r.number) {
             return damaged("block " + std::to_string(r.number) + " is sealed but was not closed");
         }
-        if (closed_->root != r.state_root) {
+        if (closed_->root && *closed_->root != r.state_root) {
             return damaged("the state root after block " + std::to_string(r.number) + " is " +
-                           to_hex(closed_->root) + ", the log has " + to_hex(r.state_root));
+                           to_hex(*closed_->root) + ", the log has " + to_hex(r.state_root));
+        }
+        // The log was read from the disk.
+        if (closed_->root && !closed_->from_checkpoint && l_.commitment->durable()) {
+            MILLRACE_CHECK(l_.commitment->commit());
+            ++l_.report.blocks_recommitted;
         }
         MILLRACE_CHECK(closed_->from_checkpoint ? compare_checkpoint(r) : restore(r));
         builder_.add_block_hash(r.number, r.hash);
@@ -279,7 +350,7 @@ private:
         sealed.hash = r.hash;
         if (closed_->block) {
             const FinishedPtr f =
-                finish_block(std::move(*closed_->block), closed_->root, l_.trie_hash);
+                finish_block(std::move(*closed_->block), r.state_root, l_.trie_hash);
             if (f->block->hash != r.hash) {
                 return damaged("re-executing block " + std::to_string(r.number) +
                                " gives another header than the log has");
@@ -304,7 +375,11 @@ private:
     }
 
     Result<void> replay(const storage::Revert& r, uint64_t sequence) {
-        MILLRACE_CHECK(take(sequence, r.post_values));
+        MILLRACE_CHECK(l_.state->apply(sequence, r.post_values));
+        if (sequence > committed_) {
+            MILLRACE_CHECK(l_.commitment->roll_back(r.to_block, r.post_values));
+        }
+        l_.closed_state = l_.state->snapshot();
         if (builder_open_) {
             builder_.discard();
             builder_open_ = false;
@@ -340,6 +415,7 @@ private:
 
     Ledger::Impl& l_;
     const Survivors& survivors_;
+    const uint64_t committed_;
     CellTable& cells_;
     BlockBuilder& builder_;
     std::unordered_map<uint64_t, Hash256> digests_;  ///< of mini-blocks that reverts return to
@@ -349,7 +425,78 @@ private:
     std::optional<Unsealed> closed_;  ///< the block that waits for its seal
 };
 
+/// The record up to which the commitment has the changes of the state.
+Result<uint64_t> committed_until(const storage::BlockCommitment& commitment,
+                                 const Survivors& survivors,
+                                 const storage::CheckpointMetadata& from) {
+    if (!commitment.durable()) { return from.sequence; }
+    const storage::CommittedBlock at = *commitment.committed();
+    const auto position = survivors.position();
+    if (position && *position >= from.sequence) { return *position; }
+    const std::string what = "the state engine is at block " + std::to_string(at.number) +
+                             " with the state root " + to_hex(at.root) + ", ";
+    const uint64_t last = survivors.last_sealed(from.block_number);
+    if (at.number < from.block_number) {
+        return damaged(what + "behind the checkpoint at block " +
+                       std::to_string(from.block_number) + ": it is an older copy");
+    }
+    if (at.number > last) {
+        return damaged(what + "ahead of the log, whose last block is " + std::to_string(last) +
+                       ": the log is an older copy");
+    }
+    return damaged(what + "which is none of this chain's: the log or the state engine is from "
+                          "another course of events");
+}
+
 }  // namespace
+
+Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
+                                           const storage::CheckpointMetadata& from) {
+    if (kind.type != CommitmentKind::Type::qmdb) {
+        std::unique_ptr<storage::StateCommitment> in_memory =
+            kind.type == CommitmentKind::Type::memory ? storage::make_memory_commitment()
+                                                      : make_mpt_commitment(options.offload);
+        storage::load_commitment(*in_memory, *state->snapshot());
+        if (const Hash256 root = in_memory->root();
+            root != from.state_root && kind.type == CommitmentKind::Type::mpt) {
+            return damaged("the state root of the checkpoint at block " +
+                           std::to_string(from.block_number) + " is " + to_hex(root) +
+                           ", recorded is " + to_hex(from.state_root));
+        }
+        prover = account_prover(*in_memory);
+        commitment = storage::make_volatile_commitment(std::move(in_memory));
+        return {};
+    }
+    storage::qmdb::BlockCommitmentOptions engine;
+    engine.hash = kind.hash;
+    engine.step_writes_max = options.state_step_writes_max;
+    engine.segment_bytes = options.state_segment_bytes;
+    engine.history_blocks = options.state_history_blocks;
+    engine.chain = genesis.hash;
+    MILLRACE_TRY(commitment, storage::qmdb::open_block_commitment(fs, datadir->state_directory(),
+                                                                  engine, make_writer()));
+    if (commitment->committed()) { return {}; }
+    if (from.sequence != 0) {
+        return damaged("the state engine is empty, but there is a checkpoint at block " +
+                       std::to_string(from.block_number));
+    }
+    // A new directory, or one whose making was interrupted.
+    MILLRACE_CHECK(commitment->apply(genesis.state));
+    MILLRACE_TRY(const Hash256 root, commitment->close(0, *state->snapshot()));
+    if (root != genesis.header.state_root) {
+        return fail(ErrorCode::config, "the genesis has the state root " +
+                                           to_hex(genesis.header.state_root) + ", the commitment " +
+                                           options.commitment + " gives " + to_hex(root));
+    }
+    return commitment->commit();
+}
+
+std::unique_ptr<storage::LogWriter> Ledger::Impl::make_writer() const {
+    return options.plain_log_writer
+               ? storage::make_pwrite_log_writer(
+                     "log is written by pwrite and fdatasync, as the options ask")
+               : storage::make_log_writer();
+}
 
 void Ledger::Impl::load_block_hashes(BlockBuilder& builder, uint64_t last) const {
     builder.clear_block_hashes();
@@ -360,6 +507,8 @@ void Ledger::Impl::load_block_hashes(BlockBuilder& builder, uint64_t last) const
 }
 
 Result<void> Ledger::Impl::recover(Ledger& self) {
+    MILLRACE_TRY(const CommitmentKind kind, parse_commitment(options.commitment));
+    MILLRACE_CHECK(check_commitment(kind, genesis.spec));
     MILLRACE_TRY(storage::DataDir directory,
                  storage::DataDir::open(fs, options.path,
                                         {genesis.spec.rules.chain_id, genesis.hash,
@@ -370,8 +519,6 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
     storage::StateStoreOptions state_options;
     state_options.window_deltas = options.history_records;
     state = storage::make_memory_state_store(state_options);
-    commitment = options.commitment == "memory" ? storage::make_memory_commitment()
-                                                : make_mpt_commitment(options.offload);
     MILLRACE_TRY(chain,
                  storage::ChainStore::open(fs, datadir->chain_directory(),
                                            {.block_bytes_max = options.stored_block_bytes_max}));
@@ -389,23 +536,14 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         from.block_hash = genesis.hash;
         from.state_root = genesis.header.state_root;
     }
-    storage::load_commitment(*commitment, *state->snapshot());
-    if (const Hash256 root = commitment->root();
-        root != from.state_root && options.commitment == "mpt") {
-        return damaged("the state root of the checkpoint at block " +
-                       std::to_string(from.block_number) + " is " + to_hex(root) +
-                       ", recorded is " + to_hex(from.state_root));
-    }
+    MILLRACE_CHECK(open_commitment(kind, from));
 
     storage::WalOptions wal_options;
     wal_options.chain_id = genesis.spec.rules.chain_id;
     wal_options.segment_bytes = options.wal_segment_bytes;
     wal_options.checkpoint_sequence = from.sequence;
     wal_options.record_bytes_max = options.wal_record_bytes_max;
-    auto writer = options.plain_log_writer
-                      ? storage::make_pwrite_log_writer(
-                            "log is written by pwrite and fdatasync, as the options ask")
-                      : storage::make_log_writer();
+    auto writer = make_writer();
     report.log_writer = std::string(writer->kind()) + ": " + writer->reason();
     MILLRACE_TRY(wal,
                  storage::Wal::open(fs, datadir->wal_directory(), wal_options, std::move(writer)));
@@ -428,12 +566,14 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
     CellTable cells{state->snapshot()};
     BlockBuilder builder{genesis.spec, precompiles, cells};
     load_block_hashes(builder, from.block_number);
-    Survivors survivors;
+    closed_state = state->snapshot();
+    Survivors survivors{*chain, commitment->committed(), from};
     MILLRACE_CHECK(
         wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
             return survivors.read(info, payload);
         }));
-    Replay replay{*this, survivors, cells, builder};
+    MILLRACE_TRY(const uint64_t committed, committed_until(*commitment, survivors, from));
+    Replay replay{*this, survivors, committed, cells, builder};
     MILLRACE_CHECK(
         wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
             return replay.apply(info, payload, info.sequence <= from.sequence);
@@ -454,7 +594,8 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         MILLRACE_TRY(const SealedPtr head, from_stored(**stored));
         view->restore_head(head);
     }
-    Sealer::Options sealing{options.before_root, root_seconds};
+    Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
+                            [this] { return ending.load(std::memory_order_relaxed); }};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {
@@ -478,6 +619,8 @@ Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const Ledg
         &metrics.histogram("millrace_log_flush_seconds", "Time of one durable log flush");
     impl->root_seconds = &metrics.histogram("millrace_state_root_seconds",
                                             "Time to compute the state root of a block");
+    impl->state_commit_seconds = &metrics.histogram(
+        "millrace_state_commit_seconds", "Time to make a block durable in the state engine");
     std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
     MILLRACE_CHECK(ledger->impl_->recover(*ledger));
     if (!options.housekeeping) { return ledger; }

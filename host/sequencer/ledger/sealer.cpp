@@ -32,13 +32,16 @@ FinishedPtr finish_block(ClosedBlock block, const Hash256& state_root, evm::Hash
     return finished;
 }
 
-Sealer::Sealer(std::unique_ptr<storage::StateCommitment> commitment, evm::HashBatch& hash,
+Sealer::Sealer(std::unique_ptr<storage::BlockCommitment> commitment, evm::HashBatch& hash,
                Options options)
     : commitment_(std::move(commitment)),
       hash_(hash),
       options_(std::move(options)),
-      inbox_(capacity),
-      thread_([this] { run(); }) {}
+      room_([this] { return stopping_.load(std::memory_order_acquire) || options_.ending(); }),
+      inbox_(capacity) {
+    note_committed();
+    thread_ = std::jthread([this] { run(); });
+}
 
 Sealer::~Sealer() {
     stopping_.store(true, std::memory_order_release);
@@ -53,9 +56,22 @@ void Sealer::push(Message message) {
 
 void Sealer::apply(std::shared_ptr<const storage::StateDelta> delta) { push(std::move(delta)); }
 
-void Sealer::close(ClosedBlock block, FinishedDone done) {
-    push(Close{std::move(block), std::move(done)});
+void Sealer::close(ClosedBlock block, std::shared_ptr<const storage::StateSnapshot> before,
+                   FinishedDone done) {
+    push(Close{std::move(block), std::move(before), std::move(done)});
 }
+
+void Sealer::commit() { push(Commit{}); }
+void Sealer::prune() { push(Prune{}); }
+
+Result<void> Sealer::roll_back(uint64_t number, std::shared_ptr<const storage::StateDelta> delta) {
+    RollBack back{number, std::move(delta), {}};
+    auto done = back.done.get_future();
+    push(std::move(back));
+    return done.get();
+}
+
+bool Sealer::try_run(std::function<void()> work) { return inbox_.try_push(std::move(work)); }
 
 void Sealer::settle() {
     std::promise<void> reached;
@@ -64,29 +80,90 @@ void Sealer::settle() {
     future.wait();
 }
 
+bool Sealer::has_durably(uint64_t number) const noexcept {
+    return number < durable_end_.load(std::memory_order_acquire);
+}
+
+Result<void> Sealer::status() const {
+    // Acquire: the error was written before.
+    if (!failed_.load(std::memory_order_acquire)) { return {}; }
+    return std::unexpected(error_);
+}
+
+void Sealer::note_committed() noexcept {
+    const auto committed = commitment_->committed();
+    durable_end_.store(!commitment_->durable() ? ~uint64_t{0}
+                       : committed             ? committed->number + 1
+                                               : 0,
+                       std::memory_order_release);
+}
+
+Result<void> Sealer::keep(Result<void> r) {
+    if (!r && !failed_.load(std::memory_order_relaxed)) {
+        error_ = r.error();
+        failed_.store(true, std::memory_order_release);
+    }
+    return r;
+}
+
+void Sealer::handle(std::shared_ptr<const storage::StateDelta>& delta) {
+    if (status()) { (void)keep(commitment_->apply(*delta)); }
+}
+
+void Sealer::handle(Close& c) {
+    if (auto r = status(); !r) { return c.done(std::unexpected(r.error())); }
+    if (options_.before_root) { options_.before_root(); }
+    const SystemClock clock;
+    const int64_t start = clock.steady_us();
+    const auto root = room_.repeat("close the block in the state engine", [&] {
+        return commitment_->close(c.block.open.number, *c.before);
+    });
+    if (!root) {
+        (void)keep(std::unexpected(root.error()));
+        return c.done(std::unexpected(root.error()));
+    }
+    if (options_.root_seconds != nullptr) {
+        options_.root_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
+    }
+    c.done(finish_block(std::move(c.block), *root, hash_));
+}
+
+void Sealer::handle(Commit&) {
+    if (!status()) { return; }
+    const SystemClock clock;
+    const int64_t start = clock.steady_us();
+    (void)keep(room_.repeat("commit the block to the state engine",
+                            [&] { return commitment_->commit(); }));
+    if (options_.commit_seconds != nullptr) {
+        options_.commit_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
+    }
+    note_committed();
+}
+
+void Sealer::handle(Prune&) {
+    if (status()) { (void)keep(commitment_->prune()); }
+}
+
+void Sealer::handle(RollBack& back) {
+    Result<void> r = status();
+    if (r) {
+        r = keep(room_.repeat("go back in the state engine",
+                              [&] { return commitment_->roll_back(back.number, *back.delta); }));
+        note_committed();
+    }
+    back.done.set_value(std::move(r));
+}
+
+void Sealer::handle(std::promise<void>& reached) { reached.set_value(); }
+
+void Sealer::handle(std::function<void()>& work) { work(); }
+
 void Sealer::run() {
     set_thread_name("mr-root");
-    const SystemClock clock;
     while (!stopping_.load(std::memory_order_acquire)) {
         auto message = inbox_.pop_wait_until(wait_forever_us);
         if (!message) { continue; }
-        if (const auto* delta =
-                std::get_if<std::shared_ptr<const storage::StateDelta>>(&*message)) {
-            storage::apply_delta(*commitment_, **delta);
-            continue;
-        }
-        if (auto* reached = std::get_if<std::promise<void>>(&*message)) {
-            reached->set_value();
-            continue;
-        }
-        Close& c = std::get<Close>(*message);
-        if (options_.before_root) { options_.before_root(); }
-        const int64_t start = clock.steady_us();
-        const Hash256 root = commitment_->root();
-        if (options_.root_seconds != nullptr) {
-            options_.root_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
-        }
-        c.done(finish_block(std::move(c.block), root, hash_));
+        std::visit([this](auto& m) { handle(m); }, *message);
     }
 }
 

@@ -44,6 +44,7 @@ public:
     uint64_t oldest_height() const noexcept override;
     Result<std::optional<Bytes>> get_at(const Hash256& key, uint64_t height) override;
     Result<Hash256> root_at(uint64_t height) const override;
+    Result<uint64_t> verify_chunks() override;
     Result<size_t> prune() override;
     EngineStats stats() const noexcept override;
 
@@ -118,6 +119,7 @@ private:
         return detail::widen(forest_.serial_count(shard), serial);
     }
     StateReader state_reader();
+    std::string describe_chunk(unsigned shard, uint64_t chunk) const;
     std::unexpected<Error> stop(Error error);
 
     const EngineOptions options_;

@@ -59,6 +59,8 @@ public:
     Result<std::optional<Bytes>> get_at(const BlockList& list, const Hash256& key, uint64_t height);
     Result<StateProof> prove(const Hash256& key);
     Result<StateMultiproof> prove(std::span<const Hash256> keys);
+    /// Reads and hashes the entries of a chunk that the tree has.
+    Result<void> verify_chunk(unsigned shard, uint64_t chunk);
 
 private:
     struct Neighbour {

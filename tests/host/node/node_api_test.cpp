@@ -30,6 +30,8 @@ protected:
         l.path = scratch_.path() + "/node";
         l.wal_segment_bytes = 4 << 20;
         l.wal_record_bytes_max = 2 << 20;
+        l.state_segment_bytes = 1 << 20;
+        l.state_step_writes_max = 256;
         auto opened = sequencer::Ledger::open(*fs_, l, genesis_, precompiles_, registry_);
         MILLRACE_ASSERT(opened.has_value(), "the directory is new");
         ledger_ = std::move(*opened);
@@ -77,7 +79,7 @@ protected:
         return r;
     }
 
-    sequencer::Genesis genesis_ = dev_genesis();
+    sequencer::Genesis genesis_ = dev_genesis({}).value();
     evm::StandardPrecompiles precompiles_;
     metrics::Registry registry_;
     storage::ScratchDirectory scratch_;

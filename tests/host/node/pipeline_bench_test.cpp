@@ -80,10 +80,10 @@ TEST_F(PipelineBench, MeasuresEveryStageOfEveryProfile) {
         EXPECT_GT(row.at("transactions_per_second").as_double(), 0) << name;
         ++rows[std::string(row.at("profile").as_string())];
     }
-    // Ten stages alone, execution with two numbers of workers, and four ways to feed a sequencer
+    // Eleven stages alone, execution with two numbers of workers, and four ways to feed a sequencer
     // with two workers.
     EXPECT_EQ(rows,
-              (std::map<std::string, size_t>{{"transfer", 16}, {"erc20", 16}, {"hotspot", 16}}));
+              (std::map<std::string, size_t>{{"transfer", 17}, {"erc20", 17}, {"hotspot", 17}}));
     EXPECT_THAT(ended.out, HasSubstr("## hotspot"));
     EXPECT_THAT(ended.out, HasSubstr("| node_half_recovered | 2 |"));
 }

@@ -102,8 +102,12 @@ private:
     std::vector<std::jthread> threads_;
 };
 
-class SequencerFaults : public SequencerTest {
+class SequencerFaults : public SequencerTest, public ::testing::WithParamInterface<const char*> {
 protected:
+    SequencerFaults() {
+        commitment_ = GetParam();
+        genesis_ = make_genesis({.commitment = commitment_});
+    }
     static SequencerOptions parallel_options() {
         SequencerOptions o;
         o.mini_block_us = 5'000;
@@ -113,7 +117,8 @@ protected:
         return o;
     }
     std::unique_ptr<Node> open(storage::SimulatedDisk& disk) {
-        return std::make_unique<Node>(disk, genesis_, "/node", parallel_options(), true);
+        return std::make_unique<Node>(disk, genesis_, "/node", parallel_options(), true, 256 << 20,
+                                      std::function<void()>{}, commitment_);
     }
 
     /// Every receipt given out is there, the same, and the chain agrees with itself.
@@ -149,15 +154,11 @@ protected:
         }
         EXPECT_EQ(n.balance(stranger(1)), U256{transfers});
         EXPECT_EQ(n.slot(counter_contract, 0), U256{calls});
-        const auto commitment = make_mpt_commitment();
-        const auto state = n.view().state_after(head->header.number);
-        ASSERT_TRUE(state.has_value());
-        storage::load_commitment(*commitment, **state);
-        EXPECT_EQ(commitment->root(), head->header.state_root);
+        expect_roots(n, commitment_);
     }
 };
 
-TEST_F(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
+TEST_P(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
     storage::SimulatedDisk disk;
     auto n = open(disk);
     Senders senders{*n};
@@ -193,7 +194,106 @@ TEST_F(SequencerFaults, FullDiskUnderParallelLoadStopsIntakeAndLosesNothing) {
     expect_all(*n, senders.given());
 }
 
-TEST_F(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) {
+TEST_P(SequencerFaults, ALowDiskStopsIntakeBeforeItIsFullAndLosesNothing) {
+    constexpr uint64_t reserve = 16 << 20;
+    storage::SimulatedDisk disk;
+    disk.set_free_bytes(256 << 20);
+    ASSERT_TRUE(disk.create_directory("/node"));
+    DiskGuard guard{disk, "/node", reserve};
+    guard.start(1);
+    SequencerOptions options = parallel_options();
+    options.disk_guard = &guard;
+    auto n = std::make_unique<Node>(disk, genesis_, "/node", options, true, 256 << 20,
+                                    std::function<void()>{}, commitment_);
+    Senders senders{*n};
+    for (size_t round = 1; round <= 3; ++round) {
+        ASSERT_TRUE(senders.wait_for(senders.given_count() + 100));
+        EXPECT_FALSE(n->sequencer->disk_low());
+        disk.set_free_bytes(reserve - 1);
+        ASSERT_TRUE(eventually([&] { return n->sequencer->disk_low(); }));
+        const auto refused = n->send(9, transfer_transaction(0, stranger(2), U256{1}));
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().kind, Refusal::Kind::disk_full);
+        // What was taken before is executed and given out: there is room for it, and blocks go on.
+        const uint64_t number = n->view().head()->header.number;
+        ASSERT_TRUE(eventually([&] { return n->view().head()->header.number > number + 2; }));
+        ASSERT_TRUE(eventually([&] { return n->sequencer->pool_counts().first == 0; }));
+        EXPECT_FALSE(n->ledger->disk_full());
+        EXPECT_GT(disk.free_bytes("/node").value(), reserve / 4);
+        disk.set_free_bytes(256 << 20);
+        ASSERT_TRUE(eventually([&] { return !n->sequencer->disk_full(); }))
+            << "it goes on by itself";
+    }
+    senders.stop();
+    EXPECT_EQ(senders.refusals(), std::vector<std::string>{});
+    EXPECT_FALSE(n->fatal.load());
+    n.reset();
+    n = open(disk);
+    expect_all(*n, senders.given());
+}
+
+TEST(DiskGuard, IsLowBelowTheReserveUntilThereIsClearlyMore) {
+    storage::SimulatedDisk disk;
+    ASSERT_TRUE(disk.create_directory("/d"));
+    metrics::Registry registry;
+    metrics::Gauge& gauge = registry.gauge("free", "free bytes");
+    DiskGuard guard{disk, "/d", 1600, &gauge};
+    EXPECT_FALSE(guard.low());
+    for (const auto& [free, low] : {std::pair{1600u, false},
+                                    {1599u, true},
+                                    {1600u, true},
+                                    {1699u, true},
+                                    {1700u, false},
+                                    {1600u, false},
+                                    {0u, true}}) {
+        disk.set_free_bytes(free);
+        guard.check();
+        EXPECT_EQ(guard.low(), low) << free;
+        EXPECT_EQ(guard.free_bytes(), free);
+    }
+    DiskGuard off{disk, "/d", 0};
+    off.check();
+    EXPECT_FALSE(off.low());
+}
+
+/// A file system that cannot say how much is free.
+class Silent final : public storage::FileSystem {
+public:
+    Result<std::unique_ptr<storage::File>> open(const std::string&, storage::OpenMode) override {
+        return fail(ErrorCode::io, "not here");
+    }
+    Result<bool> exists(const std::string&) override { return false; }
+    Result<void> create_directory(const std::string&) override { return {}; }
+    Result<void> sync_directory(const std::string&) override { return {}; }
+    Result<void> rename(const std::string&, const std::string&) override { return {}; }
+    Result<void> remove(const std::string&) override { return {}; }
+    Result<std::vector<std::string>> list(const std::string&) override {
+        return std::vector<std::string>{};
+    }
+    Result<std::unique_ptr<storage::FileLock>> lock(const std::string&, std::string_view) override {
+        return fail(ErrorCode::io, "not here");
+    }
+    Result<uint64_t> free_bytes(const std::string&) override {
+        if (free) { return *free; }
+        return fail(ErrorCode::io, "the system does not say");
+    }
+    std::optional<uint64_t> free;
+};
+
+TEST(DiskGuard, WhatIsNotKnownChangesNothing) {
+    Silent system;
+    DiskGuard guard{system, "/d", 100};
+    guard.check();
+    EXPECT_FALSE(guard.low());
+    system.free = 50;
+    guard.check();
+    EXPECT_TRUE(guard.low());
+    system.free.reset();
+    guard.check();
+    EXPECT_TRUE(guard.low());
+}
+
+TEST_P(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) {
     for (const uint64_t at : {1u, 2u, 3u, 4u}) {
         SCOPED_TRACE("operation " + std::to_string(at));
         storage::SimulatedDisk disk;
@@ -223,7 +323,7 @@ TEST_F(SequencerFaults, FailedFlushUnderParallelLoadEndsTheNodeAndLosesNothing) 
     }
 }
 
-TEST_F(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
+TEST_P(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
     for (uint64_t seed = 1; seed <= 6; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         storage::SimulatedDisk disk;
@@ -244,6 +344,11 @@ TEST_F(SequencerFaults, LossOfPowerUnderParallelLoadLosesNothing) {
         ASSERT_TRUE(n->run(9, transfer_transaction(0, stranger(2), U256{1})));
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Commitments, SequencerFaults, ::testing::Values("mpt", "qmdb-keccak256"),
+                         [](const auto& p) {
+                             return std::string(p.param).substr(0, std::string(p.param).find('-'));
+                         });
 
 }  // namespace
 }  // namespace millrace::sequencer

@@ -327,9 +327,7 @@ TEST_F(SequencerTest, LoadOfManySendersAndThreadsLosesNothing) {
     EXPECT_EQ(count, senders * per_sender);
     EXPECT_EQ(n->balance(sequencer_vault) + n->balance(base_fee_vault), fees);
     const SealedPtr head = n->view().head();
-    const auto commitment = make_mpt_commitment();
-    storage::load_commitment(*commitment, *n->view().latest_state());
-    EXPECT_EQ(commitment->root(), head->header.state_root);
+    expect_roots(*n, commitment_);
     const U256 last_balance = n->balance(account(0));
     n.reset();
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "evm/trie/state_trie.hpp"
 #include "host/base/hex.hpp"
 #include "host/sequencer/admission.hpp"
 #include "host/sequencer/genesis.hpp"
+#include "host/sequencer/ledger/commitment_kind.hpp"
 #include "kernels/keccak/keccak.hpp"
 #include "kernels/secp256k1/recover.hpp"
 
@@ -70,6 +70,7 @@ struct GenesisOptions {
     bool history_contract = true;
     uint64_t block_gas_limit = 1'000'000'000;
     uint64_t chain = chain_id;
+    std::string commitment = std::string(default_commitment);
 };
 
 /// A `millrace` chain with funded accounts and the contracts above.
@@ -102,11 +103,8 @@ inline Genesis make_genesis(const GenesisOptions& options = {}) {
             1);
     }
     g.state.sort();
-    evm::StateTrie trie;
-    for (const storage::AccountDelta& a : g.state.accounts) {
-        trie.set_account(a.address, a.nonce, a.balance, a.code_hash);
-    }
-    g.header.state_root = trie.root();
+    g.header.state_root =
+        genesis_state_root(parse_commitment(options.commitment).value(), g.state).value();
     g.header.gas_limit = options.block_gas_limit;
     g.header.ommers_hash = evm::empty_ommers_hash;
     g.header.transactions_root = evm::empty_trie_root;

@@ -447,6 +447,37 @@ TEST(Engine, DamageThatAppearsWhileItRunsIsNeverServed) {
     EXPECT_EQ(engine->commit().error().code, ErrorCode::io);  // final
 }
 
+TEST(Engine, TheScrubberHashesEveryChunkAndNamesTheDamagedOne) {
+    std::mt19937_64 random{24};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, small_options()).value();
+    EXPECT_EQ(engine->verify_chunks().value(), 0u);
+    for (uint64_t height = 1; height <= 20; ++height) {
+        const Block block = crowded_block(model, 100, height < 3 ? 0 : 100, random);
+        ASSERT_NO_FATAL_FAILURE(expect_block(*engine, model, height, block));
+    }
+    const uint64_t entries = engine->verify_chunks().value();
+    EXPECT_GT(entries, 2000u);
+    EXPECT_LE(entries, engine->stats().serial_count);
+    const std::string path = directory + "/entries-000000000000";
+    size_t found = 0;
+    for (int i = 0; i < 40; ++i) {
+        const uint64_t at = 8192 + random() % 100'000;
+        disk.flip_bit(path, at, 5);
+        if (const auto damaged = engine->verify_chunks(); !damaged) {
+            EXPECT_EQ(damaged.error().code, ErrorCode::corrupt);
+            EXPECT_NE(damaged.error().message.find("entries-000000000000 at offset"),
+                      std::string::npos)
+                << damaged.error().message;
+            ++found;
+        }
+        disk.flip_bit(path, at, 5);
+    }
+    EXPECT_GT(found, 20u);  // the rest is between entries
+    EXPECT_EQ(engine->verify_chunks().value(), entries);
+}
+
 TEST(Engine, RefusesALogWhoseContentHasAnotherRoot) {
     std::mt19937_64 random{22};
     SimulatedDisk disk;
