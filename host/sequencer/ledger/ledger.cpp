@@ -219,6 +219,10 @@ Result<SealedPtr> Ledger::revert_to(uint64_t block_number) {
     const auto appended =
         l.append(record, nullptr,
                  [&l, delta, kept, undone, block_number](uint64_t sequence) -> Result<void> {
+                     // Neither may go back before the log durably says so.
+                     if (!l.options.durable) {
+                         MILLRACE_CHECK(l.wal->flush(storage::FlushMode::durable));
+                     }
                      // The commitment before the chain data, which say what root it has gone back
                      // to.
                      MILLRACE_CHECK(l.sealer->roll_back(block_number, delta));
@@ -254,8 +258,9 @@ Result<void> Ledger::checkpoint(bool now) {
     const Impl::SealedNote& note = l.sealed.back();
     // A revert leaves no state to write: the next seal will.
     if (l.sealed_state == nullptr) { return {}; }
-    // From a checkpoint on the log need not have what the commitment lacks.
-    if (now) {
+    // From a checkpoint on the log need not have what the commitment lacks. It has just been told to
+    // commit the block; no root is under way, so the wait is for one flush.
+    if (now || !l.sealer->has_durably(note.number)) {
         l.sealer->settle();
         MILLRACE_CHECK(l.sealer->status());
     }

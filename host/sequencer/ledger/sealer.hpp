@@ -72,7 +72,8 @@ public:
     void prune();
     /// Waits until everything given so far is done with, callbacks too.
     void settle();
-    /// Changes that the ring has room for (sequencer note: some seconds of mini-blocks), and about how many are in it. Any thread.
+    /// Changes that the ring has room for (sequencer note: some seconds of mini-blocks), and about
+    /// how many are in it. Any thread.
     static constexpr size_t capacity = 256;
     size_t waiting() const noexcept { return inbox_.size_approx(); }
 

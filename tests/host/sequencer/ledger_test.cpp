@@ -576,6 +576,50 @@ TEST_P(LedgerTest, CheckpointIsNeverAheadOfTheDurableLog) {
     }
 }
 
+TEST_P(LedgerTest, CheckpointsThatAreDueAreWrittenWhileBlocksGoOn) {
+    LedgerOptions often = options();
+    often.checkpoint_every_records = 1;
+    {
+        ScriptedNode n{disk_, genesis_, often};
+        ASSERT_OK(n.start());
+        for (int i = 0; i < 3; ++i) {
+            ASSERT_OK(n.open_block());
+            ASSERT_OK(n.seal());
+            // Right behind the seal, as the sequencer asks for it.
+            ASSERT_OK(n.ledger->checkpoint(false));
+        }
+    }
+    ScriptedNode again{disk_, genesis_, often};
+    ASSERT_OK(again.start());
+    EXPECT_GE(again.ledger->recovery().checkpoint_block, 1u) << "the first was due at once";
+}
+
+TEST_P(LedgerTest, PowerFailsAfterARevertBelowACheckpointThatDidNotWaitForTheDisk) {
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+        SimulatedDisk disk;
+        LedgerOptions async = options();
+        async.durable = false;
+        {
+            ScriptedNode n{disk, genesis_, async};
+            ASSERT_OK(n.start());
+            for (uint64_t i = 0; i < 4; ++i) {
+                ASSERT_OK(n.open_block());
+                ASSERT_OK(
+                    n.mini_block({admitted(0, transfer_transaction(i, stranger(1), U256{5}))}));
+                ASSERT_OK(n.seal());
+            }
+            ASSERT_OK(n.ledger->checkpoint(true));
+            ASSERT_OK(n.open_block());
+            ASSERT_OK(n.revert(2));
+        }
+        disk.restart(seed);
+        ScriptedNode n{disk, genesis_, async};
+        const auto started = n.start();
+        ASSERT_TRUE(started.has_value()) << "seed " << seed << ": " << started.error().message;
+        EXPECT_EQ(n.ledger->view().head()->header.number, 2u);
+    }
+}
+
 TEST_P(LedgerTest, OtherRulesOverTheSameGenesisBlockAreRefused) {
     { ASSERT_OK(node()->start()); }
     const auto refused = [&](const std::function<void(Genesis&)>& change) {
