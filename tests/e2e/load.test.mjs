@@ -148,7 +148,7 @@ test("what cannot work is said with its remedy", { timeout: 60_000 }, async (t) 
 test("an interrupted run writes what it measured", { timeout: 60_000 }, async (t) => {
     const node = await start(t, "millrace");
     const file = path.join(temporary_dir(t, "load"), "result.json");
-    const script = 'timeout --signal=INT 4 "$0" load "$@"';
+    const script = 'timeout --foreground --signal=INT 4 "$0" load "$@"';
     const args = ["--rate", "200", "--seconds", "60", "--json", file, ...small];
     const run = await run_program("bash", ["-c", script, millrace_bin, node.url, ...args]);
     // timeout gives 124 whatever the program's own code was.
