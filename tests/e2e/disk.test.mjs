@@ -11,7 +11,8 @@ import { Node, e2e_dir, free_port, millrace_only, start_node, temporary_dir } fr
 import { HttpClient, RpcError, wait_for } from "./harness/rpc.mjs";
 
 const options = { skip: millrace_only, timeout: 300_000 };
-const args = ["--execution.workers", "3"];
+// Without a reserve, which would stop intake first.
+const args = ["--execution.workers", "3", "--disk.reserve-mib", "0"];
 const exit_disk = 5;
 const sink = `0x${"5e".repeat(20)}`;
 const library =
