@@ -2,6 +2,7 @@
 // Owns reading values and making proofs: the chunks' leaves come from the log, everything above
 // from memory.
 #include <algorithm>
+#include <string>
 
 #include "storage/qmdb/detail/state_reader.hpp"
 
@@ -28,7 +29,14 @@ Result<StateReader::Neighbour> StateReader::neighbour(const Hash256& key) {
     MILLRACE_TRY(auto low, indexes_[shard]->find(key, keys));
     const bool found = low.has_value();
     if (!found) { MILLRACE_TRY(low, indexes_[shard]->predecessor(key, keys)); }
-    MILLRACE_ASSERT(low, "the sentinel lies before every key");
+    // The sentinel lies before every key, unless entries are not those that the index knows: a
+    // reader of a snapshot meets that when its block is being taken back.
+    if (!low) {
+        return fail(ErrorCode::corrupt,
+                    "no entry of shard " + std::to_string(shard) +
+                        " lies before a key; check the disk, then restore the data directory from "
+                        "a backup or a replica");
+    }
     MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *low)));
     return Neighbour{entry, found};
 }

@@ -2,13 +2,20 @@
 // Owns reading from snapshots, and how the engine makes and frees them.
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "storage/qmdb/detail/engine_impl.hpp"
 
 namespace millrace::storage::qmdb::detail {
 
 template <class Read>
-auto SnapshotImpl::answer(Read&& read) const {
+auto SnapshotImpl::answer(Read&& read) const -> std::invoke_result_t<Read, StateReader&> {
+    const auto revoked = [this] {
+        return fail(ErrorCode::conflict, "block " + std::to_string(pin_->height) +
+                                             " of the snapshot was taken back; take another one");
+    };
+    // Spares the reads; the look that counts is the one after them.
+    if (pin_->revoked.load(std::memory_order_seq_cst)) { return revoked(); }
     EntryReader entries{parts_.log, parts_.directory, nullptr};
     StateReader::Indexes indexes;
     for (unsigned shard = 0; shard < shard_count; ++shard) {
@@ -16,10 +23,7 @@ auto SnapshotImpl::answer(Read&& read) const {
     }
     StateReader reader{indexes, parts_.forest, entries, parts_.backend, pin_->height};
     auto out = read(reader);
-    if (pin_->revoked.load(std::memory_order_seq_cst)) {
-        out = fail(ErrorCode::conflict, "block " + std::to_string(pin_->height) +
-                                            " of the snapshot was taken back; take another one");
-    }
+    if (pin_->revoked.load(std::memory_order_seq_cst)) { return revoked(); }
     return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "storage/qmdb/detail/state_reader.hpp"
@@ -19,8 +20,9 @@ struct Pin {
     /// snapshot saw (release, acquire).
     std::atomic<bool> released = false;
     /// Set by the engine before it cuts the log below the snapshot's block. A reader looks after
-    /// it has read: what it got may be of another block then. Sequentially consistent, so that no
-    /// read of a file moves behind the look.
+    /// it has read: what it got may be of another block then, with other entries of the same serial
+    /// numbers, so nothing that a reader finds may be taken for granted. Sequentially consistent,
+    /// so that no read of a file moves behind the look.
     std::atomic<bool> revoked = false;
 };
 
@@ -50,7 +52,7 @@ public:
 private:
     /// The answer of `read`, unless the block was taken back meanwhile.
     template <class Read>
-    auto answer(Read&& read) const;
+    auto answer(Read&& read) const -> std::invoke_result_t<Read, StateReader&>;
 
     const Parts parts_;
     const std::shared_ptr<Pin> pin_;

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/qmdb/detail/state_reader.hpp"
 #include "tests/storage/qmdb/engine_model.hpp"
 #include "tests/storage/scratch_directory.hpp"
 #include "tests/storage/simulated_disk.hpp"
@@ -159,6 +160,56 @@ TEST(EngineSnapshot, FailsWhenItsBlockIsTakenBackAndStaysBelow) {
     ASSERT_TRUE(engine->rollback(14));
     EXPECT_EQ(engine->snapshot().value(), held.back().snapshot);
     ASSERT_NO_FATAL_FAILURE(expect_state(held.back(), held.back().model.keys()));
+}
+
+TEST(EngineSnapshot, ReadsOtherEntriesOfTheSameNumbersAsAConflict) {
+    SimulatedDisk disk;
+    auto engine = open(disk, "/db/state").value();
+    const auto key = [](uint8_t first) {
+        Hash256 k;
+        k[0] = first;
+        k[31] = 1;
+        return k;
+    };
+    const auto commit = [&](uint64_t height, const Block& block) {
+        ASSERT_TRUE(engine->apply(height, writes_of(block)));
+        ASSERT_TRUE(engine->commit());
+    };
+    // Block 2 moves the sentinel: the log of the other block 2 has key 5 under its serial number
+    // and at its place.
+    ASSERT_NO_FATAL_FAILURE(commit(1, {{key(5), Bytes(20, 1)}, {key(7), Bytes(20, 1)}}));
+    ASSERT_NO_FATAL_FAILURE(commit(2, {{key(2), Bytes(40, 2)}}));
+    const Snapshot snapshot = engine->snapshot().value();
+    ASSERT_TRUE(engine->rollback(1));
+    ASSERT_NO_FATAL_FAILURE(commit(2, {{key(5), Bytes(15, 3)}, {key(7), Bytes(25, 4)}}));
+    Hash256 below;
+    below[3] = 9;  // finds nothing before it in the index then
+    for (const Hash256& asked : {below, key(2), key(5), key(7)}) {
+        EXPECT_EQ(snapshot->get(asked).error().code, ErrorCode::conflict);
+        EXPECT_EQ(snapshot->get_at(asked, 1).error().code, ErrorCode::conflict);
+        EXPECT_EQ(snapshot->prove(asked).error().code, ErrorCode::conflict);
+        EXPECT_EQ(snapshot->prove(std::vector{asked}).error().code, ErrorCode::conflict);
+    }
+}
+
+/// What a reader finds whose block is taken back while it reads.
+TEST(EngineSnapshot, AReaderThatMissesTheSentinelFails) {
+    SimulatedDisk disk;
+    const auto log =
+        EntryLog::open(disk, "/db/log", small_options().log, make_pwrite_log_writer("test"),
+                       [](const FrameHeader&, LogPosition, ByteView) { return Result<void>{}; })
+            .value();
+    const EntryDirectory directory;
+    const TwigForest forest{NodeHash::blake3, kernels::Backend::scalar};
+    const KeyIndex index{shard_bits};
+    detail::StateReader::Indexes indexes;
+    indexes.fill(&index);
+    detail::EntryReader entries{*log, directory, nullptr};
+    detail::StateReader reader{indexes, forest, entries, kernels::Backend::scalar, 1};
+    const Hash256 key{{1}};
+    EXPECT_EQ(reader.get(key).value(), std::nullopt);
+    EXPECT_EQ(reader.prove(key).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(reader.prove(std::vector{key}).error().code, ErrorCode::corrupt);
 }
 
 TEST(EngineSnapshot, OtherThreadsReadWhileBlocksComeAndGo) {
