@@ -99,7 +99,7 @@ public:
     /// `ErrorCode::limit` above writes_max().
     virtual Result<Hash256> apply(uint64_t height, std::span<const StateWrite> writes) = 0;
     /// Makes the applied block durable with one flush; does nothing when none waits. A full disk
-    /// (`ErrorCode::limit`) is not final: call it again once there is room.
+    /// (`ErrorCode::limit`) is not final: call it again once there is room, or take the block back.
     virtual Result<void> commit() = 0;
     /// How many writes a block may have: what they can append at worst fits a segment of the log.
     virtual uint64_t writes_max() const noexcept = 0;

@@ -384,11 +384,16 @@ Result<LogPosition> EntryLog::append(const FrameOf& block, std::span<uint8_t> fr
     const uint64_t used = sizeof h + payload_bytes;
     std::memset(frame.data() + used, 0, bytes - used);
     seal_frame(h, payload_bytes, frame.data());
+    std::memcpy(&h, frame.data(), sizeof h);
+    // Sectors of two frames mixed, which a crash could leave, would be taken for damage.
+    MILLRACE_ASSERT(!unfinished_ || *unfinished_ == frame_hash(h),
+                    "what a full disk took of another frame is cut away first");
     const bool sync = options_.mutant != EntryLogMutant::no_flush;
     if (auto r = writer_->write(segments_.back()->file(), offset_, frame.first(bytes), sync); !r) {
+        unfinished_ = frame_hash(h);
         return stop(std::move(r).error());
     }
-    std::memcpy(&h, frame.data(), sizeof h);
+    unfinished_.reset();
     advance(h);
     const uint64_t number = first_segment_ + segments_.size() - 1;
     const LogPosition at = number * options_.segment_bytes + offset_ + sizeof h;

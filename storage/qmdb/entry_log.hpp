@@ -108,7 +108,7 @@ protected:
 ///
 /// A failed write or sync is final: append() returns `ErrorCode::io`, and so does every later call.
 /// A full disk is not: append() returns `ErrorCode::limit` and can be repeated with the same frame
-/// once there is room.
+/// once there is room. For another frame what the disk may have taken of it is cut away first.
 class EntryLog : public LogReader {
 public:
     /// What the header of the oldest segment of a log says.
@@ -145,9 +145,13 @@ public:
     }
     /// Makes a frame durable and returns the place of its payload. `frame` starts with room for the
     /// header, which is written here, then has the payload, then room up to
-    /// frame_bytes(payload_bytes).
+    /// frame_bytes(payload_bytes). Unless end_is_clean() it is the frame that failed.
     Result<LogPosition> append(const FrameOf& block, std::span<uint8_t> frame,
                                uint64_t payload_bytes);
+    /// Whether nothing lies behind the last frame. After append() met a full disk in the middle of
+    /// a write some part of its frame may: until append() is repeated with success, or cut() clears
+    /// it.
+    bool end_is_clean() const noexcept { return !unfinished_; }
     /// Takes back, durably, all frames behind the one whose payload is at `last`; all frames at all
     /// when that is nothing, which only a log that was never pruned allows. They are gone as soon
     /// as a record of this is durable: a crash at any place before leaves all of them, after it
@@ -207,6 +211,8 @@ private:
     uint64_t last_generation_ = 0;
     Hash256 last_hash_;
     std::optional<CutRecord> cut_;  ///< the last one
+    /// frame_hash of a frame of which a full disk may have taken a part, behind offset_.
+    std::optional<Hash256> unfinished_;
     std::optional<Error> failed_;
 };
 

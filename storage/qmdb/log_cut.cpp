@@ -120,6 +120,7 @@ Result<void> EntryLog::finish_cut() {
         MILLRACE_CHECK(write_cut_record(fs_, path_of(cut_name), done));
     }
     record = done;
+    unfinished_.reset();
     return {};
 }
 

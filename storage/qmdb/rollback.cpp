@@ -74,6 +74,8 @@ Result<void> EngineImpl::take_back(size_t count) {
         MILLRACE_CHECK(undo({frame.data() + sizeof(FrameHeader), frame_.payload_bytes()}));
         frame_.begin();
         waits_ = false;
+        // A full disk may have taken a part of it.
+        cut_waits_ = !log_->end_is_clean();
     }
     Bytes scratch;
     while (list_.blocks.size() > count) {

@@ -87,7 +87,9 @@ void EngineImpl::set_epochs() {
 
 /// Snapshots of blocks above `height` are of no more use: the log is cut below them.
 void EngineImpl::revoke_snapshots(uint64_t height) noexcept {
-    last_snapshot_.reset();
+    if (const auto last = last_snapshot_.lock(); last != nullptr && last->height() > height) {
+        last_snapshot_.reset();
+    }
     for (const auto& pin : pins_) {
         if (pin->height > height) { pin->revoked.store(true, std::memory_order_seq_cst); }
     }

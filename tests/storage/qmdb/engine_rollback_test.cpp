@@ -304,6 +304,134 @@ TEST(EngineRollback, AFullDiskIsNotFinal) {
     EXPECT_GE(full, 4);  // the record twice, and the segment
 }
 
+/// A disk that becomes full in the middle of a write, when it is told to.
+class FillingWriter final : public LogWriter {
+public:
+    /// The next write stops after so many bytes.
+    void fill_after(size_t bytes) { room_ = bytes; }
+
+    std::span<uint8_t> buffer() noexcept override { return writer_->buffer(); }
+    Result<void> write(File& file, uint64_t offset, ByteView data, bool sync) override {
+        if (!room_) { return writer_->write(file, offset, data, sync); }
+        const size_t bytes = std::min(*room_, data.size());
+        room_.reset();
+        MILLRACE_CHECK(file.write_at(offset, data.first(bytes)));
+        return fail(ErrorCode::limit, "simulated");
+    }
+    std::string_view kind() const noexcept override { return writer_->kind(); }
+    const std::string& reason() const noexcept override { return writer_->reason(); }
+
+private:
+    std::unique_ptr<LogWriter> writer_ = make_pwrite_log_writer("test");
+    std::optional<size_t> room_;
+};
+
+/// Three blocks, and a fourth one of many pages of which a full disk has taken the first
+/// `part_bytes`.
+struct PartOfABlock {
+    PartOfABlock(SimulatedDisk& disk, size_t part_bytes) {
+        auto writer = std::make_unique<FillingWriter>();
+        FillingWriter& filling = *writer;
+        engine = Engine::open(disk, directory, small_options(), std::move(writer)).value();
+        for (uint64_t height = 1; height <= 4; ++height) {
+            history.apply(*engine, height, narrow_block(history.tip().model, 90, 0, random));
+            if (height < 4) { EXPECT_TRUE(engine->commit()); }
+        }
+        filling.fill_after(part_bytes);
+        EXPECT_EQ(engine->commit().error().code, ErrorCode::limit);
+    }
+
+    std::mt19937_64 random{11};
+    History history;
+    std::unique_ptr<Engine> engine;
+};
+constexpr std::array<size_t, 6> parts_bytes{512, 1536, 4096, 5632, 9216, size_t{1} << 19};
+
+TEST(EngineRollback, ClearsWhatAFullDiskTookOfTheBlockThatWaited) {
+    for (const size_t part_bytes : parts_bytes) {
+        SCOPED_TRACE(part_bytes);
+        SimulatedDisk disk;
+        PartOfABlock part{disk, part_bytes};
+        History& history = part.history;
+        ASSERT_TRUE(part.engine->rollback(3));
+        history.drop(1);
+        ASSERT_NO_FATAL_FAILURE(expect_tip(*part.engine, history, part.random));
+        // It is gone for good, also when it had been written as a whole.
+        EXPECT_EQ(open(*disk.clone(), small_options()).value()->root(), history.tip().root);
+        // The frame of the next one is shorter than what was written.
+        ASSERT_NO_FATAL_FAILURE(history.apply(*part.engine, 4, {{Hash256{{1}}, Bytes{1}}}));
+        ASSERT_TRUE(part.engine->commit());
+        const auto again = open(disk, small_options());
+        ASSERT_TRUE(again) << again.error().message;
+        ASSERT_NO_FATAL_FAILURE(expect_tip(**again, history, part.random));
+    }
+}
+
+TEST(EngineRollback, ACrashAfterAFullDiskLeavesTheOldBlocksOrTheNewOne) {
+    for (const size_t part_bytes : parts_bytes) {
+        bool crashed = true;
+        for (uint64_t at = 1; crashed; ++at) {
+            SCOPED_TRACE(std::to_string(part_bytes) + " operation " + std::to_string(at));
+            SimulatedDisk disk;
+            PartOfABlock part{disk, part_bytes};
+            History& history = part.history;
+            const Hash256 waited = history.tip().root;
+            disk.arm(DiskFault::crash, at);
+            const bool taken_back = part.engine->rollback(3).has_value();
+            history.drop(1);
+            const Hash256 before = history.tip().root;
+            bool committed = false;
+            if (taken_back) {
+                ASSERT_NO_FATAL_FAILURE(history.apply(
+                    *part.engine, 4, narrow_block(history.tip().model, 40, 0, part.random)));
+                committed = part.engine->commit().has_value();
+            }
+            crashed = disk.crashed();
+            disk.restart(at + part_bytes);
+            const auto again = open(disk, small_options());
+            ASSERT_TRUE(again) << again.error().message;
+            const Hash256& root = (*again)->root();
+            if (committed) {
+                EXPECT_EQ(root, history.tip().root);
+            } else {
+                EXPECT_TRUE(root == before || root == (taken_back ? history.tip().root : waited));
+            }
+        }
+    }
+}
+
+TEST(EngineRollback, AFullDiskCanTakeTheBlockAfterAll) {
+    for (const size_t part_bytes : parts_bytes) {
+        SimulatedDisk disk;
+        PartOfABlock part{disk, part_bytes};
+        ASSERT_TRUE(part.engine->commit());
+        // And the one that waits is still taken back without the disk.
+        const Block block{{Hash256{{1}}, Bytes{1}}};
+        ASSERT_TRUE(part.engine->apply(5, writes_of(block)));
+        const uint64_t operations = disk.operation_count();
+        ASSERT_TRUE(part.engine->rollback(4));
+        EXPECT_EQ(disk.operation_count(), operations);
+        ASSERT_NO_FATAL_FAILURE(expect_tip(*part.engine, part.history, part.random));
+        EXPECT_EQ(open(disk, small_options()).value()->root(), part.history.tip().root);
+    }
+}
+
+TEST(EngineRollback, ADiskThatIsStillFullKeepsTheEngineFromGoingOn) {
+    SimulatedDisk disk;
+    PartOfABlock part{disk, 4096};
+    const auto snapshot_before = part.engine->snapshot();
+    EXPECT_EQ(snapshot_before.error().code, ErrorCode::conflict);
+    disk.arm(DiskFault::no_space, 1);
+    EXPECT_EQ(part.engine->rollback(3).error().code, ErrorCode::limit);
+    part.history.drop(1);
+    EXPECT_EQ(part.engine->apply(4, {}).error().code, ErrorCode::conflict);
+    ASSERT_NO_FATAL_FAILURE(expect_tip(*part.engine, part.history, part.random));
+    ASSERT_TRUE(part.engine->rollback(3));
+    ASSERT_NO_FATAL_FAILURE(part.history.apply(*part.engine, 4, {}));
+    ASSERT_TRUE(part.engine->commit());
+    EXPECT_EQ(open(disk, small_options()).value()->root(), part.history.tip().root);
+}
+
 TEST(EngineRollback, RefusesFramesThatComeBackFromTheDead) {
     std::mt19937_64 random{9};
     const EngineOptions options = small_options(uint64_t{1} << 18);
