@@ -48,8 +48,11 @@ Result<void> EngineImpl::check(uint64_t height, std::span<const StateWrite> writ
     }
     if (writes.size() > writes_max()) {
         return refuse(ErrorCode::limit, "it has " + std::to_string(writes.size()) +
-                                            " writes; with these segments of the log it may have " +
-                                            std::to_string(writes_max()));
+                                            " writes; with segments of " +
+                                            std::to_string(log_->segment_bytes()) +
+                                            " bytes of the log, of which a block may take " +
+                                            std::to_string(log_->payload_bytes_max()) +
+                                            ", it may have " + std::to_string(writes_max()));
     }
     for (size_t i = 0; i < writes.size(); ++i) {
         const StateWrite& w = writes[i];

@@ -406,8 +406,11 @@ open_block_commitment(FileSystem& fs, const std::string& directory,
     engine_options.log.identity = options.chain;
     MILLRACE_TRY(auto engine, Engine::open(fs, directory, engine_options, std::move(writer)));
     if (engine->writes_max() < options.step_writes_max) {
-        return fail(ErrorCode::config, "segments of " + std::to_string(options.segment_bytes) +
-                                           " bytes are too small for the state engine");
+        return fail(ErrorCode::config, "with segments of " + std::to_string(options.segment_bytes) +
+                                           " bytes the state engine takes at most " +
+                                           std::to_string(engine->writes_max()) +
+                                           " changes in a step, not " +
+                                           std::to_string(options.step_writes_max));
     }
     auto commitment = std::make_unique<EngineCommitment>(std::move(engine), options);
     MILLRACE_CHECK(commitment->start());

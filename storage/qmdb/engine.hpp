@@ -101,7 +101,8 @@ public:
     /// Makes the applied block durable with one flush; does nothing when none waits. A full disk
     /// (`ErrorCode::limit`) is not final: call it again once there is room, or take the block back.
     virtual Result<void> commit() = 0;
-    /// How many writes a block may have: what they can append at worst fits a segment of the log.
+    /// How many writes a block may have: what they can append at worst fits a segment of the log,
+    /// and the 32 bits of a place in a frame however large the segments are.
     virtual uint64_t writes_max() const noexcept = 0;
 
     /// The value of a key, or nothing. Verified by its checksum.

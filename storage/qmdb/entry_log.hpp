@@ -141,7 +141,7 @@ public:
 
     /// Longest payload of a frame.
     uint64_t payload_bytes_max() const noexcept {
-        return options_.segment_bytes - frame_alignment_bytes - sizeof(FrameHeader);
+        return payload_bytes_max_in(options_.segment_bytes);
     }
     /// Makes a frame durable and returns the place of its payload. `frame` starts with room for the
     /// header, which is written here, then has the payload, then room up to

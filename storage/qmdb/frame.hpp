@@ -62,6 +62,14 @@ constexpr uint64_t frame_bytes(uint64_t payload_bytes) noexcept {
            frame_alignment_bytes * frame_alignment_bytes;
 }
 
+/// Longest payload of a frame in segments of this size. Places in a payload have 32 bits, so from
+/// 4 GiB on a larger segment has more frames, not longer ones.
+constexpr uint64_t payload_bytes_max_in(uint64_t segment_bytes) noexcept {
+    constexpr uint64_t places = ~uint32_t{0};
+    const uint64_t room = segment_bytes - frame_alignment_bytes - sizeof(FrameHeader);
+    return room < places ? room : places;
+}
+
 /// Fills in the checksums and the length for the payload that follows at `frame` + the header, and
 /// writes the header there.
 void seal_frame(FrameHeader header, uint64_t payload_bytes, uint8_t* frame) noexcept;

@@ -120,6 +120,20 @@ TEST(EntryLog, MapsTheFilesOfTheOperatingSystem) {
     }
 }
 
+TEST(EntryLog, APayloadFitsItsSegmentAndPlacesOf32Bits) {
+    constexpr uint64_t places = ~uint32_t{0};
+    for (uint64_t segment = 16384; segment <= uint64_t{16} << 30; segment *= 2) {
+        for (const uint64_t around : {segment - 4096, segment, segment + 4096}) {
+            const uint64_t most = payload_bytes_max_in(around);
+            EXPECT_LE(most, places);
+            EXPECT_LE(frame_alignment_bytes + frame_bytes(most), around);
+            // And no shorter than that asks for.
+            const uint64_t more = frame_alignment_bytes + frame_bytes(most + 1);
+            EXPECT_TRUE(most == places || more > around) << around;
+        }
+    }
+}
+
 TEST(EntryLog, RefusesAnotherIdentity) {
     SimulatedDisk disk;
     ASSERT_TRUE(open(disk, directory, options()));
