@@ -33,9 +33,6 @@ constexpr unsigned fingerprint_bits = 16;
 /// With fewer bits left, one look-up in twenty would meet a second key.
 constexpr unsigned fingerprint_bits_min = 11;
 
-/// Memory of a node of the tree, about.
-constexpr uint64_t crowded_key_bytes = 80;
-
 constexpr uint32_t capacity_for(uint32_t entries) noexcept {
     return (entries + capacity_step - 1) / capacity_step * capacity_step;
 }
@@ -68,7 +65,7 @@ OwnedPage make_page(uint32_t capacity) {
 
 uint64_t bytes_of(const IndexPage& page) noexcept {
     return IndexPage::bytes_for(page.capacity) +
-           (page.crowded == nullptr ? 0 : page.crowded->size() * crowded_key_bytes);
+           (page.crowded == nullptr ? 0 : page.crowded->bytes());
 }
 
 /// Replaces the fingerprints by those at the page's own depth.
@@ -90,9 +87,10 @@ OwnedPage page_of_keys(CrowdedKeys keys, unsigned depth, unsigned shared_bits) {
         page->crowded = new CrowdedKeys{std::move(keys)};
         return page;
     }
-    for (const auto& [key, serial] : keys) {
-        page->insert_at(page->count, page->fingerprint(path_after(shared_bits, key)), serial);
-    }
+    keys.for_each([&](const CrowdedKeys::Item& item) {
+        const uint16_t fingerprint = page->fingerprint(path_after(shared_bits, item.key));
+        page->insert_at(page->count, fingerprint, item.serial);
+    });
     return page;
 }
 
@@ -102,13 +100,9 @@ struct Halves {
 };
 
 Halves split_tree(const IndexPage& page, unsigned shared_bits) {
-    CrowdedKeys left;
-    CrowdedKeys right;
-    for (const auto& [key, serial] : *page.crowded) {
-        const bool goes_right = (path_after(shared_bits, key) << page.depth >> 63) != 0;
-        CrowdedKeys& side = goes_right ? right : left;
-        side.emplace_hint(side.end(), key, serial);
-    }
+    auto [left, right] = page.crowded->split([&](const Hash256& key) {
+        return (path_after(shared_bits, key) << page.depth >> 63) != 0;
+    });
     return {page_of_keys(std::move(left), page.depth + 1u, shared_bits),
             page_of_keys(std::move(right), page.depth + 1u, shared_bits)};
 }
@@ -185,12 +179,24 @@ IndexPage& KeyIndex::writable(size_t slot) {
     copy->depth = page->depth;
     copy->base = page->base;
     copy->append(*page, 0, page->count);
-    if (page->crowded != nullptr) { copy->crowded = new CrowdedKeys{*page->crowded}; }
+    copied_bytes_ += IndexPage::bytes_for(page->capacity);
+    if (page->crowded != nullptr) {
+        copy->crowded = new CrowdedKeys{*page->crowded};
+        copied_bytes_ += page->crowded->copy_bytes();
+    }
     const size_t first = first_slot(slot);
     const size_t span = slot_span(*page);
     drop(page);
     install(first, span, copy.release());
     return *slots_[slot];
+}
+
+/// Changes the tree of a writable page.
+template <class Change>
+void KeyIndex::change_tree(Page& page, Change&& change) {
+    page_bytes_ -= bytes_of(page);
+    change(*page.crowded);
+    page_bytes_ += bytes_of(page);
 }
 
 uint64_t IndexView::path_of(const Hash256& key) const noexcept {
@@ -258,8 +264,8 @@ Result<std::optional<uint32_t>> IndexView::find(const Hash256& key, KeySource& s
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page& page = *slots_[place.slot];
     if (page.crowded != nullptr) {
-        const auto it = page.crowded->find(key);
-        return it == page.crowded->end() ? std::nullopt : std::optional{it->second};
+        const auto* const item = page.crowded->find(key);
+        return item == nullptr ? std::nullopt : std::optional{item->serial};
     }
     return place.found ? std::optional{page.serials()[place.at]} : std::nullopt;
 }
@@ -269,15 +275,14 @@ Result<std::optional<uint32_t>> IndexView::predecessor(const Hash256& key,
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page* page = slots_[place.slot];
     if (page->crowded != nullptr) {
-        const auto it = page->crowded->lower_bound(key);
-        if (it != page->crowded->begin()) { return std::optional{std::prev(it)->second}; }
+        if (const auto* const item = page->crowded->below(key)) { return item->serial; }
     } else if (place.at != 0) {
         return std::optional{page->serials()[place.at - 1]};
     }
     // Sparse pages are merged, so empty ones do not follow each other at one depth.
     for (size_t slot = first_slot(place.slot); slot != 0; slot = first_slot(slot - 1)) {
         page = slots_[slot - 1];
-        if (page->crowded != nullptr) { return std::optional{page->crowded->rbegin()->second}; }
+        if (page->crowded != nullptr) { return page->crowded->last().serial; }
         if (page->count != 0) { return std::optional{page->serials()[page->count - 1]}; }
     }
     return std::nullopt;
@@ -288,15 +293,14 @@ Result<std::optional<uint32_t>> IndexView::successor(const Hash256& key, KeySour
     const Page* page = slots_[place.slot];
     const uint32_t at = place.at + (place.found ? 1 : 0);
     if (page->crowded != nullptr) {
-        const auto it = page->crowded->upper_bound(key);
-        if (it != page->crowded->end()) { return std::optional{it->second}; }
+        if (const auto* const item = page->crowded->above(key)) { return item->serial; }
     } else if (at < page->count) {
         return std::optional{page->serials()[at]};
     }
     for (size_t slot = first_slot(place.slot) + slot_span(*page); slot < slots_.size();
          slot += slot_span(*page)) {
         page = slots_[slot];
-        if (page->crowded != nullptr) { return std::optional{page->crowded->begin()->second}; }
+        if (page->crowded != nullptr) { return page->crowded->first().serial; }
         if (page->count != 0) { return std::optional{page->serials()[0]}; }
     }
     return std::nullopt;
@@ -350,7 +354,7 @@ Result<void> KeyIndex::make_tree(size_t slot, KeySource& source) {
     CrowdedKeys keys;
     for (uint32_t i = 0; i < page->count; ++i) {
         MILLRACE_TRY(const Hash256 key, source.key_of(page->serials()[i]));
-        keys.emplace_hint(keys.end(), key, page->serials()[i]);
+        keys.append(key, page->serials()[i]);
     }
     OwnedPage tree = page_of_keys(std::move(keys), page->depth, shared_bits_);
     const size_t first = first_slot(slot);
@@ -446,10 +450,8 @@ Result<void> KeyIndex::insert(const Hash256& key, uint32_t serial, KeySource& so
         MILLRACE_CHECK(make_tree(slot_of(path), source));
     }
     MILLRACE_TRY(const Place place, locate(key, source));
-    if (CrowdedKeys* const tree = writable(place.slot).crowded; tree != nullptr) {
-        const bool is_new = tree->emplace(key, serial).second;
-        MILLRACE_ASSERT(is_new, "the key is not there");
-        page_bytes_ += crowded_key_bytes;
+    if (Page& found = writable(place.slot); found.crowded != nullptr) {
+        change_tree(found, [&](CrowdedKeys& tree) { tree.insert(key, serial, copied_bytes_); });
     } else {
         MILLRACE_ASSERT(!place.found, "the key is not there");
         const uint32_t capacity = slots_[place.slot]->capacity;
@@ -478,9 +480,7 @@ void KeyIndex::replace(const Hash256& key, uint32_t before, uint32_t after) {
     const uint64_t path = path_of(key);
     Page& page = writable(slot_of(path));
     if (page.crowded != nullptr) {
-        const auto it = page.crowded->find(key);
-        MILLRACE_ASSERT(it != page.crowded->end() && it->second == before, "the key is there");
-        it->second = after;
+        page.crowded->replace(key, before, after, copied_bytes_);
         return;
     }
     page.serials()[place_of(page, path, before)] = after;
@@ -492,10 +492,7 @@ void KeyIndex::erase(const Hash256& key, uint32_t serial) {
     Page& page = writable(slot);
     --size_;
     if (page.crowded != nullptr) {
-        const auto it = page.crowded->find(key);
-        MILLRACE_ASSERT(it != page.crowded->end() && it->second == serial, "the key is there");
-        page.crowded->erase(it);
-        page_bytes_ -= crowded_key_bytes;
+        change_tree(page, [&](CrowdedKeys& tree) { tree.erase(key, serial, copied_bytes_); });
         if (page.crowded->size() > crowded_entries / 2) { return; }
         OwnedPage arrays = page_of_keys(*page.crowded, page.depth, shared_bits_);
         const size_t first = first_slot(slot);

@@ -77,8 +77,9 @@ protected:
 /// left, once for 32-fold growth.
 ///
 /// Keys that were ground to share a prefix cannot deepen the directory, whose size follows the
-/// number of keys. Their page outgrows the others, and from 1,024 keys on becomes a balanced tree
-/// of whole keys. So a look-up reads at most ten keys from the log whatever the keys are.
+/// number of keys. Their page outgrows the others, and from 1,024 keys on has whole keys, in leaves
+/// of at most 512. So a look-up reads at most ten keys from the log whatever the keys are, and a
+/// change beside a pinned view copies one leaf, 16 bytes for each other one, and nothing else.
 ///
 /// One thread at a time. What fails with the error of the key source leaves the index as it was.
 class KeyIndex : public IndexView {
@@ -109,12 +110,16 @@ public:
     void set_epochs(const detail::Epochs& epochs);
 
     uint64_t size() const noexcept { return size_; }
+    /// Bytes that were copied since the start because pinned views had them too.
+    uint64_t copied_bytes() const noexcept { return copied_bytes_; }
     /// Memory taken, without the allocator's own and without pages that only views have.
     uint64_t bytes() const noexcept { return page_bytes_ + slots_.capacity() * sizeof(void*); }
 
 private:
     bool make_room_to_split(const Page& page);
     Page& writable(size_t slot);
+    template <class Change>
+    void change_tree(Page& page, Change&& change);
     Result<void> split(size_t slot, KeySource& source);
     Result<void> load_pages(std::span<const Loaded> keys, KeySource& source);
     Result<bool> load_page(std::span<Loaded> keys, KeySource& source);
@@ -128,6 +133,7 @@ private:
 
     uint64_t size_ = 0;
     uint64_t page_bytes_ = 0;
+    uint64_t copied_bytes_ = 0;
     detail::Epochs epochs_;
     detail::Limbo<Page> limbo_;
 };

@@ -5,20 +5,17 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <new>
 #include <span>
 
 #include "host/base/types.hpp"
+#include "storage/qmdb/detail/crowded_keys.hpp"
 
 namespace millrace::storage::qmdb::detail {
 
-/// Whole keys, for a page that was crowded on purpose.
-using CrowdedKeys = std::map<Hash256, uint32_t>;
-
 /// The entries of all keys that begin with the page's `depth` bits, in the order of the keys:
-/// fingerprints and serial numbers in two arrays behind the header, or a tree of whole keys.
+/// fingerprints and serial numbers in two arrays behind the header, or leaves of whole keys.
 struct IndexPage {
     uint16_t count = 0;     ///< of entries in the arrays
     uint16_t capacity = 0;  ///< of the arrays
