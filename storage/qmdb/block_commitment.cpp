@@ -44,7 +44,8 @@ constexpr uint64_t segment_bytes_spare = uint64_t{64} << 10;
 constexpr uint64_t segment_bytes_for(uint64_t writes) noexcept {
     constexpr uint64_t entries_per_write = 4;
     const uint64_t bytes =
-        segment_bytes_spare + writes * (entries_per_write * stored_entry_bytes_max + 8);
+        segment_bytes_spare +
+        writes * (entries_per_write * stored_entry_bytes_max + sizeof(RemovedKey));
     return (bytes + frame_alignment_bytes - 1) / frame_alignment_bytes * frame_alignment_bytes;
 }
 

@@ -377,6 +377,16 @@ TEST(BlockCommitment, RootOfAGenesisIsThatOfItsBlock) {
     }
 }
 
+TEST(BlockCommitment, AGenesisOfManyAccountsIsOneStep) {
+    StateDelta state;
+    for (uint64_t i = 0; i < 8000; ++i) {
+        Address address;
+        std::memcpy(address.data() + 4, &i, sizeof i);
+        state.accounts.push_back(one_account(address, 1).accounts[0]);
+    }
+    ASSERT_OK(genesis_root(state, NodeHash::blake3));
+}
+
 // What a root is made of must not change by accident.
 TEST(BlockCommitment, RootOfOneAccountIsTheKnownOne) {
     StateDelta state =
