@@ -10,6 +10,7 @@
 #include "host/base/hex.hpp"
 #include "host/sequencer/chain_view.hpp"
 #include "host/sequencer/ledger/mpt_commitment.hpp"
+#include "host/sequencer/ledger/survivors.hpp"
 #include "kernels/keccak/keccak.hpp"
 #include "storage/chain/chain_store.hpp"
 #include "storage/io/overlay_file_system.hpp"
@@ -45,12 +46,6 @@ public:
     }
 
 private:
-    /// What the log says of a sealed block.
-    struct Seal {
-        Hash256 hash;
-        Hash256 state_root;
-    };
-
     void keep(const std::string& part, const Result<void>& result) {
         if (!result) { damage(part + ": " + result.error().message); }
     }
@@ -75,6 +70,7 @@ private:
             }
             p.figures.emplace_back("block " + text(c.metadata->block_number),
                                    "record " + text(c.metadata->sequence));
+            from_ = *c.metadata;  // a start takes the newest that can be read
         }
         return {};
     }
@@ -85,19 +81,22 @@ private:
         // The longest that there can be, so that no record is taken for damage.
         options.record_bytes_max = options.segment_bytes - 12288;
         // The least that its files ask for: nothing is appended.
-        for (const auto& c : checkpoints_) {
-            if (c.metadata) { options.checkpoint_sequence = c.metadata->sequence; }
-        }
-        MILLRACE_TRY(wal_,
+        options.checkpoint_sequence = from_.sequence;
+        MILLRACE_TRY(auto wal,
                      storage::Wal::open(*overlay_, directory_.wal_directory(), options, writer()));
-        const storage::WalRecovery& r = wal_->recovery();
-        if (r.created) { return fail(ErrorCode::corrupt, "there is no log"); }
+        const storage::WalRecovery& r = wal->recovery();
+        // What should have been in it is missed where the blocks and the state are looked at.
+        if (r.created) {
+            note("log: " + directory_.wal_directory() + " has none; a start makes it");
+        }
         if (r.torn_bytes != 0) {
             note("log: " + text(r.torn_bytes) + " bytes at " + r.torn_place +
                  " were being written when the node ended; they were never acknowledged");
         }
         std::map<std::string, uint64_t> kinds;
-        MILLRACE_CHECK(wal_->replay(
+        sequencer::Survivors survivors{from_};
+        bool checkpoint_sealed = from_.sequence == 0;
+        MILLRACE_CHECK(wal->replay(
             r.first_sequence,
             [&](const storage::RecordInfo& info, ByteView payload) -> Result<void> {
                 ++kinds[std::string{storage::to_string(info.kind)}];
@@ -106,36 +105,51 @@ private:
                     return fail(ErrorCode::corrupt,
                                 "record " + text(info.sequence) + ": " + record.error().message);
                 }
-                if (const auto* seal = std::get_if<storage::BlockSeal>(&*record)) {
-                    seals_[seal->number] = {seal->hash, seal->state_root};
-                } else if (const auto* revert = std::get_if<storage::Revert>(&*record)) {
-                    seals_.erase(seals_.upper_bound(revert->to_block), seals_.end());
+                const auto* seal = std::get_if<storage::BlockSeal>(&*record);
+                if (seal != nullptr && !checkpoint_sealed && info.sequence > from_.sequence) {
+                    // The first seal after a checkpoint is that of its block.
+                    if (seal->number != from_.block_number || seal->hash != from_.block_hash) {
+                        return fail(ErrorCode::corrupt,
+                                    "record " + text(info.sequence) + " seals block " +
+                                        text(seal->number) + ", " + to_hex(seal->hash) +
+                                        ", the newest checkpoint is of block " +
+                                        text(from_.block_number) + ", " + to_hex(from_.block_hash));
+                    }
+                    checkpoint_sealed = true;
                 }
-                return {};
+                return survivors.read(info, payload);
             }));
+        if (!checkpoint_sealed) {
+            damage("log: " + directory_.wal_directory() + " has no seal of block " +
+                   text(from_.block_number) + ", which the newest checkpoint is of");
+        }
         DatabasePart& p = part("log");
         p.figures = {{"records", text(r.first_sequence) + " to " + text(r.last_sequence)},
                      {"segments", text(r.segment_count)},
                      {"fencing epoch", text(r.last_epoch)}};
         for (const auto& [kind, count] : kinds) { p.figures.emplace_back(kind, text(count)); }
+        for (const auto& block : survivors.blocks()) {
+            if (block.hash) { seals_[block.number] = block; }
+        }
+        survivors_.emplace(std::move(survivors));
+        wal_ = std::move(wal);
         return {};
     }
 
     Result<void> blocks() {
-        MILLRACE_TRY(const auto chain,
-                     storage::ChainStore::open(*overlay_, directory_.chain_directory()));
-        if (chain->recovery().torn_bytes != 0) {
-            note("blocks: " + text(chain->recovery().torn_bytes) + " bytes at " +
-                 chain->recovery().torn_place + " are no whole block; the log has these blocks");
+        MILLRACE_TRY(chain_, storage::ChainStore::open(*overlay_, directory_.chain_directory()));
+        if (chain_->recovery().torn_bytes != 0) {
+            note("blocks: " + text(chain_->recovery().torn_bytes) + " bytes at " +
+                 chain_->recovery().torn_place + " are no whole block; the log has these blocks");
         }
-        const auto first = chain->first_number();
-        const auto last = chain->last_number();
+        const auto first = chain_->first_number();
+        const auto last = chain_->last_number();
         DatabasePart& p = part("blocks");
         p.figures.emplace_back("blocks", first ? text(*first) + " to " + text(*last) : "none");
-        // What the newest checkpoint stands for must be there, as the log may lack it.
+        // What a checkpoint stands for must be there, as the log may lack it.
         for (const auto& c : checkpoints_) {
-            if (!c.metadata || c.metadata->block_number == 0) { continue; }
-            const auto hash = chain->hash_of(c.metadata->block_number);
+            if (!c.metadata || c.metadata->block_number == 0 || undone(*c.metadata)) { continue; }
+            const auto hash = chain_->hash_of(c.metadata->block_number);
             if (!hash) {
                 damage("blocks: " + directory_.chain_directory() + " lacks block " +
                        text(c.metadata->block_number) + ", which " + c.path +
@@ -145,24 +159,50 @@ private:
                        text(c.metadata->block_number) + " than " + c.path);
             }
         }
-        if (wal_ != nullptr && last && !seals_.empty() && *last > seals_.rbegin()->first) {
-            damage("blocks: " + directory_.chain_directory() + " has block " + text(*last) +
-                   ", the log in " + directory_.wal_directory() + " ends with block " +
-                   text(seals_.rbegin()->first) +
-                   ": the end of the log is lost, or an older copy (after a loss of power also "
-                   "where --durability was async)");
-        }
+        if (survivors_) { compare_ends(); }
         if (!first || !options_.deep) { return {}; }
         uint64_t transactions = 0;
         Hash256 parent;
         for (uint64_t n = *first; n <= *last; ++n) {
-            MILLRACE_TRY(const auto stored, chain->block(n));
+            MILLRACE_TRY(const auto stored, chain_->block(n));
             MILLRACE_CHECK(block(*stored, n == *first ? std::nullopt : std::optional{parent}));
             parent = stored->hash;
             transactions += stored->transactions.size();
         }
         p.figures.emplace_back("transactions", text(transactions));
         return {};
+    }
+
+    /// A revert after the checkpoint has gone below its block.
+    bool undone(const storage::CheckpointMetadata& c) const {
+        return survivors_ && survivors_->is_undone(c.block_number, c.sequence);
+    }
+
+    /// From where the blocks can be made again to where the log ends.
+    void compare_ends() {
+        const uint64_t base = survivors_->base();
+        if (base != 0 && base != from_.block_number && !chain_->hash_of(base)) {
+            damage("blocks: " + directory_.chain_directory() + " lacks block " + text(base) +
+                   ", which the log goes back to: it is older than the rest, or cut off");
+        }
+        const uint64_t last = chain_->last_number().value_or(0);
+        if (last <= survivors_->last_sealed()) { return; }
+        const Hash256 hash = *chain_->hash_of(last);
+        const bool known = survivors_->was_undone(last, hash) ||
+                           std::ranges::any_of(checkpoints_, [&](const auto& c) {
+                               return c.metadata && c.metadata->block_number == last &&
+                                      c.metadata->block_hash == hash && this->undone(*c.metadata);
+                           });
+        if (known) {
+            note("blocks: those after block " + text(survivors_->last_sealed()) +
+                 " were being reverted when the node ended; a start takes them back");
+            return;
+        }
+        damage("blocks: " + directory_.chain_directory() + " has block " + text(last) +
+               ", the log in " + directory_.wal_directory() + " ends with block " +
+               text(survivors_->last_sealed()) +
+               ": the end of the log is lost, or an older copy (after a loss of power also where "
+               "--durability was async)");
     }
 
     /// Everything of a block that follows from other parts of it, and the log's opinion.
@@ -189,7 +229,7 @@ private:
         }
         const auto seal = seals_.find(stored.number);
         if (seal != seals_.end() &&
-            (seal->second.hash != stored.hash || seal->second.state_root != header.state_root)) {
+            (*seal->second.hash != stored.hash || seal->second.state_root != header.state_root)) {
             return wrong("the log has sealed another one");
         }
         return {};
@@ -281,6 +321,7 @@ private:
             options_.state_directory.empty() && report_.identity.commitment.starts_with("qmdb");
         if (!found) {
             if (options_.state_directory.empty() && !makes_roots) { return {}; }
+            if (makes_roots) { return without_blocks("there is none"); }
             return fail(ErrorCode::not_found, folder + " has no state engine");
         }
         storage::qmdb::EngineOptions options;
@@ -319,36 +360,65 @@ private:
         return {};
     }
 
-    /// The engine that makes the state roots has a block only after the log has its seal, and has
-    /// it before a checkpoint is of it.
+    /// The engine that makes the state roots must be somewhere in the log, as at a start.
     Result<void> compare_blocks(const storage::qmdb::Engine& engine) {
         constexpr uint64_t per_block = storage::qmdb::heights_per_block;
         if (engine.height() % per_block != 0) {
             note("state: a block was being committed when the node ended; a start takes it back");
         }
         const uint64_t blocks = engine.height() / per_block;  // the genesis is one of them
-        for (const auto& c : checkpoints_) {
-            if (c.metadata && c.metadata->block_number >= blocks) {
-                return fail(ErrorCode::corrupt,
-                            "it lacks block " + text(c.metadata->block_number) + ", which " +
-                                c.path + " is of: it is older than the rest, or cut off");
-            }
+        if (blocks == 0) { return without_blocks("it is empty"); }
+        if (!survivors_ || chain_ == nullptr) { return {}; }  // they are reported
+        MILLRACE_TRY(const Hash256 newest, engine.root_at(blocks * per_block));
+        const storage::CommittedBlock at{blocks - 1, newest};
+        storage::CheckpointMetadata from = from_;
+        // The engine's files name the genesis that they are of.
+        if (from.sequence == 0 && at.number == 0) { from.state_root = at.root; }
+        sequencer::Survivors positions{from};
+        MILLRACE_CHECK(wal_->replay(wal_->first_sequence(),
+                                    [&](const storage::RecordInfo& info, ByteView payload) {
+                                        return positions.read(info, payload);
+                                    }));
+        const auto until = sequencer::committed_until(at, positions, *chain_, from);
+        if (!until) {
+            return fail(ErrorCode::corrupt,
+                        until.error().message + " (log in " + directory_.wal_directory() + ")");
         }
-        if (wal_ != nullptr && !seals_.empty() && blocks > seals_.rbegin()->first + 1) {
-            return fail(ErrorCode::corrupt, "it has block " + text(blocks - 1) + ", the log in " +
-                                                directory_.wal_directory() + " ends with block " +
-                                                text(seals_.rbegin()->first) +
-                                                ": the end of the log is lost, or an older copy");
+        if (at.number > survivors_->last_sealed()) {
+            note("state: the blocks after block " + text(survivors_->last_sealed()) +
+                 " were being reverted when the node ended; a start takes them back");
         }
         uint64_t compared = 0;
-        for (const auto& [number, seal] : seals_) {
+        const auto compare = [&](const std::string& what, uint64_t number, uint64_t closed_at,
+                                 const Hash256& recorded) -> Result<void> {
             const uint64_t height = (number + 1) * per_block;
-            if (height < engine.oldest_height() || number >= blocks) { continue; }
+            // After its position the engine may still have to go back and take other blocks.
+            if (height < engine.oldest_height() || number >= blocks || closed_at > *until) {
+                return {};
+            }
             MILLRACE_TRY(const Hash256 root, engine.root_at(height));
-            MILLRACE_CHECK(same("block " + text(number), root, seal.state_root));
             ++compared;
+            return same(what, root, recorded);
+        };
+        for (const auto& [number, seal] : seals_) {
+            MILLRACE_CHECK(
+                compare("block " + text(number), number, seal.closed_at, seal.state_root));
         }
         part("roots").figures.emplace_back("seals whose state root the engine has", text(compared));
+        for (const auto& c : checkpoints_) {
+            if (!c.metadata || undone(*c.metadata)) { continue; }
+            MILLRACE_CHECK(compare(c.path, c.metadata->block_number, c.metadata->sequence,
+                                   c.metadata->state_root));
+        }
+        return {};
+    }
+    /// A start makes the genesis anew and takes the rest from the log, if that has all of it.
+    Result<void> without_blocks(const std::string& what) {
+        if (from_.sequence != 0) {
+            return fail(ErrorCode::corrupt,
+                        what + ", but there is a checkpoint at block " + text(from_.block_number));
+        }
+        note("state: " + what + "; a start makes it from the genesis and the log");
         return {};
     }
 
@@ -357,8 +427,11 @@ private:
     const VerifyOptions& options_;
     DatabaseReport report_;
     std::vector<storage::InspectedCheckpoint> checkpoints_;
+    storage::CheckpointMetadata from_;  ///< of the newest checkpoint that can be read, if any
     std::unique_ptr<storage::Wal> wal_;
-    std::map<uint64_t, Seal> seals_;  ///< of the log, without those that a revert undid
+    std::optional<sequencer::Survivors> survivors_;          ///< where all of the log can be read
+    std::map<uint64_t, sequencer::Survivors::Block> seals_;  ///< those that are sealed
+    std::unique_ptr<storage::ChainStore> chain_;
 };
 
 }  // namespace

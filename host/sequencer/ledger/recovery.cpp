@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "host/base/hex.hpp"
 #include "host/base/log.hpp"
@@ -12,118 +11,11 @@
 #include "host/sequencer/admission.hpp"
 #include "host/sequencer/ledger/ledger_impl.hpp"
 #include "host/sequencer/ledger/mpt_commitment.hpp"
+#include "host/sequencer/ledger/survivors.hpp"
 #include "storage/qmdb/block_commitment.hpp"
 
 namespace millrace::sequencer {
 namespace {
-
-std::unexpected<Error> damaged(const std::string& what) {
-    return fail(ErrorCode::corrupt,
-                what +
-                    ". The data directory does not agree with itself; restore it from a backup, or "
-                    "start with an empty one if its content may be lost");
-}
-
-/// What becomes of the blocks of a log, read before it is replayed: those that a later revert
-/// undoes need no execution and have no place in the chain data, which may already hold others of
-/// the same numbers.
-class Survivors {
-public:
-    /// `committed` is where the commitment stands, if it is durable; `from` what the checkpoint or
-    /// the genesis has.
-    Survivors(const storage::ChainStore& chain, std::optional<storage::CommittedBlock> committed,
-              const storage::CheckpointMetadata& from)
-        : chain_(chain), committed_(committed) {
-        note_position({from.block_number, from.state_root}, from.sequence);
-    }
-
-    Result<void> read(const storage::RecordInfo& info, ByteView payload) {
-        if (info.kind == storage::RecordKind::block_close && !blocks_.empty()) {
-            blocks_.back().closed_at = info.sequence;
-        }
-        if (info.kind == storage::RecordKind::mini_block ||
-            info.kind == storage::RecordKind::block_close ||
-            info.kind == storage::RecordKind::dev_edit) {
-            return {};
-        }
-        MILLRACE_TRY(const storage::Record record, storage::decode_record(info.kind, payload));
-        if (const auto* open = std::get_if<storage::BlockOpen>(&record)) {
-            blocks_.push_back({open->number, info.sequence, std::nullopt, {}, 0});
-        } else if (const auto* seal = std::get_if<storage::BlockSeal>(&record)) {
-            // The block after it may be open already.
-            const auto sealed = std::find_if(blocks_.rbegin(), blocks_.rend(), [&](const Block& b) {
-                return b.number == seal->number;
-            });
-            if (sealed != blocks_.rend()) {
-                sealed->hash = seal->hash;
-                sealed->state_root = seal->state_root;
-                note_position({sealed->number, sealed->state_root}, sealed->closed_at);
-            }
-        } else if (const auto* revert = std::get_if<storage::Revert>(&record)) {
-            while (!blocks_.empty() && blocks_.back().number > revert->to_block) {
-                blocks_.pop_back();
-            }
-            if (!blocks_.empty()) {
-                note_position({revert->to_block, blocks_.back().state_root}, info.sequence);
-            } else if (committed_ && committed_->number == revert->to_block) {
-                MILLRACE_CHECK(note_revert_below(revert->to_block, info.sequence));
-            }
-            revert_targets_.insert(revert->to_mini_block);
-        }
-        return {};
-    }
-
-    struct Block {
-        uint64_t number;
-        uint64_t sequence;            ///< of the record that opens it
-        std::optional<Hash256> hash;  ///< absent until it is sealed
-        Hash256 state_root;           ///< as the hash
-        uint64_t closed_at;           ///< sequence number of the record that closes it
-    };
-    /// The block that the record `sequence` opens; null when a revert undoes it.
-    const Block* find(uint64_t sequence) const {
-        const auto it = std::lower_bound(blocks_.begin(), blocks_.end(), sequence,
-                                         [](const Block& b, uint64_t s) { return b.sequence < s; });
-        return it != blocks_.end() && it->sequence == sequence ? &*it : nullptr;
-    }
-    bool is_revert_target(uint64_t mini_block) const {
-        return revert_targets_.contains(mini_block);
-    }
-
-    /// The last record after which the state is the one that the commitment has; nothing when the
-    /// log never leads there. Equal roots of the same block are equal commitments.
-    std::optional<uint64_t> position() const noexcept { return position_; }
-    /// The last block that the log has a seal of and no revert undoes.
-    uint64_t last_sealed(uint64_t otherwise) const noexcept {
-        for (auto it = blocks_.rbegin(); it != blocks_.rend(); ++it) {
-            if (it->hash) { return it->number; }
-        }
-        return otherwise;
-    }
-
-private:
-    void note_position(const storage::CommittedBlock& block, uint64_t sequence) noexcept {
-        if (committed_ == block) { position_ = sequence; }
-    }
-    /// The log no longer has the block, the chain data have.
-    Result<void> note_revert_below(uint64_t number, uint64_t sequence) {
-        if (number == 0) {
-            position_ = sequence;  // the genesis is the same in every course of events
-            return {};
-        }
-        const auto stored = chain_.block(number);
-        if (!stored) { return {}; }
-        MILLRACE_TRY(const evm::BlockHeader header, evm::decode_header((*stored)->header));
-        note_position({number, header.state_root}, sequence);
-        return {};
-    }
-
-    const storage::ChainStore& chain_;
-    const std::optional<storage::CommittedBlock> committed_;
-    std::optional<uint64_t> position_;
-    std::vector<Block> blocks_;
-    std::unordered_set<uint64_t> revert_targets_;
-};
 
 /// A closed block, until the log has its seal.
 struct Unsealed {
@@ -389,7 +281,9 @@ private:
         l_.closed = nullptr;
         return_to(r);
         l_.forget_after(r.to_block);
-        if (l_.sealed.empty() || l_.sealed.back().number != r.to_block) {
+        // A later revert that goes below this block has taken it from the chain data.
+        if ((l_.sealed.empty() || l_.sealed.back().number != r.to_block) &&
+            !survivors_.is_undone(r.to_block, sequence)) {
             MILLRACE_CHECK(note_from_chain(r.to_block));
         }
         l_.view->restore_version(r.to_block, sequence);
@@ -410,6 +304,8 @@ private:
             block.hash = stored->hash;
         }
         l_.note_sealed(block, *l_.close_now(number));
+        // As after the revert itself: a checkpoint of it would have no seal after it in the log.
+        l_.sealed_state = nullptr;
         return {};
     }
 
@@ -424,29 +320,6 @@ private:
     bool builder_open_ = false;       ///< the open block is being re-executed
     std::optional<Unsealed> closed_;  ///< the block that waits for its seal
 };
-
-/// The record up to which the commitment has the changes of the state.
-Result<uint64_t> committed_until(const storage::BlockCommitment& commitment,
-                                 const Survivors& survivors,
-                                 const storage::CheckpointMetadata& from) {
-    if (!commitment.durable()) { return from.sequence; }
-    const storage::CommittedBlock at = *commitment.committed();
-    const auto position = survivors.position();
-    if (position && *position >= from.sequence) { return *position; }
-    const std::string what = "the state engine is at block " + std::to_string(at.number) +
-                             " with the state root " + to_hex(at.root) + ", ";
-    const uint64_t last = survivors.last_sealed(from.block_number);
-    if (at.number < from.block_number) {
-        return damaged(what + "behind the checkpoint at block " +
-                       std::to_string(from.block_number) + ": it is an older copy");
-    }
-    if (at.number > last) {
-        return damaged(what + "ahead of the log, whose last block is " + std::to_string(last) +
-                       ": the log is an older copy");
-    }
-    return damaged(what + "which is none of this chain's: the log or the state engine is from "
-                          "another course of events");
-}
 
 }  // namespace
 
@@ -567,12 +440,13 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
     BlockBuilder builder{genesis.spec, precompiles, cells};
     load_block_hashes(builder, from.block_number);
     closed_state = state->snapshot();
-    Survivors survivors{*chain, commitment->committed(), from};
+    Survivors survivors{from};
     MILLRACE_CHECK(
         wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
             return survivors.read(info, payload);
         }));
-    MILLRACE_TRY(const uint64_t committed, committed_until(*commitment, survivors, from));
+    MILLRACE_TRY(const uint64_t committed,
+                 committed_until(commitment->committed(), survivors, *chain, from));
     Replay replay{*this, survivors, committed, cells, builder};
     MILLRACE_CHECK(
         wal->replay(wal->first_sequence(), [&](const storage::RecordInfo& info, ByteView payload) {
