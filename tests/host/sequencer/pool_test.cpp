@@ -119,7 +119,7 @@ TEST_F(PoolTest, WhatIsUnderWayKeepsItsSenderWaitingAndCannotBeReplaced) {
     ASSERT_EQ(pool_->next(~uint64_t{0}), first);
     pool_->under_way(*first);
     EXPECT_EQ(pool_->next(~uint64_t{0}), nullptr);
-    EXPECT_EQ(refusal(tx_of(1, 0, 50)), PoolRefusal::nonce_too_low);
+    EXPECT_EQ(refusal(tx_of(1, 0, 50)), PoolRefusal::under_way);
     pool_->returned(*first);
     EXPECT_EQ(pool_->next(~uint64_t{0}), first);
     pool_->under_way(*first);
