@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/storage/qmdb/crash_sweep.hpp"
 #include "tests/storage/qmdb/engine_model.hpp"
 #include "tests/storage/simulated_disk.hpp"
 
@@ -588,26 +589,11 @@ std::string crash_at(const Scenario& scenario, DiskFault fault, uint64_t at, uin
     return {};
 }
 
-/// The short set by default.
-uint64_t seed_count() {
-    const char* const given = std::getenv("MILLRACE_CRASH_SEEDS");
-    return given == nullptr ? 2 : std::strtoull(given, nullptr, 10);
-}
-
 std::string first_wrong(DiskFault fault, EntryLogMutant mutant) {
     static const Scenario scenario;
-    for (uint64_t seed = 1; seed <= seed_count(); ++seed) {
-        bool reached = true;
-        for (uint64_t at = 1; reached; ++at) {
-            const std::string wrong =
-                crash_at(scenario, fault, at, 1000 * seed + at, mutant, reached);
-            if (!wrong.empty()) {
-                return wrong + " (operation " + std::to_string(at) + ", seed " +
-                       std::to_string(seed) + ")";
-            }
-        }
-    }
-    return {};
+    return first_wrong_of(crash_seed_count(2), [&](uint64_t at, uint64_t seed, bool& reached) {
+        return crash_at(scenario, fault, at, seed, mutant, reached);
+    });
 }
 
 TEST(EngineRollbackCrash, LeavesAllOrNothingWhereverThePowerFails) {
