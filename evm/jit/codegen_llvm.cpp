@@ -59,7 +59,7 @@ std::unique_ptr<llvm::TargetMachine> make_machine(llvm::CodeGenOptLevel level) {
                                     llvm::Reloc::PIC_, llvm::CodeModel::Small, level, true));
 }
 
-void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
+void optimize(llvm::Module& module, llvm::TargetMachine& machine, CodegenLevel level) {
     llvm::LoopAnalysisManager loops;
     llvm::FunctionAnalysisManager functions;
     llvm::CGSCCAnalysisManager components;
@@ -73,7 +73,9 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
     llvm::FunctionPassManager passes;
     passes.addPass(llvm::SimplifyCFGPass());
     passes.addPass(llvm::EarlyCSEPass(true));
-    passes.addPass(llvm::InstCombinePass());
+    // It looks at all users of a word that is used, and at all comparisons before: quadratic time
+    // in large programs.
+    if (level != CodegenLevel::quick) { passes.addPass(llvm::InstCombinePass()); }
     passes.addPass(llvm::SimplifyCFGPass());
     passes.addPass(llvm::EarlyCSEPass(true));
     llvm::ModulePassManager manager;
@@ -163,7 +165,7 @@ Result<CompiledObject> compile_object(const Program& program, const CodegenOptio
     if (llvm::verifyModule(module, &stream)) {
         return fail(ErrorCode::internal, "the lowered program is not well-formed: " + problem);
     }
-    optimize(module, *machine);
+    optimize(module, *machine, options.level);
     if (text != nullptr && options.want_llvm) { text->llvm = printed(module); }
     if (text != nullptr && options.want_assembly) {
         // Emission changes the module: it works on a copy of the text.
