@@ -60,6 +60,21 @@ TEST(JitCompiled, AgreesOnStructuredPrograms) {
     compare_seeds(60, 24, [](Choices& c) { return structured_scenario(c); });
 }
 
+/// Large programs are compiled by fewer passes; here all are.
+TEST(JitCompiled, AgreesWhenCompiledQuickly) {
+    JitOptions options;
+    options.mode = JitMode::eager;
+    options.shadow_runs = 0;
+    options.limits.optimized_instructions_max = 0;
+    const auto quick = JitEngine::create(std::move(options)).value();
+    for (uint64_t seed = 900; seed < 930; ++seed) {
+        Choices choices{seed};
+        const auto finding = examine(structured_scenario(choices), *quick, choices, 24);
+        ASSERT_FALSE(finding) << "seed " << seed << "\n" << describe(*finding);
+    }
+    EXPECT_GT(quick->statistics().native_frames, 300u);
+}
+
 /// The gas ends at every instruction, and between what is paid for together.
 TEST(JitCompiled, AgreesUnderEveryGasLimit) {
     constexpr uint64_t gas = 2'500;
