@@ -72,6 +72,11 @@ Result<Plan> make_plan(const StateBenchArguments& a, const std::vector<StoreKind
     for (const StoreKind& kind : kinds) {
         if (std::ranges::find(names, kind.name) != names.end()) { plan.kinds.push_back(&kind); }
     }
+    plan.run.groups = measure_groups();
+    if (a.measures != "all") {
+        MILLRACE_TRY(plan.run.groups,
+                     kernel_bench::parse_names(a.measures, measure_groups(), "measure"));
+    }
     MILLRACE_TRY(plan.keys, parse_numbers("--keys", a.keys, state_keys_min, state_keys_max));
     MILLRACE_TRY(plan.run.batches, parse_numbers("--batch", a.batches, 1, state_batch_max));
     const uint64_t fewest = *std::ranges::min_element(plan.keys);
@@ -209,7 +214,8 @@ Result<void> measure_stores(Plan& plan, const std::string& directory, Report& re
     }
     report.interrupted = stopped();
     const bool has_ours = std::ranges::any_of(plan.kinds, &StoreKind::is_ours);
-    if (has_ours && !stopped()) {
+    const bool has_proofs = std::ranges::find(plan.run.groups, "proof") != plan.run.groups.end();
+    if (has_ours && has_proofs && !stopped()) {
         for (Row& row : computed_proofs()) { report.rows.push_back(std::move(row)); }
     }
     return {};

@@ -16,6 +16,7 @@ namespace millrace::node {
 /// The options as they were typed; what was not given has its default.
 struct StateBenchArguments {
     std::string stores = "keccak256,blake3,rocksdb,lmdb";
+    std::string measures = "all";
     std::string keys = "5000000";
     std::string batches = "10000,100000";
     uint64_t load_batch = 100'000;

@@ -85,6 +85,10 @@ private:
     bool stopped() const noexcept {
         return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
     }
+    /// Whether a group was asked for and there is time for it.
+    bool wants(std::string_view group) const {
+        return !stopped() && std::ranges::find(options_.groups, group) != options_.groups.end();
+    }
     void show(uint64_t done, uint64_t total) const {
         if (options_.progress) { options_.progress(rows_.back().measure, done, total); }
     }
@@ -189,20 +193,28 @@ private:
         MILLRACE_CHECK(write(loads, [&] { return work_.load(options_.load_batch); }));
         for (const uint64_t batch : options_.batches) {
             const uint64_t rounds = std::max<uint64_t>(options_.writes / batch, 1);
-            for (const auto& [name, choice] : {std::pair{measure::update, Choice::uniform},
-                                               std::pair{measure::skewed, Choice::skewed}}) {
-                if (stopped()) { return {}; }
-                begin(name, batch);
-                MILLRACE_CHECK(write(rounds, [&] { return work_.update(batch, choice); }));
+            const auto updates = [&](Choice choice) {
+                return write(rounds, [&] { return work_.update(batch, choice); });
+            };
+            if (wants("update")) {
+                begin(measure::update, batch);
+                MILLRACE_CHECK(updates(Choice::uniform));
             }
-            if (stopped()) { return {}; }
-            begin(measure::churn, batch);
-            MILLRACE_CHECK(write(rounds, [&] { return work_.churn(batch); }));
+            if (wants("skewed")) {
+                begin(measure::skewed, batch);
+                MILLRACE_CHECK(updates(Choice::skewed));
+            }
+            if (wants("churn")) {
+                begin(measure::churn, batch);
+                MILLRACE_CHECK(write(rounds, [&] { return work_.churn(batch); }));
+            }
         }
-        for (const auto step : {&StoreRun::mini_blocks, &StoreRun::reads, &StoreRun::proofs,
-                                &StoreRun::footprint, &StoreRun::restart, &StoreRun::roll_back}) {
-            if (stopped()) { return {}; }
-            MILLRACE_CHECK((this->*step)());
+        for (const auto& [group, step] :
+             {std::pair{"mini-block", &StoreRun::mini_blocks}, std::pair{"read", &StoreRun::reads},
+              std::pair{"proof", &StoreRun::proofs}, std::pair{"footprint", &StoreRun::footprint},
+              std::pair{"restart", &StoreRun::restart},
+              std::pair{"rollback", &StoreRun::roll_back}}) {
+            if (wants(group)) { MILLRACE_CHECK((this->*step)()); }
         }
         close();
         return {};
@@ -412,6 +424,13 @@ std::string Row::name() const {
 
 std::vector<Row> run_store(const StoreKind& kind, const RunOptions& options) {
     return StoreRun{kind, options}.run();
+}
+
+const std::vector<std::string>& measure_groups() {
+    static const std::vector<std::string> groups{"update",     "skewed",  "churn",
+                                                 "mini-block", "read",    "proof",
+                                                 "footprint",  "restart", "rollback"};
+    return groups;
 }
 
 uint64_t disk_bytes_needed(const RunOptions& options) noexcept {

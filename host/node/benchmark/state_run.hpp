@@ -61,6 +61,8 @@ struct Row {
 
 struct RunOptions {
     uint64_t keys = 0;
+    /// Groups of measure_groups(); the check and the load are always made.
+    std::vector<std::string> groups;
     std::vector<uint64_t> batches;
     uint64_t load_batch = 0;
     uint64_t writes = 0;       ///< of each measure of updates and churn, about
@@ -72,6 +74,10 @@ struct RunOptions {
     /// Called with the measure at hand and how much of it is done; may be empty.
     std::function<void(std::string_view measure, uint64_t done, uint64_t total)> progress;
 };
+
+/// What can be asked for: update, skewed, churn, mini-block, read, proof, footprint, restart,
+/// rollback.
+const std::vector<std::string>& measure_groups();
 
 /// How many batches the rollback takes back.
 inline constexpr uint64_t rollback_batches = 100;

@@ -22,6 +22,11 @@ void add_state_bench_command(CLI::App& bench, Run& run) {
                      "Of keccak256, blake3, sha256 (the state engine by hash), rocksdb, lmdb")
         ->capture_default_str();
     state
+        ->add_option("--measures", a->measures,
+                     "All, or of update, skewed, churn, mini-block, read, proof, footprint, "
+                     "restart, rollback")
+        ->capture_default_str();
+    state
         ->add_option("--keys", a->keys,
                      "Numbers of keys, each a run of its own, e.g. 5000000,20000000")
         ->capture_default_str();

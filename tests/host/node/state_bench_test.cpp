@@ -237,6 +237,9 @@ TEST_F(StateBench, RefusesWhatDoesNotHold) {
     arguments.stores = "keccak256,oracle";
     EXPECT_THAT(refusal(), HasSubstr("oracle"));
     arguments.stores = "keccak256";
+    arguments.measures = "update,everything";
+    EXPECT_THAT(refusal(), HasSubstr("everything"));
+    arguments.measures = "all";
     for (const char* const bad : {"", "999", "2000000000", "3000,", "3k", "-3000"}) {
         arguments.keys = bad;
         EXPECT_THAT(refusal(), StartsWith("millrace: --keys '" + std::string{bad} + "' is not"));
@@ -279,6 +282,16 @@ TEST_F(StateBench, RefusesPlacesThatWillNotDo) {
     arguments.writes = 300;
     arguments.json = "no/such/folder/result.json";
     EXPECT_THAT(refusal(exit_unexpected), HasSubstr("cannot write no/such/folder/result.json"));
+}
+
+TEST_F(StateBench, MeasuresOnlyWhatIsAskedFor) {
+    arguments.measures = "churn,restart";
+    const Ended ended = run_map(Lie::none);
+    ASSERT_EQ(ended.code, exit_ok) << ended.progress << ended.out;
+    EXPECT_THAT(ended.out, HasSubstr("| updates, creates, deletes: CPU us a write | 100 |"));
+    EXPECT_THAT(ended.out, HasSubstr("| start: s |"));
+    EXPECT_THAT(ended.out, testing::Not(HasSubstr("| updates: ")));
+    EXPECT_THAT(ended.out, testing::Not(HasSubstr("a read")));
 }
 
 TEST_F(StateBench, EndsEarlyWhenItIsStopped) {
