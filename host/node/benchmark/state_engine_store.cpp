@@ -63,8 +63,7 @@ public:
         return std::optional<uint64_t>{out.size()};
     }
     std::optional<uint64_t> memory_bytes() const override {
-        const qmdb::EngineStats s = engine_->stats();
-        return s.index_bytes + s.tree_bytes + s.directory_bytes;
+        return engine_->stats().memory_bytes();
     }
     Figures figures() const override {
         const qmdb::EngineStats s = engine_->stats();
@@ -72,6 +71,8 @@ public:
         return {{"index_bytes_per_key", static_cast<double>(s.index_bytes) / keys},
                 {"tree_bytes_per_key", static_cast<double>(s.tree_bytes) / keys},
                 {"places_bytes_per_key", static_cast<double>(s.directory_bytes) / keys},
+                {"blocks_bytes_per_key", static_cast<double>(s.block_bytes) / keys},
+                {"work_bytes_per_key", static_cast<double>(s.work_bytes) / keys},
                 {"entries_appended", static_cast<double>(s.serial_count)},
                 {"entries_compacted", static_cast<double>(s.compacted_count)},
                 {"entries_relinked", static_cast<double>(s.relinked_count)}};
