@@ -226,6 +226,7 @@ private:
     Result<void> write(uint64_t rounds, Next&& next) {
         Row& row = rows_.back();
         std::vector<double> samples_ms;
+        std::vector<double> samples_cpu_us;  // of one write, by batch
         uint64_t payload = 0;
         double own_cpu_s = 0;
         const Meter meter{directory_};
@@ -234,10 +235,18 @@ private:
             const Batch batch = next();
             payload += batch.payload_bytes();
             own_cpu_s += seconds(CLOCK_THREAD_CPUTIME_ID) - before;
+            const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
             MILLRACE_CHECK(write_one(batch, row, samples_ms));
+            samples_cpu_us.push_back((seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e6 /
+                                     static_cast<double>(std::max<size_t>(batch.writes.size(), 1)));
             show(round + 1, rounds);
         }
         row.cpu_s = meter.cpu_s() - own_cpu_s;
+        // Less is said of the machine's other work by these than by the mean; but a store that
+        // works beside the batches is seen in full by the mean alone.
+        const kernel_bench::Summary cpu = kernel_bench::summarize(std::move(samples_cpu_us));
+        row.figures = {{"batch_cpu_us_per_item_median", cpu.median},
+                       {"batch_cpu_us_per_item_min", cpu.min}};
         meter.add_written(row, payload);
         if (stopped()) { return {}; }
         MILLRACE_CHECK(compare_some(work_, "after " + row.measure));
