@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 namespace millrace::node {
 namespace {
@@ -50,6 +52,19 @@ uint64_t directory_bytes(const std::string& path) {
         }
     }
     return total;
+}
+
+void forget_cached(const std::string& path) {
+    std::error_code ec;
+    for (std::filesystem::recursive_directory_iterator it(path, ec), end; !ec && it != end;
+         it.increment(ec)) {
+        const int file = ::open(it->path().c_str(), O_RDONLY | O_CLOEXEC);
+        if (file < 0) { continue; }
+        // What is dirty would stay.
+        fdatasync(file);
+        posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+        ::close(file);
+    }
 }
 
 bool is_in_memory(const std::string& path) {

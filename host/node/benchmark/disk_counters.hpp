@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the system's counts of what is written to a disk and taken on it.
+// Owns the system's counts of what is written to a disk and taken on it, and its cache.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ std::optional<uint64_t> device_written_bytes(const std::string& path);
 
 /// Bytes that the files below a directory take on the disk, preallocated space included.
 uint64_t directory_bytes(const std::string& path);
+
+/// Takes the files below a directory out of the page cache, as far as nobody has them mapped.
+void forget_cached(const std::string& path);
 
 /// Whether the file system of this path keeps everything in memory (tmpfs, ramfs).
 bool is_in_memory(const std::string& path);

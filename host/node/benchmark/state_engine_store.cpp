@@ -19,9 +19,15 @@ public:
         options_.hash = hash;
         options_.history_blocks = history_blocks;
     }
-    Result<void> open() {
+    Result<void> close() override {
+        root_ = engine_->root();
+        engine_.reset();
+        return {};
+    }
+    Result<void> open() override {
         MILLRACE_TRY(engine_,
                      qmdb::Engine::open(*files_, directory_, options_, storage::make_log_writer()));
+        if (engine_->root() != root_) { return fail(ErrorCode::internal, "another root"); }
         return {};
     }
 
@@ -32,13 +38,6 @@ public:
         return {};
     }
     Result<std::optional<Bytes>> get(const Hash256& key) override { return engine_->get(key); }
-    Result<void> reopen() override {
-        const Hash256 root = engine_->root();
-        engine_.reset();
-        MILLRACE_CHECK(open());
-        if (engine_->root() != root) { return fail(ErrorCode::internal, "another root"); }
-        return {};
-    }
     bool can_roll_back() const override { return true; }
     Result<void> roll_back(uint64_t blocks) override {
         const uint64_t height = engine_->height() - blocks;
@@ -83,6 +82,7 @@ private:
     std::unique_ptr<storage::FileSystem> files_;
     qmdb::EngineOptions options_;
     std::unique_ptr<qmdb::Engine> engine_;
+    Hash256 root_;  ///< when it was closed; zero before
 };
 
 }  // namespace

@@ -46,11 +46,11 @@ class LmdbStore final : public Store {
 public:
     LmdbStore(SharedLibrary library, const Api& api, std::string directory)
         : library_(std::move(library)), api_(api), directory_(std::move(directory)) {}
-    ~LmdbStore() override { close(); }
+    ~LmdbStore() override { end(); }
     LmdbStore(const LmdbStore&) = delete;
     LmdbStore& operator=(const LmdbStore&) = delete;
 
-    Result<void> open() {
+    Result<void> open() override {
         MILLRACE_CHECK(checked(api_.env_create(&env_)));
         MILLRACE_CHECK(checked(api_.env_set_mapsize(env_, map_bytes)));
         MILLRACE_CHECK(checked(api_.env_open(env_, directory_.c_str(), MDB_NORDAHEAD, 0644)));
@@ -89,9 +89,9 @@ public:
         if (code != MDB_NOTFOUND) { MILLRACE_CHECK(checked(code)); }
         return out;
     }
-    Result<void> reopen() override {
-        close();
-        return open();
+    Result<void> close() override {
+        end();
+        return {};
     }
 
 private:
@@ -110,7 +110,7 @@ private:
         if (code == MDB_SUCCESS) { return {}; }
         return fail(ErrorCode::io, std::string{"lmdb: "} + api_.strerror(code));
     }
-    void close() noexcept {
+    void end() noexcept {
         if (env_ != nullptr) { api_.env_close(env_); }
         env_ = nullptr;
     }

@@ -198,6 +198,8 @@ std::vector<Line> table_lines() {
                    figure("space_amplification"), false, always(at_most(2.45, "bytes"))});
     all.push_back({measure::restart, "start: s", wall_s, false, start_target});
     all.push_back({measure::restart, "start: CPU s", cpu_s, false, {}});
+    all.push_back({measure::restart_cold, "start, nothing cached: s", wall_s, false, {}});
+    all.push_back({measure::restart_cold, "start, nothing cached: CPU s", cpu_s, false, {}});
     all.push_back({measure::rollback, "100 batches taken back: s", wall_s, false, rollback_target});
     all.push_back({measure::rollback, "100 batches taken back: CPU s", cpu_s, false, {}});
     for (const auto& [name, title] :

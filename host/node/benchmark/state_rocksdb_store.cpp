@@ -85,7 +85,7 @@ public:
         batch_ = api_.writebatch_create();
     }
     ~RocksdbStore() override {
-        close();
+        end();
         api_.writebatch_destroy(batch_);
         api_.writeoptions_destroy(durable_);
         api_.readoptions_destroy(read_options_);
@@ -95,7 +95,7 @@ public:
     RocksdbStore(const RocksdbStore&) = delete;
     RocksdbStore& operator=(const RocksdbStore&) = delete;
 
-    Result<void> open() {
+    Result<void> open() override {
         char* error = nullptr;
         db_ = api_.open(options_, directory_.c_str(), &error);
         return checked(error);
@@ -133,9 +133,9 @@ public:
         api_.pinnableslice_destroy(found);
         return value;
     }
-    Result<void> reopen() override {
-        close();
-        return open();
+    Result<void> close() override {
+        end();
+        return {};
     }
     std::optional<uint64_t> memory_bytes() const override {
         uint64_t total = 0;
@@ -156,7 +156,7 @@ private:
         api_.free(error);
         return fail(ErrorCode::io, "rocksdb: " + message);
     }
-    void close() noexcept {
+    void end() noexcept {
         if (db_ != nullptr) { api_.close(db_); }
         db_ = nullptr;
     }

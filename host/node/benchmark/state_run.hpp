@@ -31,6 +31,7 @@ inline constexpr std::string_view proof_recent = "proof-recent";
 inline constexpr std::string_view proof_computed = "proof-computed";
 inline constexpr std::string_view footprint = "footprint";
 inline constexpr std::string_view restart = "restart";
+inline constexpr std::string_view restart_cold = "restart-cold";
 inline constexpr std::string_view rollback = "rollback";
 inline constexpr std::string_view shards = "two-shards-on-two-cores";
 }  // namespace measure

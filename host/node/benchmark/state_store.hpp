@@ -29,8 +29,10 @@ public:
     virtual Result<void> apply(uint64_t height,
                                std::span<const storage::qmdb::StateWrite> writes) = 0;
     virtual Result<std::optional<Bytes>> get(const Hash256& key) = 0;
-    /// Closes and opens again with what is on the disk.
-    virtual Result<void> reopen() = 0;
+    /// Lets go of its files; only open() may follow.
+    virtual Result<void> close() = 0;
+    /// Opens what close() left on the disk, and checks that it is the same.
+    virtual Result<void> open() = 0;
 
     virtual bool can_roll_back() const { return false; }
     /// Takes the last `blocks` batches back, durably, and checks that this is the state before.

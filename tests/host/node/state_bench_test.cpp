@@ -69,7 +69,8 @@ public:
         const auto it = values_.find(key);
         return it == values_.end() ? std::nullopt : std::optional{it->second};
     }
-    Result<void> reopen() override {
+    Result<void> open() override { return {}; }
+    Result<void> close() override {
         if (lie_ == Lie::forgets_at_restart) { values_ = history_.back(); }
         return {};
     }
@@ -158,6 +159,7 @@ TEST_F(StateBench, MeasuresEveryStoreThatIsThere) {
     ASSERT_TRUE(document.has_value()) << document.error().message;
     EXPECT_FALSE(document->at("context").at("cpu").as_string().empty());
     std::map<std::string, std::set<std::string>> measures;
+    const bool in_memory = document->at("context").at("in_memory").as_bool();
     for (const auto& row : document->at("benchmarks").as_array()) {
         const std::string name(row.at("name").as_string());
         const std::string store(row.at("store").as_string());
@@ -171,7 +173,9 @@ TEST_F(StateBench, MeasuresEveryStoreThatIsThere) {
             continue;
         }
         ASSERT_EQ(row.at("state").as_string(), "measured") << name;
-        measures[store].insert(measure);
+        // Only where there is a disk.
+        EXPECT_FALSE(in_memory && measure == "restart-cold");
+        if (measure != "restart-cold") { measures[store].insert(measure); }
         if (measure != "update") { continue; }
         EXPECT_EQ(row.at("items").as_int64(), 300) << name;
         EXPECT_EQ(row.at("iterations").as_int64() * row.at("batch").as_int64(), 300) << name;
