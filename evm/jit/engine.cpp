@@ -419,6 +419,7 @@ std::shared_ptr<Compiled> JitEngine::Impl::compile(const Key& key, ByteView code
         return c;
     }
     c->facts.stack_bytes = object->stack_bytes;
+    c->facts.optimized = object->optimized;
     if (object->stack_bytes > native_frame_bytes_max) {
         c->facts.refused = "its frames would take " + std::to_string(object->stack_bytes) +
                            " bytes of the stack, the limit is " +

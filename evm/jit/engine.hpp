@@ -33,7 +33,7 @@ struct JitOptions {
     size_t machine_code_bytes_max = size_t{256} << 20;
     /// Contracts that are remembered as refused.
     size_t refused_max = 65'536;
-    IrLimits limits;
+    CompileLimits limits;
     /// Compiles in place of compile_contract: in another process, or a test's double.
     std::function<Result<CompiledObject>(ByteView code, Revision revision)> compiler;
     /// Keeps objects on disk between runs (object_cache.hpp); empty for none.
@@ -67,6 +67,7 @@ struct JitContract {
     size_t machine_code_bytes = 0;
     uint32_t stack_bytes = 0;
     uint64_t compile_us = 0;
+    bool optimized = false;
     bool from_cache = false;
     bool trusted = false;
     std::string refused;  ///< why; empty when it was compiled
