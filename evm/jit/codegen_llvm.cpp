@@ -147,9 +147,9 @@ Result<CompiledObject> compile_object(const Program& program, const CodegenOptio
     initialize();
     llvm::LLVMContext context;
     llvm::Module module("contract", context);
-    const auto machine = make_machine(options.level == CodegenLevel::quick
-                                          ? llvm::CodeGenOptLevel::None
-                                          : llvm::CodeGenOptLevel::Less);
+    const auto machine =
+        make_machine(options.level == CodegenLevel::quick ? llvm::CodeGenOptLevel::None
+                                                          : llvm::CodeGenOptLevel::Less);
     if (machine == nullptr) {
         return fail(ErrorCode::unavailable, "LLVM has no code generator for this machine");
     }

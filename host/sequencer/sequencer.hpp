@@ -57,6 +57,8 @@ struct SequencerOptions {
     const DiskGuard* disk_guard = nullptr;
     /// The same of the memory of the state.
     const MemoryGuard* memory_guard = nullptr;
+    /// Runs compiled code (evm/jit); outlives the sequencer. Null for the interpreter alone.
+    evm::NativeTier* native_tier = nullptr;
 };
 
 /// Why a transaction was not taken.

@@ -38,6 +38,11 @@ std::string jit_summary(const evm::jit::JitEngine& engine) {
                std::string(to_string(d.revision)) + ": " + d.what + "; code " + to_hex(d.code) +
                ", input " + to_hex(d.input) + ", gas " + std::to_string(d.gas) + "\n";
     }
+    for (const evm::jit::JitContract& c : engine.contracts()) {
+        if (c.refused.empty()) { continue; }
+        out += "jit: refused " + to_hex(c.code_hash) + " of " + std::to_string(c.code_bytes) +
+               " bytes: " + c.refused + "\n";
+    }
     out += "jit: " + std::to_string(s.compiled) + " contracts compiled in " +
            std::to_string(s.compile_us / 1000) + " ms, " + std::to_string(s.refused_by_compiler) +
            " refused, " + std::to_string(s.refused_by_shadow) + " differ; frames: " +
