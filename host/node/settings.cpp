@@ -131,6 +131,11 @@ SettingTable::SettingTable(Settings& s) {
                          "No transactions are taken while the data directory's disk has less room "
                          "than this; 0: until it is full",
                          s.disk_reserve_mib, 0, uint64_t{1} << 30),
+        number<uint64_t>("memory.state-mib",
+                         "No transactions are taken while the state engine keeps more in memory "
+                         "than this: index, tree and what snapshots need, about 10 bytes a key; "
+                         "0: no limit",
+                         s.memory_state_mib, 0, uint64_t{1} << 30),
         flag("http", "Answer JSON-RPC over HTTP", s.http),
         flag("ws", "Answer JSON-RPC over WebSocket, on the same port", s.ws),
         text("http.addr", "Address to listen on; anything but loopback opens the node to others",

@@ -26,6 +26,7 @@ struct Settings {
     int64_t block_ms = 1000;
     uint64_t history_records = 100'000;
     uint64_t disk_reserve_mib = 512;
+    uint64_t memory_state_mib = 0;
 
     bool http = true;
     bool ws = true;

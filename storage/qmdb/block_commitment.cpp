@@ -66,6 +66,11 @@ public:
         // Relaxed: it stands alone.
         return oldest_block_.load(std::memory_order_relaxed);
     }
+    CommitmentMemory memory() const noexcept override {
+        const EngineStats s = engine_->stats();
+        return {s.index_bytes, s.tree_bytes,     s.directory_bytes,
+                s.block_bytes, s.snapshot_bytes, s.work_bytes};
+    }
     Result<void> prune() override;
 
 private:

@@ -82,7 +82,7 @@ Result<void> EngineImpl::commit() {
     const std::span<const uint8_t> frame = frame_.frame();
     MILLRACE_TRY(const auto sections,
                  read_block_frame(frame.subspan(sizeof(FrameHeader), frame_.payload_bytes())));
-    list_.blocks.push_back({height_, *at, block.oldest_sequence, root_, removed_keys(sections)});
+    list_.push_back({height_, *at, block.oldest_sequence, root_, removed_keys(sections)});
     frame_.begin();
     reader_->release();
     waits_ = false;
@@ -168,10 +168,7 @@ Result<size_t> EngineImpl::prune() {
     reader_->release();
     const auto removed = log_->prune_below(keep);
     if (!removed) { return stop(removed.error()); }
-    while (list_.blocks.front().payload_at < log_->begin()) {
-        list_.blocks.pop_front();
-        ++list_.first_sequence;
-    }
+    while (list_.blocks.front().payload_at < log_->begin()) { list_.pop_front(); }
     directory_.drop_before(log_->begin());
     return removed;
 }
@@ -182,6 +179,7 @@ EngineStats EngineImpl::stats() const noexcept {
         out.key_count += indexes_[shard]->size();
         out.serial_count += forest_.serial_count(shard);
         out.index_bytes += indexes_[shard]->bytes();
+        out.snapshot_bytes += indexes_[shard]->kept_bytes();
     }
     // Those of the sentinels do not count.
     out.key_count -= std::min<uint64_t>(out.key_count, shard_count);
@@ -189,6 +187,11 @@ EngineStats EngineImpl::stats() const noexcept {
     out.relinked_count = relinked_;
     out.tree_bytes = forest_.bytes();
     out.directory_bytes = directory_.bytes();
+    out.block_bytes = list_.bytes();
+    out.snapshot_bytes += forest_.kept_bytes();
+    for (const auto& pin : pins_) { out.snapshot_bytes += pin->view_bytes; }
+    out.work_bytes = frame_.memory_bytes() + items_.capacity() * sizeof(Item) +
+                     messages_.capacity() * sizeof(ByteView) + leaves_.capacity() * sizeof(Hash256);
     out.log_bytes = log_->segment_count() * log_->segment_bytes();
     return out;
 }

@@ -65,7 +65,16 @@ struct EngineStats {
     uint64_t index_bytes = 0;      ///< memory of the index
     uint64_t tree_bytes = 0;       ///< of ActiveBits and nodes
     uint64_t directory_bytes = 0;  ///< of the places of entries
+    uint64_t block_bytes = 0;      ///< of what is known of each block in the log
+    uint64_t snapshot_bytes = 0;   ///< of what only held snapshots need
+    uint64_t work_bytes = 0;       ///< of the frame and the scratch memory of a block
     uint64_t log_bytes = 0;        ///< of the log on the disk, preallocated space included
+
+    /// All memory above.
+    uint64_t memory_bytes() const noexcept {
+        return index_bytes + tree_bytes + directory_bytes + block_bytes + snapshot_bytes +
+               work_bytes;
+    }
 };
 
 /// An authenticated map from key hashes to values on an append-only log. The state root follows

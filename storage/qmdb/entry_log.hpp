@@ -129,7 +129,9 @@ public:
     /// of the visitor is passed on. Every frame is verified: checksums, sequence and chain. An
     /// invalid end was being written when the machine stopped if some sector of it is missing: it
     /// is cleared, durably. All other damage is a loss of acknowledged data: `ErrorCode::corrupt`,
-    /// nothing is changed, and the message names the file, the offset and the remedy.
+    /// nothing is changed, and the message names the file, the offset and the remedy. Behind the
+    /// last frame of a segment that another one follows only one page is looked at: no frame is
+    /// there, or the next segment would not go on from this one.
     static Result<std::unique_ptr<EntryLog>> open(FileSystem& fs, const std::string& directory,
                                                   const EntryLogOptions& options,
                                                   std::unique_ptr<LogWriter> writer,
@@ -191,7 +193,7 @@ private:
     void add(SegmentFile segment);
     Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
     Result<void> verify_header(uint64_t number, ByteView data, bool first);
-    Result<Walk> walk(uint64_t number, ByteView data, const Visitor& visit);
+    Result<Walk> walk(uint64_t number, ByteView data, bool last, const Visitor& visit);
     Result<void> judge_damage(ByteView data, uint64_t at, const std::string& path) const;
     Result<void> finish_last(const SegmentFile& segment, ByteView data, const Walk& walked);
     void advance(const FrameHeader& header) noexcept;

@@ -72,8 +72,8 @@ Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_a
                        payload_at + section.header.table_at);
     }
     if (list_.blocks.empty()) { list_.first_sequence = header.sequence; }
-    list_.blocks.push_back({header.height, payload_at, header.oldest_sequence,
-                            Hash256::from({header.root, 32}), removed_keys(sections)});
+    list_.push_back({header.height, payload_at, header.oldest_sequence,
+                     Hash256::from({header.root, 32}), removed_keys(sections)});
     height_ = header.height;
     return {};
 }

@@ -82,7 +82,7 @@ Result<void> EngineImpl::take_back(size_t count) {
         MILLRACE_TRY(const Frame frame,
                      log_->read_frame_at(list_.blocks.back().payload_at, scratch));
         MILLRACE_CHECK(undo(frame.payload));
-        list_.blocks.pop_back();
+        list_.pop_back();
         cut_waits_ = true;
     }
     for (const auto& [shard, chunk] : revived_chunks_) {

@@ -32,6 +32,12 @@ Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes
     return SegmentFile{std::move(file), bytes, static_cast<const uint8_t*>(at), std::move(guard)};
 }
 
+void SegmentFile::expect(Order order) const noexcept {
+    if (map_ == nullptr) { return; }
+    madvise(const_cast<uint8_t*>(map_), bytes_,
+            order == Order::random ? MADV_RANDOM : MADV_SEQUENTIAL);
+}
+
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
     : file_(std::move(other.file_)),
       guard_(std::move(other.guard_)),

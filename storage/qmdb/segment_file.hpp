@@ -31,6 +31,10 @@ public:
     void prefetch(uint64_t offset) const noexcept {
         if (map_ != nullptr) { __builtin_prefetch(map_ + offset); }
     }
+    /// How reads are going to come, as a hint; at random after open(). Where that is expected of a
+    /// mapping, each page is read from the disk on its own.
+    enum class Order : uint8_t { random, ascending };
+    void expect(Order order) const noexcept;
     bool mapped() const noexcept { return map_ != nullptr; }
     /// Whether something of the mapping could not be read: zeros in it mean nothing then. To be
     /// asked after what was read failed a check, and before zeros are believed.

@@ -176,8 +176,10 @@ int run_node(const Settings& s) {
                                                  : exit_config);
     }
 
+    sequencer::MemoryGuard memory_guard(s.memory_state_mib << 20, registry);
     const evm::PrecompileRegistry precompiles;
     sequencer::LedgerOptions ledger_options;
+    ledger_options.memory_guard = &memory_guard;
     ledger_options.path = datadir;
     ledger_options.commitment = *chosen;
     // A development chain goes back as far as its state reaches.
@@ -223,6 +225,7 @@ int run_node(const Settings& s) {
         &registry.gauge("millrace_disk_free_bytes", "Room on the data directory's disk"));
     disk_guard.start(disk_guard_period_ms);
     options.disk_guard = &disk_guard;
+    options.memory_guard = &memory_guard;
     std::unique_ptr<evm::jit::JitEngine> jit;
     if (s.jit != "off") {
         evm::jit::JitOptions jit_options;

@@ -50,6 +50,9 @@ struct LedgerOptions {
     /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
     /// means the calling thread's own kernels.
     kernels::OffloadEngine* offload = nullptr;
+    /// Is told after each block what the state commitment keeps in memory; outlives the ledger. May
+    /// be null.
+    MemoryGuard* memory_guard = nullptr;
     /// Called before each state root, on the thread that computes it (tests); may be empty.
     std::function<void()> before_root;
 };

@@ -469,7 +469,8 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         view->restore_head(head);
     }
     Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
-                            [this] { return ending.load(std::memory_order_relaxed); }};
+                            [this] { return ending.load(std::memory_order_relaxed); },
+                            options.memory_guard};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "storage/qmdb/block_frame.hpp"
@@ -25,6 +26,23 @@ struct CommittedBlock {
 struct BlockList {
     SharedArray<CommittedBlock> blocks;
     uint64_t first_sequence = 1;  ///< of the first one
+    uint64_t removed_count = 0;   ///< over all of them
+
+    void push_back(CommittedBlock block) {
+        removed_count += removals_of(block);
+        blocks.push_back(std::move(block));
+    }
+    void pop_back() {
+        removed_count -= removals_of(blocks.back());
+        blocks.pop_back();
+    }
+    void pop_front() {
+        removed_count -= removals_of(blocks.front());
+        blocks.pop_front();
+        ++first_sequence;
+    }
+    /// Memory taken.
+    uint64_t bytes() const noexcept { return blocks.bytes() + removed_count * sizeof(RemovedKey); }
 
     /// How many blocks are at or below this height.
     size_t count_up_to(uint64_t height) const noexcept {
@@ -48,6 +66,11 @@ struct BlockList {
         const size_t i = blocks.partition_point(
             [this](const CommittedBlock& b) { return b.oldest_sequence < first_sequence; });
         return blocks[std::min(i, blocks.size() - 1)].height;
+    }
+
+private:
+    static uint64_t removals_of(const CommittedBlock& block) noexcept {
+        return block.removed == nullptr ? 0 : block.removed->size();
     }
 };
 

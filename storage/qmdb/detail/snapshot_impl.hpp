@@ -16,6 +16,7 @@ namespace millrace::storage::qmdb::detail {
 struct Pin {
     uint64_t epoch = 0;
     uint64_t height = 0;
+    uint64_t view_bytes = 0;  ///< memory of the snapshot's own pointers
     /// Set by the snapshot's last holder after its last read; the engine may then free what the
     /// snapshot saw (release, acquire).
     std::atomic<bool> released = false;
