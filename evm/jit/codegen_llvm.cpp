@@ -103,6 +103,7 @@ Result<llvm::SmallVector<char, 0>> emit(llvm::Module& module, llvm::TargetMachin
 /// Reads what the object says of itself.
 Result<CompiledObject> describe(llvm::SmallVector<char, 0> bytes) {
     CompiledObject out;
+    bool says_stack = false;  // none at all is an answer too
     out.object.assign(bytes.begin(), bytes.end());
     const llvm::MemoryBufferRef buffer({bytes.data(), bytes.size()}, "contract");
     auto file = llvm::object::ObjectFile::createObjectFile(buffer);
@@ -128,9 +129,10 @@ Result<CompiledObject> describe(llvm::SmallVector<char, 0> bytes) {
                 if (((*contents)[i] & 0x80) == 0) { break; }
             }
             out.stack_bytes = static_cast<uint32_t>(size);
+            says_stack = true;
         }
     }
-    if (out.text_bytes == 0 || out.stack_bytes == 0) {
+    if (out.text_bytes == 0 || !says_stack) {
         return fail(ErrorCode::internal, "LLVM's object has no code or does not say its stack");
     }
     return out;

@@ -60,5 +60,25 @@ TEST(JitCompiled, AgreesOnStructuredPrograms) {
     compare_seeds(60, 24, [](Choices& c) { return structured_scenario(c); });
 }
 
+/// The gas ends at every instruction, and between what is paid for together.
+TEST(JitCompiled, AgreesUnderEveryGasLimit) {
+    constexpr uint64_t gas = 2'500;
+    unsigned examined = 0;
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+        Choices choices{seed * 7919};
+        const auto revision =
+            static_cast<Revision>(choices.between(0, static_cast<uint64_t>(latest_revision)));
+        Bytes input(192);
+        for (size_t word = 0; word < 6; ++word) {
+            input[32 * word + 31] = static_cast<uint8_t>(choices.below(9));
+        }
+        const Scenario s = call_of(structured_code(choices, revision), input, gas, revision);
+        const auto finding = examine_every_limit(s, engine());
+        ASSERT_FALSE(finding) << "seed " << seed << "\n" << describe(*finding);
+        ++examined;
+    }
+    EXPECT_EQ(examined, 30u);
+}
+
 }  // namespace
 }  // namespace millrace::evm::jit
