@@ -3,24 +3,26 @@
 // of sealed segments, and checking them.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
+#include "host/base/metrics.hpp"
 #include "storage/qmdb/segment_rewriter.hpp"
 
 namespace millrace::storage::qmdb {
 
-/// Any thread may read them at any time.
-struct FileCareStatus {
-    std::atomic<uint64_t> rewritten_count{0};  ///< segments, each as often as it was rewritten
-    std::atomic<uint64_t> rewritten_bytes_before{0};
-    std::atomic<uint64_t> rewritten_bytes_after{0};
-    std::atomic<uint64_t> rewrites_put_off{0};  ///< the disk was full, or the node ended
-    std::atomic<uint64_t> scrubbed_bytes{0};
-    std::atomic<uint64_t> scrub_passes{0};           ///< of all sealed segments
-    std::atomic<int64_t> scrub_last_pass_unix_s{0};  ///< when the last one ended; 0 for none
-    std::atomic<uint64_t> errors{0};                 ///< damage, and what the disk could not do
+/// What is told, by the names that operators see. References as those of the registry.
+struct FileCareFigures {
+    explicit FileCareFigures(metrics::Registry& registry);
+
+    metrics::Counter& rewritten;     ///< segments, each as often as it was rewritten
+    metrics::Counter& bytes_before;  ///< of the files that were replaced
+    metrics::Counter& bytes_after;   ///< of the files that replaced them
+    metrics::Counter& put_off;       ///< rewritings: the disk was full, or the node ended
+    metrics::Counter& scrubbed_bytes;
+    metrics::Counter& scrub_passes;   ///< of all sealed segments
+    metrics::Gauge& scrub_last_pass;  ///< when the last one ended, in seconds of Unix time
+    metrics::Counter& errors;         ///< damage, and what the disk could not do
 };
 
 struct FileCareOptions {
@@ -28,7 +30,7 @@ struct FileCareOptions {
     bool rewrite = false;
     /// How much of its file a rewriting has to save, by estimate: the lower, the less space is
     /// taken and the more is written.
-    unsigned rewrite_gain_percent = 60;
+    unsigned rewrite_gain_percent = 65;
     /// Sealed segments are read so fast to be checked; 0 never.
     uint64_t scrub_bytes_per_s = 0;
     /// So long after the end of a pass the next one begins.
@@ -37,8 +39,8 @@ struct FileCareOptions {
     /// scrubbing: that is for tests that have to know when.
     bool background = true;
     RewriteMutant mutant = RewriteMutant::none;
-    /// What is told there; may be null.
-    std::shared_ptr<FileCareStatus> status;
+    /// Shared with whoever reads them; may be null.
+    std::shared_ptr<FileCareFigures> figures;
 };
 
 }  // namespace millrace::storage::qmdb

@@ -9,7 +9,28 @@
 #include "host/base/thread.hpp"
 #include "storage/qmdb/segment_name.hpp"
 
-namespace millrace::storage::qmdb::detail {
+namespace millrace::storage::qmdb {
+
+FileCareFigures::FileCareFigures(metrics::Registry& registry)
+    : rewritten(registry.counter("millrace_state_files_rewritten_total",
+                                 "Sealed files of the state engine that were rewritten")),
+      bytes_before(registry.counter("millrace_state_rewrite_read_bytes_total",
+                                    "Bytes of the files before they were rewritten")),
+      bytes_after(registry.counter("millrace_state_rewrite_written_bytes_total",
+                                   "Bytes of the files after they were rewritten")),
+      put_off(registry.counter("millrace_state_rewrites_put_off_total",
+                               "Rewritings of state files given up for want of room or time")),
+      scrubbed_bytes(registry.counter("millrace_state_scrubbed_bytes_total",
+                                      "Bytes of sealed state files read to be checked")),
+      scrub_passes(registry.counter("millrace_state_scrub_passes_total",
+                                    "Checks of all sealed state files")),
+      scrub_last_pass(registry.gauge("millrace_state_scrub_last_pass_timestamp_seconds",
+                                     "When the last check of all sealed state files ended")),
+      errors(registry.counter("millrace_state_file_errors_total",
+                              "Damage found in state files beside the commits, and failures of "
+                              "the disk")) {}
+
+namespace detail {
 
 using std::chrono::microseconds;
 
@@ -18,7 +39,7 @@ FileCareThread::FileCareThread(FileSystem& fs, std::string directory, kernels::N
     : fs_(fs),
       directory_(std::move(directory)),
       options_(options),
-      status_(options.status ? options.status : std::make_shared<FileCareStatus>()) {
+      figures_(options.figures ? options.figures : std::make_shared<FileCareFigures>(unread_)) {
     rewrite_.hash = hash;
     rewrite_.backend = backend;
     rewrite_.map = map;
@@ -57,7 +78,7 @@ std::optional<Error> FileCareThread::failure() const {
 }
 
 void FileCareThread::fail_with(const Error& error) {
-    status_->errors.fetch_add(1, std::memory_order_relaxed);
+    figures_->errors.add();
     if (failed_.load(std::memory_order_relaxed)) { return; }
     error_ = error;
     failed_.store(true, std::memory_order_release);
@@ -93,18 +114,16 @@ void FileCareThread::do_task(RewriteLook& look) {
 void FileCareThread::do_task(RewritePlan& plan) {
     auto result = rewrite_segment(fs_, directory_, plan, rewrite_);
     if (result) {
-        status_->rewritten_count.fetch_add(1, std::memory_order_relaxed);
-        status_->rewritten_bytes_before.fetch_add(result->bytes_before, std::memory_order_relaxed);
-        status_->rewritten_bytes_after.fetch_add(result->bytes_after, std::memory_order_relaxed);
+        figures_->rewritten.add();
+        figures_->bytes_before.add(result->bytes_before);
+        figures_->bytes_after.add(result->bytes_after);
         done_.rewritten = std::move(*result);
         return;
     }
     switch (result.error().code) {
         case ErrorCode::limit:
         case ErrorCode::unavailable:
-        case ErrorCode::not_found:
-            status_->rewrites_put_off.fetch_add(1, std::memory_order_relaxed);
-            return;
+        case ErrorCode::not_found: figures_->put_off.add(); return;
         default: fail_with(result.error());
     }
 }
@@ -135,10 +154,9 @@ microseconds FileCareThread::scrub() {
         if (!*number) {
             if (std::exchange(scrubbed_any_, false)) {
                 const auto now = std::chrono::system_clock::now().time_since_epoch();
-                status_->scrub_last_pass_unix_s.store(
-                    std::chrono::duration_cast<std::chrono::seconds>(now).count(),
-                    std::memory_order_relaxed);
-                status_->scrub_passes.fetch_add(1, std::memory_order_relaxed);
+                figures_->scrub_last_pass.set(
+                    std::chrono::duration_cast<std::chrono::seconds>(now).count());
+                figures_->scrub_passes.add();
                 scrub_next_ = 0;
                 return std::chrono::seconds{options_.scrub_pause_s};
             }
@@ -163,8 +181,9 @@ microseconds FileCareThread::scrub() {
     }
     scrubbed_any_ = true;
     if (*bytes == 0) { scrub_.reset(); }
-    status_->scrubbed_bytes.fetch_add(*bytes, std::memory_order_relaxed);
+    figures_->scrubbed_bytes.add(*bytes);
     return microseconds{*bytes * 1'000'000 / options_.scrub_bytes_per_s};
 }
 
-}  // namespace millrace::storage::qmdb::detail
+}  // namespace detail
+}  // namespace millrace::storage::qmdb

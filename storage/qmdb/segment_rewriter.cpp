@@ -47,11 +47,10 @@ public:
     }
 
 private:
-    Result<void> pass(uint64_t bytes) const {
+    Result<void> check_stop() const {
         if (options_.stopping && options_.stopping()) {
             return fail(ErrorCode::unavailable, "the rewriting of a segment was ended");
         }
-        if (options_.pace) { options_.pace(bytes); }
         return {};
     }
 
@@ -98,7 +97,7 @@ private:
         MILLRACE_CHECK(out_->write_at(at_, pending_));
         at_ += pending_.size();
         unflushed_ += pending_.size();
-        MILLRACE_CHECK(pass(pending_.size()));
+        MILLRACE_CHECK(check_stop());
         pending_.clear();
         if (unflushed_ >= flush_bytes) {
             unflushed_ = 0;
@@ -183,6 +182,7 @@ private:
         };
         BlockBuffer buffer;
         for (unsigned shard = 0; shard < shard_count; ++shard) {
+            MILLRACE_CHECK(check_stop());
             for (source.begin(shard); !source.at_end();) {
                 MILLRACE_TRY(const ChunkBlock old, source.next());
                 MILLRACE_TRY(const ChunkBlock block,
@@ -228,7 +228,7 @@ private:
             if (file->failed()) { return detail::unreadable_log(temporary_); }
         }
         MILLRACE_CHECK(source.status());
-        MILLRACE_CHECK(pass(header_.file_bytes));
+        MILLRACE_CHECK(check_stop());
         MILLRACE_CHECK(fs_.rename(temporary_, path_));
         MILLRACE_CHECK(fs_.sync_directory(directory_));
         MILLRACE_TRY(file_, open(path_, ReadOrder::random));

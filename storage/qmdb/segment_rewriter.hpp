@@ -46,8 +46,6 @@ struct RewriteOptions {
     RewriteMutant mutant = RewriteMutant::none;
     /// Asked now and then: whether to give up.
     std::function<bool()> stopping;
-    /// Told of bytes read and written as they come; may wait.
-    std::function<void(uint64_t bytes)> pace;
 };
 
 struct RewriteResult {

@@ -67,7 +67,8 @@ private:
     FileSystem& fs_;
     const std::string directory_;
     const FileCareOptions options_;
-    const std::shared_ptr<FileCareStatus> status_;
+    metrics::Registry unread_;  ///< where nobody gave figures
+    const std::shared_ptr<FileCareFigures> figures_;
     RewriteOptions rewrite_;
 
     // Passed to and fro: what is posted or done was written before the phase (release, acquire).

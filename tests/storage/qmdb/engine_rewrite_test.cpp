@@ -21,6 +21,16 @@ using kernels::NodeHash;
 
 const std::string directory = "/db/state";
 
+/// With a registry of their own.
+std::shared_ptr<FileCareFigures> fresh_figures() {
+    struct Owned {
+        metrics::Registry registry;
+        FileCareFigures figures{registry};
+    };
+    const auto owned = std::make_shared<Owned>();
+    return {owned, &owned->figures};
+}
+
 EngineOptions rewriting_options(uint64_t segment_bytes, uint64_t history_blocks) {
     EngineOptions o;
     o.hash = NodeHash::blake3;
@@ -31,7 +41,7 @@ EngineOptions rewriting_options(uint64_t segment_bytes, uint64_t history_blocks)
     o.care.rewrite = true;
     o.care.rewrite_gain_percent = 10;
     o.care.background = false;
-    o.care.status = std::make_shared<FileCareStatus>();
+    o.care.figures = fresh_figures();
     return o;
 }
 
@@ -150,8 +160,8 @@ void run_random(FileSystem& fs, const std::string& where, bool alike, uint64_t s
         }
         if (step % 20 == 19) { ASSERT_NO_FATAL_FAILURE(expect_states(*engine, states, random)); }
     }
-    EXPECT_EQ(options.care.status->errors.load(), 0u);
-    rewritten += options.care.status->rewritten_count.load();
+    EXPECT_EQ(options.care.figures->errors.value(), 0u);
+    rewritten += options.care.figures->rewritten.value();
 }
 
 TEST(EngineRewrite, AgreesWithTheModelOfEveryHeight) {
@@ -263,7 +273,7 @@ TEST(EngineRewriteCrash, TheScenarioRewritesSegments) {
     const EngineOptions options = crash_options(RewriteMutant::none);
     auto engine = open(disk, options).value();
     EXPECT_EQ(run(*engine, scenario, 0), Scenario::heights);
-    EXPECT_GT(options.care.status->rewritten_count.load(), 2u);
+    EXPECT_GT(options.care.figures->rewritten.value(), 2u);
     EXPECT_EQ(engine->stats().rewritten_count > 0, true);
 }
 
@@ -386,12 +396,12 @@ TEST(EngineRewrite, AFullDiskPutsItOff) {
     engine = open(disk, options).value();
     disk.set_free_bytes(2048);
     apply(58);
-    EXPECT_GT(options.care.status->rewrites_put_off.load(), 0u);
-    EXPECT_EQ(options.care.status->rewritten_count.load(), 0u);
+    EXPECT_GT(options.care.figures->put_off.value(), 0u);
+    EXPECT_EQ(options.care.figures->rewritten.value(), 0u);
     disk.set_free_bytes(uint64_t{1} << 30);
     for (uint64_t height = 59; height <= 90; ++height) { apply(height); }
-    EXPECT_GT(options.care.status->rewritten_count.load(), 0u);
-    EXPECT_EQ(options.care.status->errors.load(), 0u);
+    EXPECT_GT(options.care.figures->rewritten.value(), 0u);
+    EXPECT_EQ(options.care.figures->errors.value(), 0u);
 }
 
 TEST(EngineRewrite, SnapshotsReadBesideIt) {
@@ -446,10 +456,10 @@ TEST(EngineRewrite, SnapshotsReadBesideIt) {
         } const end{ends};
         std::mt19937_64 random{7};
         EngineModel model{NodeHash::blake3};
-        const FileCareStatus& status = *options.care.status;
+        const FileCareFigures& figures = *options.care.figures;
         uint64_t height = 0;
         // As long as it takes until enough was rewritten and read beside it.
-        while (status.rewritten_count.load() < 12 || status.scrub_passes.load() < 2 ||
+        while (figures.rewritten.value() < 12 || figures.scrub_passes.value() < 2 ||
                reads.load() < 200) {
             ++height;
             const Block block = narrow_block(model, height < 4 ? 90 : 2, height < 4 ? 0 : 90,
@@ -467,7 +477,7 @@ TEST(EngineRewrite, SnapshotsReadBesideIt) {
         }
     }
     EXPECT_EQ(wrong.load(), 0u);
-    EXPECT_EQ(options.care.status->errors.load(), 0u);
+    EXPECT_EQ(options.care.figures->errors.value(), 0u);
     shown.reset();
     const auto entries = engine->verify_chunks();
     EXPECT_TRUE(entries) << entries.error().message;
@@ -485,17 +495,17 @@ TEST(EngineScrub, DamageStopsTheEngineAndIsNamed) {
         options.care.background = true;
         options.care.scrub_bytes_per_s = uint64_t{1} << 40;
         options.care.scrub_pause_s = 0;
-        options.care.status = std::make_shared<FileCareStatus>();
+        options.care.figures = fresh_figures();
         auto engine = open(*disk, options).value();
-        const FileCareStatus& status = *options.care.status;
-        while (status.scrub_passes.load() < 1) {
+        const FileCareFigures& figures = *options.care.figures;
+        while (figures.scrub_passes.value() < 1) {
             std::this_thread::sleep_for(std::chrono::milliseconds{1});
         }
-        EXPECT_GT(status.scrubbed_bytes.load(), 0u);
-        EXPECT_NE(status.scrub_last_pass_unix_s.load(), 0);
-        EXPECT_EQ(status.errors.load(), 0u);
+        EXPECT_GT(figures.scrubbed_bytes.value(), 0u);
+        EXPECT_NE(figures.scrub_last_pass.value(), 0);
+        EXPECT_EQ(figures.errors.value(), 0u);
         disk->flip_bit(path, 9000, 2);
-        while (status.errors.load() == 0) {
+        while (figures.errors.value() == 0) {
             std::this_thread::sleep_for(std::chrono::milliseconds{1});
         }
         ASSERT_TRUE(engine->apply(1000, {}));
