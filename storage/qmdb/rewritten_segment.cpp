@@ -484,7 +484,9 @@ Result<ChunkBlock> RewrittenSegment::chunk(const SegmentFile& file, unsigned sha
 
 Result<std::vector<RewrittenFrame>> RewrittenSegment::frames(const SegmentFile& file) const {
     BlockBuffer buffer;
-    MILLRACE_TRY(const ByteView raw, block(file, header_.block_count, frames_bytes_max, buffer));
+    // The frames themselves took more.
+    const uint64_t bytes_max = std::min(frames_bytes_max, segment_.segment_bytes);
+    MILLRACE_TRY(const ByteView raw, block(file, header_.block_count, bytes_max, buffer));
     auto out = decode_frames(raw, header_.frame_count);
     if (!out) {
         return detail::damaged_log(file.file().path(), place(header_.block_count),
