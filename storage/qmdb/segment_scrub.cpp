@@ -79,6 +79,13 @@ private:
             }
             return {};
         }
+        if (padding_ != 0) {
+            // No checksum covers it and nobody reads it, at a start neither.
+            const size_t n = std::min<uint64_t>(padding_, data.size());
+            padding_ -= n;
+            data = data.subspan(n);
+            return {};
+        }
         if (zeros_ != 0) { return take_zeros(data); }
         FrameHeader header;
         std::memcpy(&header, data.data(), sizeof header);
@@ -93,7 +100,7 @@ private:
         left_ = header.payload_bytes;
         crc_ = 0;
         wanted_crc_ = header.payload_crc;
-        zeros_ = frame_bytes(header.payload_bytes) - sizeof header - header.payload_bytes;
+        padding_ = frame_bytes(header.payload_bytes) - sizeof header - header.payload_bytes;
         data = data.subspan(sizeof header);
         return {};
     }
@@ -139,7 +146,7 @@ private:
     }
 
     Result<void> finish() const {
-        const bool cut = left_ != 0 || zeros_ != 0 || block_bytes_ != 0;
+        const bool cut = left_ != 0 || padding_ != 0 || zeros_ != 0 || block_bytes_ != 0;
         if (cut || (rewritten_ && index_ != blocks_)) {
             return damaged(bytes_, "the file ends within a frame or block");
         }
@@ -156,7 +163,8 @@ private:
 
     // Of the frame or block at hand.
     uint64_t left_ = 0;  ///< bytes that its checksum covers
-    uint64_t zeros_ = 0;
+    uint64_t padding_ = 0;
+    uint64_t zeros_ = 0;  ///< behind the last frame
     uint32_t crc_ = 0;
     uint32_t wanted_crc_ = 0;
     uint64_t frame_at_ = 0;

@@ -11,7 +11,9 @@
 namespace millrace::storage::qmdb {
 
 /// Reads a segment that is not written any more, of either form, from the medium and checks all
-/// checksums in it, without more memory than a piece takes. One thread.
+/// checksums in it, and that nothing but zeros follows the last frame, without more memory than a
+/// piece takes. What pads headers and frames with zeros is not looked at, as at a start. One
+/// thread.
 class SegmentScrub {
 public:
     static constexpr size_t piece_bytes = size_t{1} << 20;

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/qmdb/frame.hpp"
 #include "storage/qmdb/segment_name.hpp"
 #include "tests/storage/qmdb/engine_model.hpp"
 #include "tests/storage/simulated_disk.hpp"
@@ -62,6 +63,19 @@ void fill(SimulatedDisk& disk) {
     }
 }
 
+/// Whether a byte of a segment with frames only fills a header's block or a frame.
+bool is_padding(const Bytes& segment, uint64_t at) {
+    uint64_t begin = sizeof(SegmentHeader);
+    uint64_t end = frame_alignment_bytes;
+    while (at >= end) {
+        const Frame frame = read_frame(ByteView{segment}.subspan(end));
+        if (frame.state != FrameState::valid) { return false; }
+        begin = end + sizeof frame.header + frame.header.payload_bytes;
+        end += frame_bytes(frame.header.payload_bytes);
+    }
+    return at >= begin;
+}
+
 TEST(SegmentScrub, FindsDamageAnywhereInBothForms) {
     SimulatedDisk disk;
     ASSERT_NO_FATAL_FAILURE(fill(disk));
@@ -83,6 +97,7 @@ TEST(SegmentScrub, FindsDamageAnywhereInBothForms) {
         const auto copy = disk.clone();
         for (int i = 0; i < 60; ++i) {
             const uint64_t at = i < 10 ? static_cast<uint64_t>(i) * 8 : random() % content.size();
+            if (!rewritten && is_padding(content, at)) { continue; }
             copy->flip_bit(path, at, static_cast<unsigned>(i) % 8);
             const auto found = scrub(*copy, path, number);
             ASSERT_FALSE(found) << "offset " << at;
