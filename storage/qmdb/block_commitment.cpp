@@ -353,6 +353,7 @@ Result<void> EngineCommitment::commit() {
     if (!closed_) { return {}; }
     MILLRACE_CHECK(engine_->commit());
     committed_ = {*std::exchange(closed_, std::nullopt), engine_->root()};
+    note_oldest();
     return {};
 }
 
@@ -410,6 +411,7 @@ open_block_commitment(FileSystem& fs, const std::string& directory,
     engine_options.history_blocks = options.history_blocks;
     engine_options.log.segment_bytes = options.segment_bytes;
     engine_options.log.identity = options.chain;
+    engine_options.care = options.care;
     MILLRACE_TRY(auto engine, Engine::open(fs, directory, engine_options, std::move(writer)));
     if (engine->writes_max() < options.step_writes_max) {
         return fail(ErrorCode::config, "with segments of " + std::to_string(options.segment_bytes) +

@@ -184,6 +184,8 @@ int run_node(const Settings& s) {
     ledger_options.commitment = *chosen;
     // A development chain goes back as far as its state reaches.
     if (s.dev) { ledger_options.state_history_blocks = s.history_records; }
+    ledger_options.state_compaction = s.disk_compact == "on";
+    ledger_options.state_scrub_bytes_per_s = s.disk_scrub_mib_per_s << 20;
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
     ledger_options.offload = offload->get();

@@ -50,6 +50,8 @@ public:
     Result<StateProof> prove(const Hash256& key) const override;
     Result<StateMultiproof> prove(std::span<const Hash256> keys) const override;
 
+    const Parts& parts() const noexcept { return parts_; }
+
 private:
     /// The answer of `read`, unless the block was taken back meanwhile.
     template <class Read>
