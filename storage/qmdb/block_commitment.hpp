@@ -9,6 +9,7 @@
 #include "kernels/tree/node_hash.hpp"
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
+#include "storage/qmdb/file_care.hpp"
 #include "storage/state/block_commitment.hpp"
 
 namespace millrace::storage::qmdb {
@@ -34,6 +35,8 @@ struct BlockCommitmentOptions {
     uint64_t segment_bytes = uint64_t{64} << 20;
     /// That many steps can be rolled back at least: blocks, where each has one.
     uint64_t history_blocks = 1024;
+    /// What is done to sealed files meanwhile; damage that it finds is an error of commit().
+    FileCareOptions care;
     /// Says whose state it is; a directory with another one is refused.
     Hash256 chain;
 };

@@ -50,6 +50,7 @@ Result<void> EngineImpl::rollback(uint64_t height) {
                         std::to_string(height) + " needs a snapshot from before");
     }
     if (!waits_) { release_snapshots(); }
+    forget_plans_above(height);
     if (auto r = take_back(count); !r) { return stop(std::move(r).error()); }
     return cut_waits_ ? cut_log() : Result<void>{};
 }
@@ -82,7 +83,7 @@ Result<void> EngineImpl::take_back(size_t count) {
         MILLRACE_TRY(const Frame frame,
                      log_->read_frame_at(list_.blocks.back().payload_at, scratch));
         MILLRACE_CHECK(undo(frame.payload));
-        list_.blocks.pop_back();
+        list_.pop_back();
         cut_waits_ = true;
     }
     for (const auto& [shard, chunk] : revived_chunks_) {
@@ -180,6 +181,15 @@ Result<void> EngineImpl::revive(unsigned shard, uint64_t serial) {
 Result<Hash256> EngineImpl::logged_chunk_root(unsigned shard, uint64_t chunk) const {
     const auto run = directory_.find(shard, (chunk + 1) * chunk_entries - 1);
     if (!run) { return corrupt("a full chunk has no place"); }
+    if (const SegmentFile* const file = log_->segment_at(run->table_at);
+        file != nullptr && file->rewritten() != nullptr) {
+        BlockBuffer buffer;
+        if (!file->rewritten()->has(shard, (chunk + 1) * chunk_entries - 1)) {
+            return corrupt("a full chunk is not where it should be");
+        }
+        MILLRACE_TRY(const ChunkBlock block, file->rewritten()->chunk(*file, shard, chunk, buffer));
+        return block.root.value();
+    }
     const LogPosition payload_at = list_.blocks[list_.index_at(run->table_at)].payload_at;
     std::array<uint8_t, sizeof(FrameHeader) + section_headers_bytes> memory;
     MILLRACE_TRY(const ByteView head,

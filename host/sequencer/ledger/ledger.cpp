@@ -258,8 +258,8 @@ Result<void> Ledger::checkpoint(bool now) {
     const Impl::SealedNote& note = l.sealed.back();
     // A revert leaves no state to write: the next seal will.
     if (l.sealed_state == nullptr) { return {}; }
-    // From a checkpoint on the log need not have what the commitment lacks. It has just been told to
-    // commit the block; no root is under way, so the wait is for one flush.
+    // From a checkpoint on the log need not have what the commitment lacks. It has just been told
+    // to commit the block; no root is under way, so the wait is for one flush.
     if (now || !l.sealer->has_durably(note.number)) {
         l.sealer->settle();
         MILLRACE_CHECK(l.sealer->status());

@@ -14,6 +14,7 @@
 #include "host/sequencer/ledger/mpt_commitment.hpp"
 #include "host/sequencer/ledger/offload_hash.hpp"
 #include "host/sequencer/ledger/room_wait.hpp"
+#include "storage/qmdb/file_care.hpp"
 
 namespace millrace::sequencer {
 
@@ -83,6 +84,7 @@ struct Ledger::Impl {
     metrics::Histogram* flush_seconds = nullptr;
     metrics::Histogram* root_seconds = nullptr;
     metrics::Histogram* state_commit_seconds = nullptr;
+    std::shared_ptr<storage::qmdb::FileCareFigures> state_files;
 
     std::optional<storage::DataDir> datadir;
     std::unique_ptr<storage::StateStore> state;

@@ -346,6 +346,11 @@ Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
     engine.segment_bytes = options.state_segment_bytes;
     engine.history_blocks = options.state_history_blocks;
     engine.chain = genesis.hash;
+    if (options.housekeeping) {
+        engine.care.rewrite = options.state_compaction;
+        engine.care.scrub_bytes_per_s = options.state_scrub_bytes_per_s;
+        engine.care.figures = state_files;
+    }
     MILLRACE_TRY(commitment, storage::qmdb::open_block_commitment(fs, datadir->state_directory(),
                                                                   engine, make_writer()));
     if (commitment->committed()) { return {}; }
@@ -469,7 +474,8 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         view->restore_head(head);
     }
     Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
-                            [this] { return ending.load(std::memory_order_relaxed); }};
+                            [this] { return ending.load(std::memory_order_relaxed); },
+                            options.memory_guard};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {
@@ -495,6 +501,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const Ledg
                                             "Time to compute the state root of a block");
     impl->state_commit_seconds = &metrics.histogram(
         "millrace_state_commit_seconds", "Time to make a block durable in the state engine");
+    impl->state_files = std::make_shared<storage::qmdb::FileCareFigures>(metrics);
     std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
     MILLRACE_CHECK(ledger->impl_->recover(*ledger));
     if (!options.housekeeping) { return ledger; }

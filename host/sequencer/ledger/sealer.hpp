@@ -13,6 +13,7 @@
 #include "host/base/metrics.hpp"
 #include "host/base/ring.hpp"
 #include "host/sequencer/ledger/room_wait.hpp"
+#include "host/sequencer/memory_guard.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/chain/chain_store.hpp"
 #include "storage/state/block_commitment.hpp"
@@ -47,6 +48,8 @@ public:
         metrics::Histogram* commit_seconds = nullptr;
         /// Whether the node ends: room on the disk is not waited for then. Any thread.
         std::function<bool()> ending;
+        /// Is told what the commitment keeps in memory; may be null.
+        MemoryGuard* memory_guard = nullptr;
     };
     /// `hash` is used by the sealer's thread only and outlives it.
     Sealer(std::unique_ptr<storage::BlockCommitment> commitment, evm::HashBatch& hash,
@@ -114,7 +117,7 @@ private:
     void handle(RollBack& back);
     void handle(std::promise<void>& reached);
     void handle(std::function<void()>& work);
-    void note_committed() noexcept;
+    void note_committed();
     /// Keeps the first failure.
     Result<void> keep(Result<void> r);
 

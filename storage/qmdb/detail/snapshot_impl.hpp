@@ -16,6 +16,7 @@ namespace millrace::storage::qmdb::detail {
 struct Pin {
     uint64_t epoch = 0;
     uint64_t height = 0;
+    uint64_t view_bytes = 0;  ///< memory of the snapshot's own pointers
     /// Set by the snapshot's last holder after its last read; the engine may then free what the
     /// snapshot saw (release, acquire).
     std::atomic<bool> released = false;
@@ -48,6 +49,8 @@ public:
     uint64_t oldest_height() const noexcept override { return parts_.list.oldest_height(); }
     Result<StateProof> prove(const Hash256& key) const override;
     Result<StateMultiproof> prove(std::span<const Hash256> keys) const override;
+
+    const Parts& parts() const noexcept { return parts_; }
 
 private:
     /// The answer of `read`, unless the block was taken back meanwhile.

@@ -74,6 +74,8 @@ private:
     Result<Neighbour> neighbour(const Hash256& key);
     Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
     Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);
+    Result<bool> load_leaves(unsigned shard, uint64_t first, uint64_t count,
+                             std::span<Hash256> nodes);
 
     const Indexes indexes_;
     const ForestView& forest_;
@@ -82,6 +84,8 @@ private:
     const uint64_t height_;
 
     std::vector<ByteView> messages_;
+    std::vector<size_t> leaf_places_;  ///< of the messages' leaves, in heap order
+    std::vector<Hash256> leaves_;
     std::vector<Hash256> proof_nodes_;  ///< of the chunks that load_chunks() read, heap by heap
     std::vector<Hash256*> proof_trees_;
     std::vector<kernels::DirtyLeaf> proof_dirty_;

@@ -125,6 +125,43 @@ TEST(EngineSnapshot, StaysWhatItWasWhileTheEngineGoesOn) {
     }
 }
 
+TEST(EngineSnapshot, WhatItKeepsCountsAsMemoryUntilItIsLetGo) {
+    std::mt19937_64 random{5};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, "/db/state").value();
+    uint64_t height = 0;
+    const auto write = [&] {
+        Block block = random_block(model, 200, 5, random);
+        ASSERT_TRUE(engine->apply(++height, writes_of(block)));
+        model.apply(height, block);
+        ASSERT_TRUE(engine->commit());
+    };
+    for (int i = 0; i < 4; ++i) { write(); }
+    EXPECT_EQ(engine->stats().snapshot_bytes, 0u);
+    Snapshot first = engine->snapshot().value();
+    const uint64_t pointers = engine->stats().snapshot_bytes;
+    EXPECT_GE(pointers, 16 * sizeof(void*)) << "of each shard's index";
+    uint64_t before = pointers;
+    std::vector<Snapshot> later;
+    for (int i = 0; i < 3; ++i) {
+        write();
+        // At least one page of the index and one tile of 64 KiB.
+        EXPECT_GT(engine->stats().snapshot_bytes, before + (64 << 10));
+        before = engine->stats().snapshot_bytes;
+        later.push_back(engine->snapshot().value());
+    }
+    const EngineStats s = engine->stats();
+    EXPECT_EQ(s.memory_bytes(), s.index_bytes + s.tree_bytes + s.directory_bytes + s.block_bytes +
+                                    s.snapshot_bytes + s.work_bytes);
+    EXPECT_GT(s.block_bytes, 0u);
+    EXPECT_GT(s.work_bytes, 0u);
+    later.clear();
+    first.reset();
+    write();
+    EXPECT_EQ(engine->stats().snapshot_bytes, 0u);
+}
+
 TEST(EngineSnapshot, FailsWhenItsBlockIsTakenBackAndStaysBelow) {
     std::mt19937_64 random{3};
     SimulatedDisk disk;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the varints of entries and proofs: LEB128 without superfluous bytes.
+// Owns the varints of entries, proofs and rewritten segments: LEB128 without superfluous bytes.
 #pragma once
 
 #include <cstdint>

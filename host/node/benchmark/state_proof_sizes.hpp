@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace millrace::state_bench {
+namespace millrace::node::state_bench {
 
 /// Where the live entries of a state lie in its log.
 enum class LogShape : uint8_t {
@@ -32,4 +32,4 @@ struct ProofQuestion {
 /// as standing for nothing only before the span of live entries and after the last one.
 uint64_t proof_bytes(const ProofQuestion& question);
 
-}  // namespace millrace::state_bench
+}  // namespace millrace::node::state_bench

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns proofs without hashes: only what their sizes depend on.
-#include "bench/state/proof_sizes.hpp"
+#include "host/node/benchmark/state_proof_sizes.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
 
-namespace millrace::state_bench {
+namespace millrace::node::state_bench {
 namespace {
 
 using namespace storage;  // NOLINT: a program of its own
@@ -170,4 +170,4 @@ uint64_t proof_bytes(const ProofQuestion& question) {
     return out.size();
 }
 
-}  // namespace millrace::state_bench
+}  // namespace millrace::node::state_bench
