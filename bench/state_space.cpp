@@ -19,7 +19,7 @@ using namespace millrace::storage;
 
 namespace {
 
-// As the workload of bench/state: keys of 32 bytes, values of 32 to 100. Files are small, so that
+// As the workload of `millrace bench state`: keys of 32 bytes, values of 32 to 100. Files are small, so that
 // there are as many of them as in a state of some million keys.
 constexpr size_t key_count = 200'000;
 constexpr size_t batch_writes = 2500;

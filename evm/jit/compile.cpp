@@ -27,7 +27,7 @@ Result<CompiledObject> compile_contract(ByteView code, Revision revision,
     }
     const Program program = analyze_contract(code, revision, limits.ir);
     CodegenOptions options;
-    if (program.instruction_count > limits.optimized_instructions_max) {
+    if (optimizing_cost(program) > limits.optimizing_cost_max) {
         options.level = CodegenLevel::quick;
     }
     return compile_object(program, options);

@@ -15,8 +15,8 @@ Program analyze_contract(ByteView code, Revision revision, const IrLimits& limit
 
 struct CompileLimits {
     IrLimits ir;
-    /// Programs of more instructions are compiled by CodegenLevel::quick.
-    size_t optimized_instructions_max = 4'000;
+    /// Programs of a larger optimizing_cost() are compiled by CodegenLevel::quick.
+    size_t optimizing_cost_max = 8'000;
 };
 
 /// Compiles `code` for this machine; the error says why it is refused. Thread-safe.

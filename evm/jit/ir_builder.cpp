@@ -194,6 +194,26 @@ private:
         return id;
     }
 
+    size_t cost_of(const Instruction& i) const {
+        constexpr size_t cheap = 1;
+        constexpr size_t multiplication = 2;
+        constexpr size_t dynamic = 3;
+        if (i.kind != Instruction::Kind::evm || i.argument_count == 0) { return cheap; }
+        switch (i.opcode) {
+            case Opcode::mul: return multiplication;
+            case Opcode::mload:
+            case Opcode::mstore:
+            case Opcode::mstore8:
+            case Opcode::calldataload:
+            case Opcode::shl:
+            case Opcode::shr:
+            case Opcode::sar:
+            case Opcode::byte:
+                return program_.is_constant(program_.arguments[i.first_argument]) ? cheap : dynamic;
+            default: return cheap;
+        }
+    }
+
     bool may_add_block() const {
         return program_.blocks.size() < limits_.blocks_max &&
                instructions_built_ < limits_.instructions_max;
@@ -431,7 +451,7 @@ void Builder::build_block(BlockId id) {
         }
         if (!build_instruction()) { break; }
     }
-    instructions_built_ += block().instructions.size();
+    for (const Instruction& i : block().instructions) { instructions_built_ += cost_of(i); }
     if (block().relative) {
         Instruction& check = block().instructions.front();
         check.need = static_cast<uint16_t>(need_);

@@ -81,6 +81,38 @@ uint16_t result_bits(const Program& p, const Instruction& i) {
 
 }  // namespace
 
+size_t optimizing_cost(const Program& p) {
+    constexpr size_t wide = 20;
+    constexpr size_t growing = 4;
+    size_t sum = 0;
+    for (const Block& b : p.blocks) {
+        for (const Instruction& i : b.instructions) {
+            ++sum;
+            if (i.kind != Instruction::Kind::evm || i.argument_count == 0) { continue; }
+            const bool fixed = p.is_constant(p.arguments[i.first_argument]);
+            switch (i.opcode) {
+                case Opcode::mul:
+                    if (i.result != none && p.values[i.result].bits > 128) { sum += wide - 1; }
+                    break;
+                case Opcode::shl:
+                case Opcode::shr:
+                case Opcode::sar:
+                case Opcode::byte:
+                    if (!fixed) { sum += wide - 1; }
+                    break;
+                case Opcode::mload:
+                case Opcode::mstore:
+                case Opcode::mstore8:
+                    if (!i.in_bounds) { sum += growing - 1; }
+                    break;
+                case Opcode::calldataload: sum += fixed ? 0 : growing - 1; break;
+                default: break;
+            }
+        }
+    }
+    return sum;
+}
+
 bool is_pure(const Instruction& i) noexcept {
     if (i.kind == Instruction::Kind::load_item) { return true; }
     if (i.kind != Instruction::Kind::evm) { return false; }

@@ -22,6 +22,11 @@ void leave_failing_paths(Program& program);
 /// Removes instructions without an effect, and parameters, whose value nobody uses.
 void remove_dead_values(Program& program);
 
+/// What the program costs the optimized level, in instructions of the common kind: products, shifts
+/// and bytes at amounts that are not constant are 20 where they are wide, since some passes take
+/// the square of their number; accesses to memory that may grow it are 4.
+size_t optimizing_cost(const Program& program);
+
 /// What an instruction only computes from its operands, or reads without trace.
 bool is_pure(const Instruction& instruction) noexcept;
 

@@ -65,7 +65,7 @@ TEST(JitCompiled, AgreesWhenCompiledQuickly) {
     JitOptions options;
     options.mode = JitMode::eager;
     options.shadow_runs = 0;
-    options.limits.optimized_instructions_max = 0;
+    options.limits.optimizing_cost_max = 0;
     const auto quick = JitEngine::create(std::move(options)).value();
     for (uint64_t seed = 900; seed < 930; ++seed) {
         Choices choices{seed};
