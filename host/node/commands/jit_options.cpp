@@ -24,7 +24,11 @@ void add_jit_options(CLI::App& command, JitArguments& a) {
 Result<std::unique_ptr<evm::jit::JitEngine>> make_jit(const JitArguments& a) {
     if (a.mode == "off") { return nullptr; }
     evm::jit::JitOptions options;
-    options.mode = a.mode == "eager" ? evm::jit::JitMode::eager : evm::jit::JitMode::on;
+    if (a.mode == "eager") {
+        options.mode = evm::jit::JitMode::eager;
+        // Most code of a test runs once: only what is small is worth the slower level.
+        options.limits.optimizing_cost_max = 300;
+    }
     options.shadow_runs = a.shadow_runs;
     options.cache_directory = a.cache_directory;
     return evm::jit::JitEngine::create(std::move(options));

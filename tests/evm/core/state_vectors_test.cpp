@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "evm/jit/engine.hpp"
 #include "host/node/conformance/state_test.hpp"
 #include "tests/evm/tx/unpacked_vectors.hpp"
 
@@ -64,6 +65,37 @@ TEST(StateTests, TracingChangesNoResult) {
     }
     if (parts == 0) { GTEST_SKIP() << "the vectors are not in folders of forks"; }
     EXPECT_GT(lines, 100'000u) << "hardly anything was traced";
+}
+
+/// A part of the tests, all code compiled before it runs; evm/jit/README.md has the command for all.
+TEST(StateTests, CompiledCodeChangesNoResult) {
+    const auto folder =
+        test::unpacked_vectors("state_tests", "eest-state-tests.tar.zst", MILLRACE_UNPACK_DIR);
+    if (!folder) { GTEST_SKIP() << "vectors 'eest-state-tests.tar.zst' are not here"; }
+    evm::jit::JitOptions jit_options;
+    jit_options.mode = evm::jit::JitMode::eager;
+    jit_options.shadow_runs = 0;
+    jit_options.limits.optimizing_cost_max = 300;  // both levels, most of it quick
+    auto jit = evm::jit::JitEngine::create(std::move(jit_options));
+    if (!jit) { GTEST_SKIP() << jit.error().message; }
+    RunnerOptions options;
+    options.native_tier = jit->get();
+    unsigned parts = 0;
+    for (const char* part : {"byzantium", "constantinople", "istanbul", "osaka", "shanghai"}) {
+        fs::path path = *folder / part;
+        if (!fs::exists(path)) { path = *folder / "state_tests" / part; }
+        if (!fs::exists(path)) { continue; }
+        ++parts;
+        const auto report = run_state_tests(path.string(), options);
+        ASSERT_TRUE(report.has_value()) << report.error().message;
+        EXPECT_GT(report->passed, 0u);
+        for (const CaseFailure& f : report->failures) {
+            ADD_FAILURE() << f.test << " [" << f.fork << "] in " << f.file << ": " << f.reason
+                          << " " << f.expected << " " << f.got;
+        }
+    }
+    if (parts == 0) { GTEST_SKIP() << "the vectors are not in folders of forks"; }
+    EXPECT_GT((*jit)->statistics().native_frames, 1'000u) << "hardly anything ran compiled";
 }
 
 TEST(StateTests, NothingToReadIsAnError) {
