@@ -34,29 +34,55 @@ void multiply_modulo(Frame* f, U256* out, const U256* a, const U256* b, const U2
     *out = mul_mod(*a, *b, *m, f->evm->workspace().mulmod_modulus);
 }
 
+using Limb = unsigned long long;
+
+/// r[0..4] = r[0..3] + x * b, in which no carry is lost: the product and the addend fit five limbs.
+[[gnu::always_inline]] inline void add_product(Limb* r, Limb x, const Limb* b) {
+    using u128 = unsigned __int128;
+    Limb low[4];
+    Limb high[4];
+    for (int i = 0; i < 4; ++i) {
+        const u128 p = static_cast<u128>(x) * b[i];
+        low[i] = static_cast<Limb>(p);
+        high[i] = static_cast<Limb>(p >> 64);
+    }
+    Limb c = 0;
+    for (int i = 1; i < 4; ++i) { low[i] = __builtin_addcll(low[i], high[i - 1], c, &c); }
+    const Limb top = high[3] + c;
+    c = 0;
+    for (int i = 0; i < 4; ++i) { r[i] = __builtin_addcll(r[i], low[i], c, &c); }
+    r[4] = top + c;
+}
+
 /// a * b mod m for a modulus of at least 2^254 with 2^256 = c (mod m), c < 2^64: secp256k1's prime,
 /// 2^255 - 19 and their like. The high half is folded in twice, each time times c.
 void multiply_modulo_sparse(U256* out, const U256* a, const U256* b, const U256* m, uint64_t c) {
-    using u128 = unsigned __int128;
-    U256 high;
-    U256 low = mul_full(*a, *b, high);
-    u128 carry = 0;
+    Limb x[4];
+    Limb y[4];
     for (int i = 0; i < 4; ++i) {
-        carry += static_cast<u128>(high.w[i]) * c + low.w[i];
-        low.w[i] = static_cast<uint64_t>(carry);
-        carry >>= 64;
+        x[i] = a->w[i];
+        y[i] = b->w[i];
     }
-    // What is above 256 bits is at most c; folded in it may carry once more, and then the rest is
-    // small.
-    carry *= c;
-    for (int i = 0; i < 4; ++i) {
-        carry += low.w[i];
-        low.w[i] = static_cast<uint64_t>(carry);
-        carry >>= 64;
+    Limb product[8] = {};
+    for (int i = 0; i < 4; ++i) { add_product(product + i, x[i], y); }
+    Limb r[5] = {product[0], product[1], product[2], product[3], 0};
+    add_product(r, c, product + 4);
+    // What is above 256 bits is at most c. Folded in, it may carry once more, and what is left then
+    // is far from doing so again.
+    const unsigned __int128 above = static_cast<unsigned __int128>(r[4]) * c;
+    Limb k = 0;
+    r[0] = __builtin_addcll(r[0], static_cast<Limb>(above), k, &k);
+    r[1] = __builtin_addcll(r[1], static_cast<Limb>(above >> 64), k, &k);
+    r[2] = __builtin_addcll(r[2], 0, k, &k);
+    r[3] = __builtin_addcll(r[3], 0, k, &k);
+    U256 sum{r[3], r[2], r[1], r[0]};
+    if (k != 0) { sum += U256{c}; }
+    // At most three times, for the smallest modulus.
+    for (bool below = false; !below;) {
+        const U256 less = sub_underflow(sum, *m, below);
+        if (!below) { sum = less; }
     }
-    if (carry != 0) { low += U256{c}; }
-    while (low >= *m) { low -= *m; }
-    *out = low;
+    *out = sum;
 }
 
 /// KECCAK256 whose fixed price is paid; `size` and `offset` are saturated.
