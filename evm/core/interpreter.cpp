@@ -338,7 +338,10 @@ Status execute(Frame& frame, int64_t gas) {
         case NativeOutcome::Kind::ended: break;
         case NativeOutcome::Kind::declined:
             status = interpret(frame, gas);
-            tier->note(frame, gas - frame.gas_left);
+            // A failed frame has not worked for the gas that it forfeits.
+            if (status == Status::success || status == Status::revert) {
+                tier->note(frame, gas - frame.gas_left);
+            }
             break;
         case NativeOutcome::Kind::interpreted: status = resume(frame, native); break;
     }

@@ -6,6 +6,7 @@
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
@@ -144,7 +145,10 @@ Result<CompiledObject> describe(llvm::SmallVector<char, 0> bytes) {
 
 bool has_codegen() noexcept { return true; }
 
-std::string codegen_cpu() { return llvm::sys::getHostCPUName().str() + " " + host_features(); }
+std::string codegen_cpu() {
+    return "LLVM " LLVM_VERSION_STRING " " + llvm::sys::getHostCPUName().str() + " " +
+           host_features();
+}
 
 Result<CompiledObject> compile_object(const Program& program, const CodegenOptions& options,
                                       CodegenText* text) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
 #include <pthread.h>
 #include <sys/resource.h>
@@ -45,9 +46,11 @@ const char* native_stack_floor() noexcept {
             void* begin = nullptr;
             size_t bytes = 0;
             if (pthread_attr_getstack(&attributes, &begin, &bytes) == 0) {
-                // Of a small stack at least half stays for the interpreter.
-                lowest =
-                    static_cast<const char*>(begin) + std::min(native_stack_reserve, bytes / 2);
+                // The interpreter alone may need a megabyte and more for the deepest calls.
+                if (bytes >= native_stack_reserve) {
+                    lowest =
+                        static_cast<const char*>(begin) + std::min(native_stack_reserve, bytes / 2);
+                }
             }
             pthread_attr_destroy(&attributes);
         }
@@ -70,10 +73,11 @@ struct Compiled {
     std::atomic<int32_t> shadow_left{0};
     std::atomic<bool> refused{false};
     std::atomic<uint64_t>* bytes_in_use = nullptr;
+    size_t counted_bytes = 0;  ///< in it
 
     ~Compiled() {
         if (bytes_in_use != nullptr) {
-            bytes_in_use->fetch_sub(facts.machine_code_bytes, std::memory_order_relaxed);
+            bytes_in_use->fetch_sub(counted_bytes, std::memory_order_relaxed);
         }
     }
 };
@@ -134,6 +138,10 @@ public:
     void note(const Frame& frame, int64_t gas) noexcept;
     std::shared_ptr<const Compiled> get(ByteView code, Revision revision);
     void drain();
+    JitContract facts_of(const Compiled& c) const {
+        const std::lock_guard lock(mutex_);
+        return c.facts;
+    }
     JitStatistics statistics() const;
     std::vector<JitContract> contracts() const;
     std::vector<JitDifference> differences() const;
@@ -166,11 +174,13 @@ private:
     JitOptions options_;
     std::unique_ptr<Loader> loader_;
     std::unique_ptr<ObjectCache> cache_;
+    std::atomic<uint64_t> bytes_in_use_{0};  // contracts of the table count in it to their end
 
     mutable std::mutex mutex_;  // guards what follows, down to differences_
     std::condition_variable changed_;
     std::map<Key, Entry> table_;
     uint64_t turn_ = 0;
+    size_t refused_count_ = 0;  ///< of the table, those that the compiler refused
     std::deque<Request> queue_;
     bool busy_ = false;
     bool stopping_ = false;
@@ -178,7 +188,6 @@ private:
     std::mutex compiling_;  // one compilation at a time
     std::thread thread_;
 
-    std::atomic<uint64_t> bytes_in_use_{0};
     std::unique_ptr<metrics::Registry> own_metrics_;
     struct Counters {
         explicit Counters(metrics::Registry& r)
@@ -322,16 +331,28 @@ NativeOutcome JitEngine::Impl::run_shadowed(const Compiled& c, Frame& frame, int
                     forfeits ? Bytes{} : Bytes(from, from + frame.output_size),
                     state.fingerprint()};
     };
-    const NativeOutcome native = run(c, frame, gas);
-    const Status first_status =
-        native.kind == NativeOutcome::Kind::interpreted ? resume(frame, native) : native.status;
-    const Seen first = look(first_status);
-    state.revert_to(checkpoint);
-    frame.memory_size = 0;
-    frame.return_data->clear();
-    frame.output_offset = frame.output_size = 0;
-    const Status second_status = interpret(frame, gas);
-    const Seen second = look(second_status);
+    const auto start_again = [&] {
+        state.revert_to(checkpoint);
+        frame.memory_size = 0;
+        frame.return_data->clear();
+        frame.output_offset = frame.output_size = 0;
+    };
+    const auto run_both = [&] {
+        const NativeOutcome native = run(c, frame, gas);
+        const Status first =
+            native.kind == NativeOutcome::Kind::interpreted ? resume(frame, native) : native.status;
+        Seen compiled = look(first);
+        start_again();
+        const Status second = interpret(frame, gas);
+        return std::pair{std::move(compiled), look(second)};
+    };
+    auto [first, second] = run_both();
+    if (first != second) {
+        // The state below may have moved between the two runs: the executor will find out, and does
+        // not keep what this transaction did. A fault of the code shows itself again.
+        start_again();
+        std::tie(first, second) = run_both();
+    }
     in_shadow = false;
     auto& mutable_c = const_cast<Compiled&>(c);
     if (first == second) {
@@ -348,7 +369,7 @@ NativeOutcome JitEngine::Impl::run_shadowed(const Compiled& c, Frame& frame, int
     }
     NativeOutcome out;
     out.kind = NativeOutcome::Kind::ended;
-    out.status = second_status;
+    out.status = second.status;
     return out;
 }
 
@@ -370,17 +391,20 @@ void JitEngine::Impl::report(const Compiled& c, const Frame& frame, int64_t gas,
                 {"difference", d.what},
                 {"input", to_hex(d.input)},
                 {"gas", d.gas}});
+    if (cache_ != nullptr) { cache_->forbid(c.facts.code_hash, frame.revision, d.what); }
     const std::lock_guard lock(mutex_);
     const auto at = table_.find(Key{c.facts.code_hash, frame.revision});
     if (at != table_.end()) { at->second.compiled->facts.refused = d.what; }
-    if (cache_ != nullptr) { cache_->forbid(c.facts.code_hash, frame.revision, d.what); }
     if (differences_.size() < differences_max) { differences_.push_back(std::move(d)); }
 }
 
 void JitEngine::Impl::note(const Frame& frame, int64_t gas) noexcept {
     if (options_.mode != JitMode::on) { return; }
+    // Init code runs once.
+    const CallKind kind = frame.message->kind;
+    if (kind == CallKind::create || kind == CallKind::create2) { return; }
     const uint64_t spent = frame.code->note_gas(gas);
-    if (spent < options_.gas_per_byte * frame.code->size()) { return; }
+    if (spent < std::max(options_.gas_min, options_.gas_per_byte * frame.code->size())) { return; }
     const std::shared_ptr<Slots>& slots = record_of(*frame.code)->slots();
     if (slots->at(frame.revision) != nullptr || !slots->claim(frame.revision)) { return; }
     // Nobody waits here for anybody: who does not get the lock asks again with the next frame.
@@ -425,7 +449,8 @@ void JitEngine::Impl::make_room(size_t bytes) {
     const std::lock_guard lock(mutex_);
     std::vector<std::pair<uint64_t, Key>> idle;
     for (const auto& [key, entry] : table_) {
-        if (entry.compiled->code != nullptr && entry.compiled.use_count() == 1) {
+        if (entry.compiled->code != nullptr && entry.compiled.use_count() == 1 &&
+            !entry.compiled->refused.load(std::memory_order_relaxed)) {
             idle.emplace_back(entry.used, key);
         }
     }
@@ -482,9 +507,9 @@ std::shared_ptr<Compiled> JitEngine::Impl::compile(const Key& key, ByteView code
         counters_.refused_by_compiler.add();
         return c;
     }
-    make_room(object->text_bytes);
-    if (bytes_in_use_.load(std::memory_order_relaxed) + object->text_bytes >
-        options_.machine_code_bytes_max) {
+    const size_t bytes = std::max<size_t>(object->text_bytes, contract_bytes_min);
+    make_room(bytes);
+    if (bytes_in_use_.load(std::memory_order_relaxed) + bytes > options_.machine_code_bytes_max) {
         c->facts.refused = "no room for its machine code";
         counters_.refused_for_room.add();
         return c;
@@ -498,7 +523,8 @@ std::shared_ptr<Compiled> JitEngine::Impl::compile(const Key& key, ByteView code
     c->code = std::move(*loaded);
     c->facts.machine_code_bytes = object->text_bytes;
     c->bytes_in_use = &bytes_in_use_;
-    bytes_in_use_.fetch_add(object->text_bytes, std::memory_order_relaxed);
+    c->counted_bytes = bytes;
+    bytes_in_use_.fetch_add(bytes, std::memory_order_relaxed);
     counters_.machine_code_bytes.set(
         static_cast<int64_t>(bytes_in_use_.load(std::memory_order_relaxed)));
     c->shadow_left.store(static_cast<int32_t>(options_.shadow_runs), std::memory_order_relaxed);
@@ -524,9 +550,19 @@ std::shared_ptr<const Compiled> JitEngine::Impl::get(ByteView code, Revision rev
     }
     std::shared_ptr<Compiled> c = compile(key, code);
     const std::lock_guard lock(mutex_);
-    if (c->facts.refused.empty() || table_.size() < options_.refused_max) {
-        table_[key] = {c, ++turn_};
+    if (!c->facts.refused.empty() && ++refused_count_ > options_.refused_max) {
+        // The longest unused of them is forgotten.
+        auto oldest = table_.end();
+        for (auto at = table_.begin(); at != table_.end(); ++at) {
+            if (at->second.compiled->code == nullptr &&
+                (oldest == table_.end() || at->second.used < oldest->second.used)) {
+                oldest = at;
+            }
+        }
+        if (oldest != table_.end()) { table_.erase(oldest); }
+        --refused_count_;
     }
+    table_[key] = {c, ++turn_};
     return c;
 }
 
@@ -582,7 +618,7 @@ NativeOutcome JitEngine::execute(Frame& frame, int64_t gas) { return impl_->exec
 void JitEngine::note(const Frame& frame, int64_t gas) noexcept { impl_->note(frame, gas); }
 
 JitContract JitEngine::warm(ByteView code, Revision revision) {
-    return impl_->get(code, revision)->facts;
+    return impl_->facts_of(*impl_->get(code, revision));
 }
 
 void JitEngine::drain() { impl_->drain(); }

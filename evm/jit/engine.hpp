@@ -21,12 +21,17 @@ enum class JitMode : uint8_t {
     eager,  ///< all code is compiled before it runs, in the thread that runs it; for tests
 };
 
+/// What a compiled contract counts for in memory at least: its pages, and what the linker keeps of it.
+inline constexpr size_t contract_bytes_min = 32 << 10;
+
 struct JitOptions {
     JitMode mode = JitMode::on;
     /// Gas that the interpreter spends on a code, for each of its bytes, before it is compiled:
     /// about what compiled code needs to win back the time of compiling it (60 us a byte, 0.25 ns a
     /// gas).
     uint64_t gas_per_byte = 250'000;
+    /// And at least so much, whatever the size: small code costs the compiler milliseconds, too.
+    uint64_t gas_min = 50'000'000;
     /// Runs of a contract's compiled code that the interpreter repeats and compares before it is
     /// trusted; 0 trusts at once.
     uint32_t shadow_runs = 16;

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "evm/jit/runtime.hpp"
@@ -22,6 +24,9 @@ constexpr char magic[8] = {'M', 'R', 'J', 'I', 'T', 'O', '0', '1'};
 constexpr const char* object_suffix = ".mrjit";
 constexpr const char* forbidden_suffix = ".refused";
 constexpr size_t object_bytes_max = size_t{64} << 20;
+constexpr size_t why_bytes_max = 64 << 10;
+/// What a file takes of the disk at least.
+constexpr uint64_t file_bytes_min = 4'096;
 
 struct Header {
     char magic[8];
@@ -44,6 +49,32 @@ uint64_t cache_key() {
     return hash;
 }
 
+/// Nobody else can have written it.
+bool is_ours(const struct stat& about) noexcept {
+    return about.st_uid == ::geteuid() && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/// The whole of a regular file of ours; nothing when it is not there or is something else.
+std::optional<Bytes> read_ours(const fs::path& path, size_t bytes_max) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) { return std::nullopt; }
+    struct stat about{};
+    std::optional<Bytes> out;
+    if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && is_ours(about) &&
+        static_cast<uint64_t>(about.st_size) <= bytes_max) {
+        out.emplace(static_cast<size_t>(about.st_size));
+        size_t done = 0;
+        while (done < out->size()) {
+            const ssize_t n = ::read(fd, out->data() + done, out->size() - done);
+            if (n <= 0) { break; }
+            done += static_cast<size_t>(n);
+        }
+        out->resize(done);
+    }
+    ::close(fd);
+    return out;
+}
+
 Hash256 sum_of(const Header& header, ByteView object) {
     Bytes all(summed_header_bytes + object.size());
     std::memcpy(all.data(), &header, summed_header_bytes);
@@ -58,10 +89,21 @@ ObjectCache::ObjectCache(fs::path directory, size_t bytes_max)
 
 Result<std::unique_ptr<ObjectCache>> ObjectCache::open(fs::path directory, size_t bytes_max) {
     std::error_code error;
-    fs::create_directories(directory, error);
-    if (error) {
+    if (const fs::path parent = directory.parent_path(); !parent.empty()) {
+        fs::create_directories(parent, error);
+    }
+    struct stat about{};
+    if ((::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) ||
+        ::stat(directory.c_str(), &about) != 0) {
         return fail(ErrorCode::io, "cannot make the directory of compiled contracts " +
-                                       directory.string() + ": " + error.message());
+                                       directory.string() + ": " + std::strerror(errno));
+    }
+    // What is in there is run.
+    if (!S_ISDIR(about.st_mode) || !is_ours(about)) {
+        return fail(ErrorCode::config,
+                    directory.string() +
+                        " is not a directory that only this user can write to; compiled contracts "
+                        "are not kept in another");
     }
     return std::unique_ptr<ObjectCache>(new ObjectCache(std::move(directory), bytes_max));
 }
@@ -75,35 +117,30 @@ fs::path ObjectCache::file_of(const Hash256& code_hash, Revision revision,
 }
 
 Result<CompiledObject> ObjectCache::find(const Hash256& code_hash, Revision revision) {
-    if (std::ifstream why(file_of(code_hash, revision, forbidden_suffix)); why) {
-        std::string line;
-        std::getline(why, line);
-        return fail(ErrorCode::conflict, "refused for good: " + line);
+    if (const auto why = read_ours(file_of(code_hash, revision, forbidden_suffix), why_bytes_max)) {
+        const std::string line(why->begin(), why->end());
+        return fail(ErrorCode::conflict, "refused for good: " + line.substr(0, line.find('\n')));
     }
     const fs::path path = file_of(code_hash, revision, object_suffix);
-    std::ifstream in(path, std::ios::binary);
-    if (!in) { return fail(ErrorCode::not_found, "not in the cache"); }
+    const auto file = read_ours(path, sizeof(Header) + object_bytes_max);
+    if (!file) { return fail(ErrorCode::not_found, "not in the cache"); }
     const auto damaged = [&path]() -> Result<CompiledObject> {
         std::error_code ignored;
         fs::remove(path, ignored);
         return fail(ErrorCode::corrupt, path.string() + " is damaged and was deleted");
     };
+    if (file->size() < sizeof(Header)) { return damaged(); }
     Header header{};
-    if (!in.read(reinterpret_cast<char*>(&header), sizeof header)) { return damaged(); }
+    std::memcpy(&header, file->data(), sizeof header);
     if (std::memcmp(header.magic, magic, sizeof magic) != 0 || header.key != key_ ||
         header.revision != static_cast<uint16_t>(revision) || header.optimized > 1 ||
         std::memcmp(header.code_hash, code_hash.data(), 32) != 0 ||
-        header.object_bytes > object_bytes_max) {
+        header.object_bytes != file->size() - sizeof(Header)) {
         return damaged();
     }
     CompiledObject out;
-    out.object.resize(header.object_bytes);
-    if (!in.read(reinterpret_cast<char*>(out.object.data()),
-                 static_cast<std::streamsize>(out.object.size())) ||
-        in.peek() != std::ifstream::traits_type::eof() ||
-        sum_of(header, out.object) != Hash256::from({header.sha256, 32})) {
-        return damaged();
-    }
+    out.object.assign(file->begin() + sizeof(Header), file->end());
+    if (sum_of(header, out.object) != Hash256::from({header.sha256, 32})) { return damaged(); }
     out.stack_bytes = header.stack_bytes;
     out.text_bytes = header.text_bytes;
     out.optimized = header.optimized != 0;
@@ -133,6 +170,9 @@ bool ObjectCache::write(const fs::path& to, ByteView bytes) {
 }
 
 void ObjectCache::make_room(size_t bytes) {
+    // Looking at every file takes long where there are many: only when there may be too much.
+    bytes_at_most_ += std::max<uint64_t>(bytes, file_bytes_min);
+    if (scanned_ && bytes_at_most_ <= bytes_max_) { return; }
     struct File {
         fs::file_time_type time;
         uint64_t bytes;
@@ -153,15 +193,20 @@ void ObjectCache::make_room(size_t bytes) {
             continue;
         }
         if (one || path.extension() != object_suffix) { continue; }
+        f.bytes = std::max(f.bytes, file_bytes_min);
         total += f.bytes;
         files.push_back(std::move(f));
     }
     std::sort(files.begin(), files.end(),
               [](const File& a, const File& b) { return a.time < b.time; });
+    // An eighth more than needed, so that the next look is not the next time.
+    const uint64_t wanted = total > bytes_max_ ? bytes_max_ - bytes_max_ / 8 : bytes_max_;
     for (const File& f : files) {
-        if (total <= bytes_max_) { return; }
+        if (total <= wanted) { break; }
         if (fs::remove(f.path, error)) { total -= f.bytes; }
     }
+    scanned_ = true;
+    bytes_at_most_ = total;
 }
 
 void ObjectCache::add(const Hash256& code_hash, Revision revision, const CompiledObject& object) {

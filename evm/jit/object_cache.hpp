@@ -55,6 +55,8 @@ private:
     uint64_t key_;
     std::mutex mutex_;  // guards the writes
     uint64_t counter_ = 0;
+    uint64_t bytes_at_most_ = 0;  ///< of all objects, other processes' of late not counted
+    bool scanned_ = false;
 };
 
 }  // namespace millrace::evm::jit

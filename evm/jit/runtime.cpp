@@ -13,9 +13,6 @@
 namespace millrace::evm::jit {
 namespace {
 
-/// Counts the changes of what is generated that the layout does not show.
-constexpr uint64_t generation = 1;
-
 int64_t step(Frame* f, uint64_t position, U256* sp, int64_t gas) {
     return step_instruction(*f, position, sp, gas);
 }
@@ -175,23 +172,32 @@ const RuntimeSymbol symbols[] = {
 std::span<const RuntimeSymbol> runtime_symbols() noexcept { return symbols; }
 
 uint64_t runtime_version() noexcept {
-    const size_t layout[] = {
-        offsetof(Frame, memory),
-        offsetof(Frame, memory_size),
-        offsetof(Frame, stack_base),
-        offsetof(Frame, message),
-        offsetof(Frame, resume_position),
-        offsetof(Frame, resume_sp),
-        offsetof(Frame, gas_left),
-        offsetof(Frame, output_size),
-        offsetof(Message, input),
-        offsetof(Message, value),
-        sizeof(Frame),
-        sizeof(Message),
-        std::size(symbols),
-    };
-    uint64_t hash = 0xcbf29ce484222325 ^ generation;
-    for (const size_t v : layout) { hash = (hash ^ v) * 0x100000001b3; }
+    uint64_t hash = 0xcbf29ce484222325;
+    const auto mix = [&hash](uint64_t v) { hash = (hash ^ v) * 0x100000001b3; };
+    // The compiler itself: whatever is changed in it may change what it makes of a program.
+    for (const char c : std::string_view(MILLRACE_JIT_SOURCES)) { mix(static_cast<uint8_t>(c)); }
+    // What its code relies on elsewhere.
+    for (const size_t v :
+         {offsetof(Frame, memory), offsetof(Frame, memory_size), offsetof(Frame, stack_base),
+          offsetof(Frame, message), offsetof(Frame, resume_position), offsetof(Frame, resume_sp),
+          offsetof(Frame, gas_left), offsetof(Frame, output_size), offsetof(Message, input),
+          offsetof(Message, value), offsetof(Message, sender), offsetof(Message, recipient),
+          sizeof(Frame), sizeof(Message)}) {
+        mix(v);
+    }
+    for (unsigned s = 0; s <= static_cast<unsigned>(Status::precompile_failure); ++s) {
+        for (const char c : to_string(static_cast<Status>(s))) { mix(static_cast<uint8_t>(c)); }
+    }
+    for (size_t r = 0; r < revision_count; ++r) {
+        const auto revision = static_cast<Revision>(r);
+        for (const char c : to_string(revision)) { mix(static_cast<uint8_t>(c)); }
+        for (unsigned op = 0; op < 256; ++op) {
+            const InstructionTraits t = instruction_traits(revision, static_cast<uint8_t>(op));
+            mix(static_cast<uint64_t>(t.is_defined) |
+                static_cast<uint64_t>(t.has_fixed_price) << 1 | uint64_t{t.takes} << 8 |
+                uint64_t{t.gives} << 16 | uint64_t{t.gas} << 24);
+        }
+    }
     return hash;
 }
 

@@ -21,8 +21,8 @@ struct RuntimeSymbol {
 };
 std::span<const RuntimeSymbol> runtime_symbols() noexcept;
 
-/// Changes whenever compiled code of an earlier version must not run: with this interface, the
-/// layout of Frame and Message, or what the compiler makes of a program.
+/// Changes whenever compiled code of an earlier version must not run: with the sources of this
+/// folder, the layout of Frame and Message, prices and forks.
 uint64_t runtime_version() noexcept;
 
 }  // namespace millrace::evm::jit

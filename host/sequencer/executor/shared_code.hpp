@@ -7,7 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "evm/core/code.hpp"
+#include "evm/core/native.hpp"
 
 namespace millrace::sequencer {
 
@@ -57,10 +57,26 @@ public:
     explicit SharedCodeReader(SharedCodeStore& store) noexcept : store_(store) {}
     evm::AnalyzedCodePtr find(const Hash256& hash) override { return store_.peek(hash); }
     evm::AnalyzedCodePtr add(const Hash256&, evm::AnalyzedCodePtr code) override { return code; }
-    evm::NativeTier* native_tier() noexcept override { return store_.native_tier(); }
+    /// Runs what is compiled, and asks for nothing to be: calls do not pay for their gas.
+    evm::NativeTier* native_tier() noexcept override {
+        return store_.native_tier() != nullptr ? &tier_ : nullptr;
+    }
 
 private:
+    class Tier final : public evm::NativeTier {
+    public:
+        explicit Tier(SharedCodeStore& store) noexcept : store_(store) {}
+        evm::NativeOutcome execute(evm::Frame& frame, int64_t gas) override {
+            return store_.native_tier()->execute(frame, gas);
+        }
+        void note(const evm::Frame&, int64_t) noexcept override {}
+
+    private:
+        SharedCodeStore& store_;
+    };
+
     SharedCodeStore& store_;
+    Tier tier_{store_};
 };
 
 }  // namespace millrace::sequencer
