@@ -179,8 +179,10 @@ int run_node(const Settings& s) {
     sequencer::LedgerOptions ledger_options;
     ledger_options.path = datadir;
     ledger_options.commitment = *chosen;
-    // A development chain goes back as far as its state reaches.
-    if (s.dev) { ledger_options.state_history_blocks = s.history_records; }
+    const auto history_blocks = history_blocks_of(s, *chosen);
+    if (!history_blocks) { return cannot_start(history_blocks.error(), exit_config); }
+    ledger_options.state_history_blocks = *history_blocks;
+    ledger_options.past_proof_bytes_max = s.past_proof_mib << 20;
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
     ledger_options.offload = offload->get();

@@ -258,8 +258,8 @@ Result<void> Ledger::checkpoint(bool now) {
     const Impl::SealedNote& note = l.sealed.back();
     // A revert leaves no state to write: the next seal will.
     if (l.sealed_state == nullptr) { return {}; }
-    // From a checkpoint on the log need not have what the commitment lacks. It has just been told to
-    // commit the block; no root is under way, so the wait is for one flush.
+    // From a checkpoint on the log need not have what the commitment lacks. It has just been told
+    // to commit the block; no root is under way, so the wait is for one flush.
     if (now || !l.sealer->has_durably(note.number)) {
         l.sealer->settle();
         MILLRACE_CHECK(l.sealer->status());
@@ -379,6 +379,11 @@ Result<evm::Proof> Ledger::prove_account(const SealedBlock& block, const Address
     } catch (const std::future_error&) {
         return fail(ErrorCode::unavailable, "the node is stopping");
     }
+}
+
+const CommitmentKind& Ledger::commitment_kind() const noexcept { return impl_->commitment_kind; }
+Result<storage::CommittedStatesPtr> Ledger::committed_states(uint64_t block) {
+    return impl_->sealer->states(block);
 }
 void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
 

@@ -40,9 +40,11 @@ struct LedgerOptions {
     uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
     /// Of the state engine's files. Part of the directory.
     uint64_t state_segment_bytes = uint64_t{64} << 20;
-    /// That many blocks can be reverted at least where the state engine makes the roots; blocks of
-    /// more than state_step_writes_max changes count as several.
+    /// The states after the last so many blocks stay on the disk, where the state engine makes the
+    /// roots: they can be read, proven and gone back to. All bits set keeps everything for ever.
     uint64_t state_history_blocks = 1024;
+    /// How much of the state engine's log a proof at an old block may go back over.
+    uint64_t past_proof_bytes_max = uint64_t{256} << 20;
     /// Part of the state root where the state engine makes it; the default is the chain's.
     uint64_t state_step_writes_max = 16384;
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.
@@ -109,6 +111,11 @@ public:
     /// `limit` when too many ask at a time, `timeout` when the roots of blocks take too long.
     Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
                                      std::vector<U256> slots);
+
+    const CommitmentKind& commitment_kind() const noexcept;
+    /// The states after sealed blocks up to `block`, or a later one, where the state engine makes
+    /// the roots; as Sealer::states. Any thread; let go before the ledger.
+    Result<storage::CommittedStatesPtr> committed_states(uint64_t block);
 
     // --- Appending; nothing is visible before flush() ---
     Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);

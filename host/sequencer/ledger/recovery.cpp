@@ -345,6 +345,7 @@ Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
     engine.step_writes_max = options.state_step_writes_max;
     engine.segment_bytes = options.state_segment_bytes;
     engine.history_blocks = options.state_history_blocks;
+    engine.past_proof_bytes_max = options.past_proof_bytes_max;
     engine.chain = genesis.hash;
     MILLRACE_TRY(commitment, storage::qmdb::open_block_commitment(fs, datadir->state_directory(),
                                                                   engine, make_writer()));
@@ -382,6 +383,7 @@ void Ledger::Impl::load_block_hashes(BlockBuilder& builder, uint64_t last) const
 Result<void> Ledger::Impl::recover(Ledger& self) {
     MILLRACE_TRY(const CommitmentKind kind, parse_commitment(options.commitment));
     MILLRACE_CHECK(check_commitment(kind, genesis.spec));
+    commitment_kind = kind;
     MILLRACE_TRY(storage::DataDir directory,
                  storage::DataDir::open(fs, options.path,
                                         {genesis.spec.rules.chain_id, genesis.hash,
@@ -469,6 +471,7 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         view->restore_head(head);
     }
     Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
+                            state_oldest_block,
                             [this] { return ending.load(std::memory_order_relaxed); }};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
@@ -495,6 +498,8 @@ Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const Ledg
                                             "Time to compute the state root of a block");
     impl->state_commit_seconds = &metrics.histogram(
         "millrace_state_commit_seconds", "Time to make a block durable in the state engine");
+    impl->state_oldest_block = &metrics.gauge("millrace_state_oldest_block",
+                                              "First block whose state the state engine keeps");
     std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
     MILLRACE_CHECK(ledger->impl_->recover(*ledger));
     if (!options.housekeeping) { return ledger; }
