@@ -45,6 +45,8 @@ struct LedgerOptions {
     uint64_t state_history_blocks = 1024;
     /// How much of the state engine's log a proof at an old block may go back over.
     uint64_t past_proof_bytes_max = uint64_t{256} << 20;
+    /// How long committed_states() are kept for the next callers (Sealer::Options).
+    int64_t states_kept_us = 10'000'000;
     /// Part of the state root where the state engine makes it; the default is the chain's.
     uint64_t state_step_writes_max = 16384;
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.

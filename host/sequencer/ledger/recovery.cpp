@@ -470,9 +470,10 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         MILLRACE_TRY(const SealedPtr head, from_stored(**stored));
         view->restore_head(head);
     }
-    Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
-                            state_oldest_block,
-                            [this] { return ending.load(std::memory_order_relaxed); }};
+    Sealer::Options sealing{
+        options.before_root,    root_seconds,
+        state_commit_seconds,   state_oldest_block,
+        options.states_kept_us, [this] { return ending.load(std::memory_order_relaxed); }};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {

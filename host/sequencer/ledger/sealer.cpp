@@ -172,7 +172,7 @@ void Sealer::handle(Commit&) {
         options_.commit_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
     }
     note_committed();
-    drop_states(clock.steady_us() - states_kept_us);
+    drop_states(clock.steady_us() - options_.states_kept_us);
 }
 
 void Sealer::handle(Prune&) {

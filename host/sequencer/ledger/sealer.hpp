@@ -49,6 +49,9 @@ public:
         metrics::Histogram* commit_seconds = nullptr;
         /// The first block whose state is kept.
         metrics::Gauge* oldest_block = nullptr;
+        /// How long states() are kept for the next callers while blocks come: the commitment copies
+        /// what it changes meanwhile.
+        int64_t states_kept_us = 10'000'000;
         /// Whether the node ends: room on the disk is not waited for then. Any thread.
         std::function<bool()> ending;
     };
@@ -89,12 +92,10 @@ public:
     uint64_t oldest_block() const noexcept { return commitment_->oldest_block(); }
     bool disk_full() const noexcept { return room_.full(); }
     /// States that go up to `block`, which is sealed, or beyond; waits until it is committed, at
-    /// most some seconds. They are kept for the next callers, and for at most states_kept_us while
-    /// blocks come, because the commitment copies what it changes meanwhile.
-    /// `ErrorCode::unavailable` where there are none or the sealer goes, `timeout`, `limit` when
-    /// the ring is full, `conflict` when the block was taken back; and what went wrong for good.
+    /// most some seconds. `ErrorCode::unavailable` where there are none or the sealer goes,
+    /// `timeout`, `limit` when the ring is full, `conflict` when the block was taken back; and what
+    /// went wrong for good.
     Result<storage::CommittedStatesPtr> states(uint64_t block);
-    static constexpr int64_t states_kept_us = 10'000'000;
     /// Runs `work` on the sealer's thread after what was given before; false when the ring is full.
     /// It is destroyed without having run when the sealer goes first.
     [[nodiscard]] bool try_run(std::function<void()> work);
