@@ -24,7 +24,7 @@ struct NodeApiOptions {
     uint64_t call_gas_cap = 200'000'000;
     /// What one request may read of old states, in entries of the state engine's log (a microsecond
     /// each, when they are in memory).
-    uint64_t past_reads_max = uint64_t{1} << 20;
+    uint64_t past_reads_max = uint64_t{1} << 16;
     bool dev = false;
 };
 
