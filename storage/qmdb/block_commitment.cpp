@@ -69,20 +69,31 @@ public:
         return first_block_from(snapshot_->oldest_height());
     }
     Result<Hash256> root(uint64_t block) const override {
-        return snapshot_->root_at(height_of(block));
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->root_at(height);
     }
     Result<std::optional<Bytes>> value(const Hash256& key, uint64_t block,
                                        uint64_t& budget) const override {
-        return snapshot_->get_at(key, height_of(block), budget);
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->get_at(key, height, budget);
     }
     Result<StateProof> prove(const Hash256& key, uint64_t block) const override {
-        return snapshot_->prove_at(key, height_of(block));
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->prove_at(key, height);
     }
     Result<StateMultiproof> prove(std::span<const Hash256> keys, uint64_t block) const override {
-        return snapshot_->prove_at(keys, height_of(block));
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->prove_at(keys, height);
     }
 
 private:
+    /// The engine knows of what is too old.
+    Result<uint64_t> height_up_to_newest(uint64_t block) const {
+        if (block <= newest_block()) { return height_of(block); }
+        return fail(ErrorCode::not_found, "there is no block " + std::to_string(block) + " after " +
+                                              std::to_string(newest_block()));
+    }
+
     const std::shared_ptr<const StateSnapshot> snapshot_;
 };
 

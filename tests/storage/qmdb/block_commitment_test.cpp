@@ -345,6 +345,7 @@ TEST(BlockCommitment, StatesAreThoseOfTheModelAfterEveryBlock) {
                       ErrorCode::not_found);
             EXPECT_EQ(states.prove(birth_counter_key(), newest + 1).error().code,
                       ErrorCode::not_found);
+            EXPECT_EQ(states.root(~uint64_t{0}).error().code, ErrorCode::not_found);
             for (uint64_t b = 0; b <= newest; ++b) {
                 ASSERT_NO_FATAL_FAILURE(expect_states(states, b, roots[b], leaves[b], random))
                     << "block " << b;

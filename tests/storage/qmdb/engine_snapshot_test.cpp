@@ -400,6 +400,60 @@ TEST(EngineSnapshot, ReadsOtherEntriesOfTheSameNumbersAsAConflict) {
         EXPECT_EQ(snapshot->get_at(asked, 1).error().code, ErrorCode::conflict);
         EXPECT_EQ(snapshot->prove(asked).error().code, ErrorCode::conflict);
         EXPECT_EQ(snapshot->prove(std::vector{asked}).error().code, ErrorCode::conflict);
+        EXPECT_EQ(snapshot->prove_at(asked, 1).error().code, ErrorCode::conflict);
+        EXPECT_EQ(snapshot->prove_at(std::vector{asked}, 1).error().code, ErrorCode::conflict);
+    }
+}
+
+/// Whatever is damaged: an earlier state is proven as it was, or not at all.
+TEST(EngineSnapshot, ADamagedLogProvesNothingWrong) {
+    std::mt19937_64 random{8};
+    SimulatedDisk disk;
+    EngineOptions options = small_options();
+    options.history_blocks = 100;
+    auto engine = Engine::open(disk, "/db/state", options, make_pwrite_log_writer("test")).value();
+    EngineModel model{NodeHash::blake3};
+    std::vector<Hash256> keys;
+    std::vector<StateProof> proofs;
+    for (uint64_t height = 1; height <= 10; ++height) {
+        const Block block = random_block(model, 60, 4, random);
+        ASSERT_EQ(engine->apply(height, writes_of(block)).value(), model.apply(height, block));
+        ASSERT_TRUE(engine->commit());
+        if (height != 4) { continue; }
+        keys = some_keys(model, {}, random);
+        const auto snapshot = engine->snapshot().value();
+        for (const Hash256& key : keys) { proofs.push_back(snapshot->prove(key).value()); }
+    }
+    const std::string path = "/db/state/entries-000000000000";
+    const Bytes content = disk.content(path);
+    size_t used = content.size();
+    while (content[used - 1] == 0) { --used; }
+    uint64_t refused = 0;
+    uint64_t proven = 0;
+    for (int i = 0; i < 400; ++i) {
+        const uint64_t at = random() % used;
+        const auto bit = static_cast<unsigned>(random() % 8);
+        disk.flip_bit(path, at, bit);
+        // A snapshot of its own, so that the tree is made anew.
+        const auto which = random() % keys.size();
+        {
+            auto snapshot = engine->snapshot().value();
+            const auto proof = snapshot->prove_at(keys[which], 4);
+            if (proof) {
+                ASSERT_EQ(*proof, proofs[which]) << at;
+                ++proven;
+            } else {
+                ASSERT_EQ(proof.error().code, ErrorCode::corrupt) << proof.error().message;
+                ++refused;
+            }
+        }
+        disk.flip_bit(path, at, bit);
+    }
+    EXPECT_GT(refused, 50u);
+    EXPECT_GT(proven, 50u);
+    // Nothing of that was final.
+    for (size_t i = 0; i < keys.size(); ++i) {
+        ASSERT_EQ(engine->snapshot().value()->prove_at(keys[i], 4).value(), proofs[i]);
     }
 }
 
