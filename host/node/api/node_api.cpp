@@ -112,7 +112,7 @@ Result<PastView::Source> SequencerNode::past_state(const sequencer::SealedBlock&
                                               ")");
     };
     if (sequencer_.commitment_kind().type != sequencer::CommitmentKind::Type::qmdb) {
-        return missing("it is older than the log records of --history-records");
+        return missing("the memory has no state that old, see --history-records");
     }
     MILLRACE_TRY(auto states, sequencer_.committed_states(number));
     if (number < states->oldest_block()) {
