@@ -199,7 +199,8 @@ TEST(PastState, AnswersWithinTheWindowAndNamesItBelow) {
             EXPECT_EQ(node.api().nonce(dev_accounts()[0].address, ref).value(), i + 1);
             EXPECT_EQ(node.api().nonce(rich, ref).value(), 0u);
         }
-        EXPECT_GE(answered, 4u);
+        // An end seals what is open, so that the window is one without these later.
+        EXPECT_GE(answered, life == 0 ? 4u : 1u);
         if (life == 0) {
             node.close();
             node.open();
