@@ -55,8 +55,4 @@ if(MILLRACE_TESTS)
   find_package(rapidcheck REQUIRED)
 endif()
 
-# The JIT (evm/jit) is not part of this version; the option is here so that scripts may set it already.
-if(MILLRACE_JIT STREQUAL ON)
-  message(FATAL_ERROR "MILLRACE_JIT is ON, but this version has no JIT: use AUTO or OFF")
-endif()
-millrace_note("jit" "none in this version, contracts run in the interpreter")
+include(MillraceLlvm)

@@ -23,6 +23,16 @@ struct RunCheck {
     uint16_t room_bytes = 1024 * 32;  ///< the height may exceed need_bytes by at most this
 };
 
+/// What a tier above the interpreter keeps of one code. It counts the AnalyzedCodes that point to
+/// it: machine code goes only when nobody can enter it any more.
+class NativeCode {
+public:
+    virtual void release() const noexcept = 0;
+
+protected:
+    ~NativeCode() = default;
+};
+
 /// Code that the interpreter can run; shareable between threads. Jump destinations are found at
 /// once. Run checks take several times as long, so they are only made for code that is used: work
 /// that a call does not pay for by its gas must not be had by calling large code once
@@ -34,7 +44,12 @@ public:
     explicit AnalyzedCode(ByteView code, uint32_t uses_until_fast);
     explicit AnalyzedCode(ByteView code)
         : AnalyzedCode(code, default_uses_until_fast(code.size())) {}
-    ~AnalyzedCode() { delete[] runs_.load(std::memory_order_relaxed); }
+    ~AnalyzedCode() {
+        delete[] runs_.load(std::memory_order_relaxed);
+        if (const NativeCode* native = native_.load(std::memory_order_acquire)) {
+            native->release();
+        }
+    }
     AnalyzedCode(const AnalyzedCode&) = delete;
     AnalyzedCode& operator=(const AnalyzedCode&) = delete;
 
@@ -62,6 +77,24 @@ public:
     const RunCheck* runs() const noexcept { return runs_.load(std::memory_order_acquire); }
     /// Makes them where another thread has not.
     const RunCheck* make_runs() const;
+
+    /// Adds gas that the interpreter has spent on this code and gives the sum; about, when threads
+    /// race.
+    uint64_t note_gas(int64_t gas) const noexcept {
+        const uint64_t sum =
+            gas_spent_.load(std::memory_order_relaxed) + static_cast<uint64_t>(gas);
+        gas_spent_.store(sum, std::memory_order_relaxed);
+        return sum;
+    }
+    /// What a tier of compiled code knows of this code (native.hpp); null while it knows nothing.
+    const NativeCode* native() const noexcept { return native_.load(std::memory_order_acquire); }
+    /// Attaches it, once: it is released with this code. False when another thread was first; the
+    /// caller keeps its reference then.
+    bool attach_native(const NativeCode* native) const noexcept {
+        const NativeCode* expected = nullptr;
+        return native_.compare_exchange_strong(expected, native, std::memory_order_acq_rel,
+                                               std::memory_order_acquire);
+    }
     /// Counts uses, a taken jump as one; true when run checks are worth making.
     bool note_uses(uint32_t count) const noexcept {
         // A lost update among threads only makes the code fast a little later.
@@ -88,6 +121,8 @@ private:
     /// Set once, with release: who sees the pointer sees the checks.
     mutable std::atomic<const RunCheck*> runs_{nullptr};
     mutable std::atomic<uint32_t> uses_{0};
+    mutable std::atomic<uint64_t> gas_spent_{0};
+    mutable std::atomic<const NativeCode*> native_{nullptr};
 };
 
 using AnalyzedCodePtr = std::shared_ptr<const AnalyzedCode>;

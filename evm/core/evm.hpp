@@ -13,6 +13,7 @@
 namespace millrace::evm {
 
 struct Frame;
+class NativeTier;
 
 /// Sees every instruction of every frame, with the gas that the rules have at that point; for
 /// debugging and traces (EIP-3155). A run without a tracer does not pay for it: a traced frame runs
@@ -48,8 +49,10 @@ struct Workspace {
     std::vector<Bytes> return_data;  ///< one buffer per depth
     KeccakMemo keccak_memo;
     BarrettModulus mulmod_modulus;  ///< of the last MULMOD: contracts stay with one modulus
-    size_t memory_used_max = 0;     ///< high-water mark since the last trim
-    size_t depth_max = 0;           ///< likewise, of the frames
+    /// Runs frames of compiled code (evm/jit); null for the interpreter alone. Must outlive this.
+    NativeTier* native_tier = nullptr;
+    size_t memory_used_max = 0;  ///< high-water mark since the last trim
+    size_t depth_max = 0;        ///< likewise, of the frames
     /// Returns memory beyond 64 MiB to the system; called between transactions.
     void trim() noexcept;
 };

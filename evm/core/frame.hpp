@@ -57,7 +57,11 @@ struct Frame {
     Bytes* return_data = nullptr;
     Revision revision = latest_revision;
 
-    // Set when the frame ends.
+    // Set when compiled code leaves the rest of the frame to the interpreter (native.hpp).
+    uint64_t resume_position = 0;
+    U256* resume_sp = nullptr;
+
+    // Set when the frame ends, and then too.
     int64_t gas_left = 0;
     uint64_t output_offset = 0;
     uint64_t output_size = 0;

@@ -6,6 +6,7 @@
 #include "evm/core/detail/ops_environment.hpp"
 #include "evm/core/detail/ops_flow.hpp"
 #include "evm/core/detail/run_traits.hpp"
+#include "evm/core/native.hpp"
 
 #include <array>
 #include <utility>
@@ -157,6 +158,24 @@ constexpr Dispatch make_tracing_table() {
 }
 constexpr Dispatch tracing_table = make_tracing_table();
 
+/// Not a status of a frame: the single instruction that was asked for has been run.
+constexpr auto stepped = static_cast<Status>(0xff);
+
+/// Stands in every place of the table that single instructions continue with.
+MILLRACE_PRESERVE_NONE Status op_stepped([[maybe_unused]] const uint8_t* pc,
+                                         [[maybe_unused]] U256* sp, int64_t gas, Frame* f,
+                                         [[maybe_unused]] const Dispatch* table) {
+    f->gas_left = gas;
+    return stepped;
+}
+
+constexpr Dispatch make_stepping_table() {
+    Dispatch d{};
+    for (auto& i : d.op) { i = op_stepped; }
+    return d;
+}
+constexpr Dispatch stepping_table = make_stepping_table();
+
 /// A call costs a hundred gas at least, a jump about ten.
 constexpr uint32_t uses_of_a_call = 8;
 
@@ -192,7 +211,94 @@ int64_t grow_memory_slow(Frame* f, int64_t gas, uint64_t end) noexcept {
 
 }  // namespace detail
 
-Status execute(Frame& frame, int64_t gas) {
+namespace {
+
+/// What a frame that has failed leaves to its caller.
+void forfeit(Frame& frame, Status status) noexcept {
+    if (status != Status::success && status != Status::revert) {
+        frame.gas_left = 0;
+        frame.output_size = 0;
+    }
+}
+
+}  // namespace
+
+InstructionTraits instruction_traits(Revision revision, uint8_t opcode) noexcept {
+    InstructionTraits out;
+    out.is_defined = checked_tables[static_cast<size_t>(revision)].op[opcode] != op_undefined<true>;
+    if (!out.is_defined) { return out; }
+    const RunTraits& t = run_traits[opcode];
+    const auto op = static_cast<Opcode>(opcode);
+    if (t.kind != RunKind::apart) {
+        out.takes = t.takes;
+        out.gives = t.gives;
+        out.gas = t.gas;
+        // These read state, or may fail for another reason than gas.
+        out.has_fixed_price = op != Opcode::selfbalance && op != Opcode::blockhash &&
+                              op != Opcode::tload && op != Opcode::tstore;
+        return out;
+    }
+    const auto effect = [&out](int takes, int gives) {
+        out.takes = static_cast<uint8_t>(takes);
+        out.gives = static_cast<uint8_t>(gives);
+    };
+    switch (op) {
+        case Opcode::exp: effect(2, 1); break;
+        case Opcode::balance:
+        case Opcode::extcodesize:
+        case Opcode::extcodehash:
+        case Opcode::sload: effect(1, 1); break;
+        case Opcode::calldatacopy:
+        case Opcode::codecopy:
+        case Opcode::returndatacopy:
+        case Opcode::mcopy: effect(3, 0); break;
+        case Opcode::extcodecopy: effect(4, 0); break;
+        case Opcode::sstore:
+        case Opcode::return_:
+        case Opcode::revert: effect(2, 0); break;
+        case Opcode::gas: effect(0, 1); break;
+        case Opcode::create: effect(3, 1); break;
+        case Opcode::create2: effect(4, 1); break;
+        case Opcode::call:
+        case Opcode::callcode: effect(7, 1); break;
+        case Opcode::delegatecall:
+        case Opcode::staticcall: effect(6, 1); break;
+        case Opcode::selfdestruct: effect(1, 0); break;
+        default: effect(opcode - 0xa0 + 2, 0); break;  // LOG0 to LOG4
+    }
+    return out;
+}
+
+void begin_native(Frame& frame) noexcept {
+    frame.checked = frame.dispatch = &stepping_table;
+    frame.code_begin = frame.code->padded();
+}
+
+int64_t step_instruction(Frame& frame, uint64_t position, U256* sp, int64_t gas) {
+    const uint8_t* pc = frame.code_begin + position;
+    const Dispatch& table = checked_tables[static_cast<size_t>(frame.revision)];
+    const Status status = table.op[*pc](pc, sp, gas, &frame, &stepping_table);
+    return status == stepped ? frame.gas_left : ~static_cast<int64_t>(status);
+}
+
+int64_t grow_memory(Frame& frame, int64_t gas, uint64_t end) noexcept {
+    if (end > detail::memory_size_max) { return -1; }
+    return end > frame.memory_size ? detail::grow_memory_slow(&frame, gas, end) : gas;
+}
+
+// A frame that leaves is about to fail, or has met code that was not compiled.
+Status resume(Frame& frame, const NativeOutcome& left) {
+    frame.checked = &checked_tables[static_cast<size_t>(frame.revision)];
+    frame.dispatch = frame.checked;
+    frame.runs = frame.code->runs();
+    // With run checks at hand the next jump finds them.
+    frame.jumps_until_note = frame.jumps_noted =
+        frame.runs != nullptr ? 1 : frame.code->jumps_until_note();
+    const uint8_t* pc = frame.code_begin + left.position;
+    return frame.dispatch->op[*pc](pc, left.sp, left.gas, &frame, frame.dispatch);
+}
+
+Status interpret(Frame& frame, int64_t gas) {
     const bool traced = frame.evm->tracer() != nullptr;
     const auto revision = static_cast<size_t>(frame.revision);
     frame.checked = traced ? &tracing_table : &checked_tables[revision];
@@ -219,10 +325,24 @@ Status execute(Frame& frame, int64_t gas) {
     const Status status =
         frame.dispatch->op[*pc](pc, frame.stack_base, gas, &frame, frame.dispatch);
     if (traced) { frame.evm->tracer()->on_frame_end(frame, status, frame.gas_left); }
-    if (status != Status::success && status != Status::revert) {
-        frame.gas_left = 0;
-        frame.output_size = 0;
+    forfeit(frame, status);
+    return status;
+}
+
+Status execute(Frame& frame, int64_t gas) {
+    NativeTier* tier = frame.evm->workspace().native_tier;
+    if (tier == nullptr || frame.evm->tracer() != nullptr) { return interpret(frame, gas); }
+    const NativeOutcome native = tier->execute(frame, gas);
+    Status status = native.status;
+    switch (native.kind) {
+        case NativeOutcome::Kind::ended: break;
+        case NativeOutcome::Kind::declined:
+            status = interpret(frame, gas);
+            tier->note(frame, gas - frame.gas_left);
+            break;
+        case NativeOutcome::Kind::interpreted: status = resume(frame, native); break;
     }
+    forfeit(frame, status);
     return status;
 }
 

@@ -307,6 +307,41 @@ void TxState::revert_to(const Checkpoint& checkpoint) {
     refund_ = checkpoint.refund;
 }
 
+uint64_t TxState::fingerprint() const noexcept {
+    uint64_t sum = static_cast<uint64_t>(refund_) ^ account_count_ << 32 ^ slot_count_ << 16;
+    const auto mix = [&sum](uint64_t v) { sum = (sum ^ v) * 0x9e3779b97f4a7c15ull; };
+    const auto mix_word = [&mix](const U256& v) { mix(hash_value(v)); };
+    for (size_t i = 0; i < account_count_; ++i) {
+        const TxAccount& a = accounts_[i];
+        mix(hash_value(a.address));
+        mix(static_cast<uint64_t>(a.warm) | static_cast<uint64_t>(a.touched) << 1 |
+            static_cast<uint64_t>(a.created) << 2 | static_cast<uint64_t>(a.destroyed) << 3 |
+            static_cast<uint64_t>(a.nonce_changed) << 4 |
+            static_cast<uint64_t>(a.code_changed) << 5);
+        mix(a.nonce_changed ? a.nonce : 0);
+        if (a.code_changed) { mix(hash_bytes(a.code_hash.data(), a.code_hash.size())); }
+        mix_word(a.credit);
+        mix_word(a.debit);
+    }
+    for (size_t i = 0; i < slot_count_; ++i) {
+        const TxSlot& s = slots_[i];
+        mix(s.account << 1 | static_cast<uint64_t>(s.warm));
+        mix_word(s.key);
+        mix_word(s.current);
+    }
+    for (const Transient& t : transients_) {
+        mix(t.account);
+        mix_word(t.key);
+        mix_word(t.value);
+    }
+    for (const Log& log : logs_) {
+        mix(hash_value(log.address));
+        mix(hash_bytes(log.data.data(), log.data.size()));
+        for (const Hash256& topic : log.topics) { mix(hash_bytes(topic.data(), topic.size())); }
+    }
+    return sum;
+}
+
 StateChanges TxState::changes() {
     change_places_.assign(account_count_, detail::IndexTable::none);
     std::vector<uint32_t>& place = change_places_;

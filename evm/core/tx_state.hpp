@@ -125,6 +125,11 @@ public:
     /// Takes changes that are no longer needed: later ones are made in their memory.
     void reuse(StateChanges&& changes);
 
+    /// A number of what the transaction has done so far, for comparing two ways of running the same
+    /// frame: accounts and slots in the order of their first touch, logs, refund. Not stable over
+    /// versions.
+    uint64_t fingerprint() const noexcept;
+
     Hash256 block_hash(uint64_t number) { return view_->block_hash(number); }
     const Rules& rules() const noexcept { return *rules_; }
 
@@ -168,8 +173,9 @@ private:
     // Records are pooled: `*_count_` of them are in use, the rest wait for a later transaction.
     std::deque<TxAccount> accounts_;
     size_t account_count_ = 0;
-    std::vector<uint32_t> change_places_;  ///< memory of changes(): the place of an account's change
-    std::vector<AccountChange> spare_accounts_;  ///< empty; memory for changes()
+    std::vector<uint32_t>
+        change_places_;  ///< memory of changes(): the place of an account's change
+    std::vector<AccountChange> spare_accounts_;             ///< empty; memory for changes()
     std::vector<std::vector<StorageWrite>> spare_storage_;  ///< likewise, each of them
     std::deque<TxSlot> slots_;
     size_t slot_count_ = 0;

@@ -161,59 +161,66 @@ Result<std::vector<EvmTiming>> run_evm_bench(EvmWorkloadFile& file,
     block.gas_limit = file.gas_limit;
     evm::Workspace workspace;
     std::vector<EvmTiming> out;
+    const EvmBenchOptions::Tier interpreter{"interpreter", nullptr};
+    const std::span<const EvmBenchOptions::Tier> tiers =
+        options.tiers.empty() ? std::span(&interpreter, 1) : std::span(options.tiers);
     for (EvmWorkload& w : file.workloads) {
         if (!options.filter.empty() && w.name.find(options.filter) == std::string::npos) {
             continue;
         }
-        const evm::TransactionEnvironment environment{w.from, U256{}, {}};
-        Bytes returned;
-        int64_t gas_used = 0;
-        int64_t refund = 0;
-        auto run = [&] {
-            workspace.state.begin(w.state, rules, workspace.codes, precompiles);
-            evm::Evm evm{workspace, rules, precompiles, block, environment};
-            workspace.state.warm_account(workspace.state.account(w.from));
-            workspace.state.warm_account(workspace.state.account(w.to));
-            evm::Message m;
-            m.gas = w.gas_limit;
-            m.sender = w.from;
-            m.recipient = w.to;
-            m.code_address = w.to;
-            m.input = w.input;
-            const evm::CallOutcome r = evm.run(m);
-            gas_used = w.gas_limit - r.gas_left;
-            refund = workspace.state.refund();
-            returned.assign(r.output.begin(), r.output.end());
-            return r.status;
-        };
-        const evm::Status status = run();
-        if (status != evm::Status::success || returned != w.expected_return ||
-            gas_used != w.gas_used || refund != w.gas_refund) {
-            return fail(ErrorCode::internal,
-                        w.name + ": wrong result: " + std::string(evm::to_string(status)) +
-                            ", gas used " + std::to_string(gas_used) + " (expected " +
-                            std::to_string(w.gas_used) + "), refund " + std::to_string(refund) +
-                            " (expected " + std::to_string(w.gas_refund) + "), returned " +
-                            to_hex(returned) + " (expected " + to_hex(w.expected_return) + ")");
+        for (const EvmBenchOptions::Tier& tier : tiers) {
+            workspace.native_tier = tier.native;
+            const evm::TransactionEnvironment environment{w.from, U256{}, {}};
+            Bytes returned;
+            int64_t gas_used = 0;
+            int64_t refund = 0;
+            auto run = [&] {
+                workspace.state.begin(w.state, rules, workspace.codes, precompiles);
+                evm::Evm evm{workspace, rules, precompiles, block, environment};
+                workspace.state.warm_account(workspace.state.account(w.from));
+                workspace.state.warm_account(workspace.state.account(w.to));
+                evm::Message m;
+                m.gas = w.gas_limit;
+                m.sender = w.from;
+                m.recipient = w.to;
+                m.code_address = w.to;
+                m.input = w.input;
+                const evm::CallOutcome r = evm.run(m);
+                gas_used = w.gas_limit - r.gas_left;
+                refund = workspace.state.refund();
+                returned.assign(r.output.begin(), r.output.end());
+                return r.status;
+            };
+            const evm::Status status = run();
+            if (status != evm::Status::success || returned != w.expected_return ||
+                gas_used != w.gas_used || refund != w.gas_refund) {
+                return fail(ErrorCode::internal,
+                            w.name + ": wrong result: " + std::string(evm::to_string(status)) +
+                                ", gas used " + std::to_string(gas_used) + " (expected " +
+                                std::to_string(w.gas_used) + "), refund " + std::to_string(refund) +
+                                " (expected " + std::to_string(w.gas_refund) + "), returned " +
+                                to_hex(returned) + " (expected " + to_hex(w.expected_return) + ")");
+            }
+            std::vector<double> times;
+            double total = 0;
+            while (times.size() < options.runs_min || total < options.seconds_min * 1e6) {
+                const double start = thread_cpu_us();
+                run();
+                times.push_back(thread_cpu_us() - start);
+                total += times.back();
+            }
+            std::sort(times.begin(), times.end());
+            EvmTiming t;
+            t.name = w.name;
+            t.tier = tier.name;
+            t.stateful = w.stateful;
+            t.median_us = times[times.size() / 2];
+            t.min_us = times.front();
+            t.max_us = times.back();
+            t.mgas_per_s = static_cast<double>(w.gas_used) / t.median_us;
+            t.runs = times.size();
+            out.push_back(t);
         }
-        std::vector<double> times;
-        double total = 0;
-        while (times.size() < options.runs_min || total < options.seconds_min * 1e6) {
-            const double start = thread_cpu_us();
-            run();
-            times.push_back(thread_cpu_us() - start);
-            total += times.back();
-        }
-        std::sort(times.begin(), times.end());
-        EvmTiming t;
-        t.name = w.name;
-        t.stateful = w.stateful;
-        t.median_us = times[times.size() / 2];
-        t.min_us = times.front();
-        t.max_us = times.back();
-        t.mgas_per_s = static_cast<double>(w.gas_used) / t.median_us;
-        t.runs = times.size();
-        out.push_back(t);
     }
     return out;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "evm/core/native.hpp"
 #include "evm/core/overlay.hpp"
 #include "host/base/error.hpp"
 
@@ -43,6 +44,7 @@ Result<EvmWorkloadFile> load_evm_workloads(const std::string& path,
 
 struct EvmTiming {
     std::string name;
+    std::string tier;
     bool stateful = false;
     double median_us = 0;  ///< CPU time of one run
     double min_us = 0;
@@ -53,11 +55,17 @@ struct EvmTiming {
 
 struct EvmBenchOptions {
     std::string filter;
+    /// What to run with; the interpreter alone when there is none.
+    struct Tier {
+        std::string name;
+        evm::NativeTier* native = nullptr;  ///< null for the interpreter
+    };
+    std::vector<Tier> tiers;
     size_t runs_min = 7;
     double seconds_min = 0.5;  ///< of CPU time for each workload
 };
 
-/// Runs each workload: the first time its result, gas and refund are compared with the file's, and
+/// Runs each workload with each tier: the first time its result, gas and refund are compared with the file's, and
 /// a difference is an error; then it is timed. Every run starts from the same state, everything
 /// cold but `to` and `from`.
 Result<std::vector<EvmTiming>> run_evm_bench(EvmWorkloadFile& file, const EvmBenchOptions& options);

@@ -10,6 +10,7 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "evm/jit/engine.hpp"
 #include "host/node/benchmark/evm_workload.hpp"
 #include "host/node/benchmark/evm_worst_cases.hpp"
 #include "host/node/benchmark/precompile_bench.hpp"
@@ -27,6 +28,7 @@ struct BenchArguments {
     bool worst_cases = false;
     bool precompiles = false;
     std::string fork = "Osaka";
+    std::vector<std::string> tiers = {"interpreter"};
 };
 
 std::string cpu_name() {
@@ -53,6 +55,7 @@ boost::json::value to_json(const std::vector<EvmTiming>& timings) {
     boost::json::array rows;
     for (const EvmTiming& t : timings) {
         rows.push_back(boost::json::object{{"name", "evm/" + t.name},
+                                           {"tier", t.tier},
                                            {"run_type", "aggregate"},
                                            {"aggregate_name", "median"},
                                            {"iterations", t.runs},
@@ -164,6 +167,16 @@ int run_worst_cases(const BenchArguments& a) {
     return write_json(a.json, to_json(*timings)) ? exit_ok : exit_unexpected;
 }
 
+void print_contracts(const std::vector<evm::jit::JitContract>& contracts) {
+    std::printf("\ncompiled: %8s %12s %10s %10s\n", "code B", "machine B", "ms", "ms/KB");
+    for (const evm::jit::JitContract& c : contracts) {
+        const double ms = static_cast<double>(c.compile_us) / 1e3;
+        std::printf("          %8zu %12zu %10.1f %10.1f%s%s\n", c.code_bytes, c.machine_code_bytes,
+                    ms, ms * 1024 / static_cast<double>(c.code_bytes),
+                    c.refused.empty() ? "" : "  refused: ", c.refused.c_str());
+    }
+}
+
 int run_workloads(const BenchArguments& a) {
     auto file = load_evm_workloads(a.path, a.npm_directory);
     if (!file) {
@@ -171,17 +184,37 @@ int run_workloads(const BenchArguments& a) {
         return exit_usage;
     }
     for (const std::string& s : file->skipped) { std::fprintf(stderr, "skipped %s\n", s.c_str()); }
-    const auto timings = run_evm_bench(*file, a.options);
+    std::unique_ptr<evm::jit::JitEngine> jit;
+    EvmBenchOptions options = a.options;
+    for (const std::string& tier : a.tiers) {
+        evm::NativeTier* native = nullptr;
+        if (tier == "jit") {
+            // Everything is compiled before it is timed, and not repeated by the interpreter.
+            evm::jit::JitOptions jit_options;
+            jit_options.mode = evm::jit::JitMode::eager;
+            jit_options.shadow_runs = 0;
+            auto engine = evm::jit::JitEngine::create(jit_options);
+            if (!engine) {
+                std::fprintf(stderr, "millrace: %s\n", engine.error().message.c_str());
+                return exit_usage;
+            }
+            jit = std::move(*engine);
+            native = jit.get();
+        }
+        options.tiers.push_back({tier, native});
+    }
+    const auto timings = run_evm_bench(*file, options);
     if (!timings) {
         std::fprintf(stderr, "millrace: %s\n", timings.error().message.c_str());
         return exit_unexpected;
     }
-    std::printf("%-26s %12s %12s %12s %10s %6s\n", "workload", "median us", "min us", "max us",
-                "Mgas/s", "runs");
+    std::printf("%-26s %-12s %12s %12s %12s %10s %6s\n", "workload", "tier", "median us", "min us",
+                "max us", "Mgas/s", "runs");
     for (const EvmTiming& t : *timings) {
-        std::printf("%-26s %12.1f %12.1f %12.1f %10.0f %6zu\n", t.name.c_str(), t.median_us,
-                    t.min_us, t.max_us, t.mgas_per_s, t.runs);
+        std::printf("%-26s %-12s %12.1f %12.1f %12.1f %10.0f %6zu\n", t.name.c_str(),
+                    t.tier.c_str(), t.median_us, t.min_us, t.max_us, t.mgas_per_s, t.runs);
     }
+    if (jit != nullptr) { print_contracts(jit->contracts()); }
     return write_json(a.json, to_json(*timings)) ? exit_ok : exit_unexpected;
 }
 
@@ -209,6 +242,12 @@ void add_evm_bench_command(CLI::App& evm, Run& run) {
         ->capture_default_str();
     bench->add_option("--filter", a->options.filter,
                       "Only workloads or precompiles whose name contains this text");
+    bench
+        ->add_option("--tier", a->tiers,
+                     "Tiers to run each workload with, in turn: interpreter, jit, or both")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"interpreter", "jit"}))
+        ->capture_default_str();
     bench->add_option("--runs", a->options.runs_min, "Least runs of each")->capture_default_str();
     bench->add_option("--seconds", a->options.seconds_min, "Least CPU seconds for each")
         ->capture_default_str();
