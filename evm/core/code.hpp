@@ -23,6 +23,8 @@ struct RunCheck {
     uint16_t room_bytes = 1024 * 32;  ///< the height may exceed need_bytes by at most this
 };
 
+class NativeTier;
+
 /// What a tier above the interpreter keeps of one code. It counts the AnalyzedCodes that point to
 /// it: machine code goes only when nobody can enter it any more.
 class NativeCode {
@@ -140,6 +142,8 @@ public:
     virtual AnalyzedCodePtr find(const Hash256& hash) = 0;
     /// Keeps `code`, or gives what another thread has kept under this hash before.
     virtual AnalyzedCodePtr add(const Hash256& hash, AnalyzedCodePtr code) = 0;
+    /// The tier of compiled code that goes with it; null for none.
+    virtual NativeTier* native_tier() noexcept { return nullptr; }
 };
 
 /// Analysed code by hash, bounded by the bytes it takes. Of the code not asked for since its last

@@ -53,6 +53,12 @@ struct Workspace {
     NativeTier* native_tier = nullptr;
     size_t memory_used_max = 0;  ///< high-water mark since the last trim
     size_t depth_max = 0;        ///< likewise, of the frames
+    /// Takes code that this one lacks from `shared`, and its tier of compiled code. It must outlive
+    /// this; null for none.
+    void share(SharedCode* shared) noexcept {
+        codes.share(shared);
+        native_tier = shared != nullptr ? shared->native_tier() : nullptr;
+    }
     /// Returns memory beyond 64 MiB to the system; called between transactions.
     void trim() noexcept;
 };

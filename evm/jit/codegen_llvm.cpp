@@ -147,7 +147,9 @@ Result<CompiledObject> compile_object(const Program& program, const CodegenOptio
     initialize();
     llvm::LLVMContext context;
     llvm::Module module("contract", context);
-    const auto machine = make_machine(llvm::CodeGenOptLevel::Less);
+    const auto machine =
+        make_machine(options.level == CodegenLevel::quick ? llvm::CodeGenOptLevel::None
+                                                          : llvm::CodeGenOptLevel::Less);
     if (machine == nullptr) {
         return fail(ErrorCode::unavailable, "LLVM has no code generator for this machine");
     }
@@ -166,11 +168,13 @@ Result<CompiledObject> compile_object(const Program& program, const CodegenOptio
         auto lines = emit(module, *machine, llvm::CodeGenFileType::AssemblyFile);
         if (!lines) { return std::unexpected(lines.error()); }
         text->assembly.assign(lines->begin(), lines->end());
-        return compile_object(program);
+        return compile_object(program, {options.level, false, false});
     }
     auto bytes = emit(module, *machine, llvm::CodeGenFileType::ObjectFile);
     if (!bytes) { return std::unexpected(bytes.error()); }
-    return describe(std::move(*bytes));
+    MILLRACE_TRY(CompiledObject out, describe(std::move(*bytes)));
+    out.optimized = options.level == CodegenLevel::optimized;
+    return out;
 }
 
 }  // namespace millrace::evm::jit

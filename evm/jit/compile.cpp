@@ -18,13 +18,19 @@ Program analyze_contract(ByteView code, Revision revision, const IrLimits& limit
     return program;
 }
 
-Result<CompiledObject> compile_contract(ByteView code, Revision revision, const IrLimits& limits) {
+Result<CompiledObject> compile_contract(ByteView code, Revision revision,
+                                        const CompileLimits& limits) {
     if (code.empty() || code.size() > code_bytes_max) {
         return fail(ErrorCode::limit, "code of " + std::to_string(code.size()) +
                                           " bytes, only 1 to " + std::to_string(code_bytes_max) +
                                           " are compiled");
     }
-    return compile_object(analyze_contract(code, revision, limits));
+    const Program program = analyze_contract(code, revision, limits.ir);
+    CodegenOptions options;
+    if (program.instruction_count > limits.optimized_instructions_max) {
+        options.level = CodegenLevel::quick;
+    }
+    return compile_object(program, options);
 }
 
 }  // namespace millrace::evm::jit

@@ -13,9 +13,12 @@
 #include <thread>
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "evm/jit/loader.hpp"
 #include "evm/jit/object_cache.hpp"
+#include "host/base/hex.hpp"
 #include "host/base/log.hpp"
 #include "host/base/thread.hpp"
 #include "kernels/keccak/keccak.hpp"
@@ -30,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 /// more.
 constexpr size_t native_stack_reserve = size_t{4} << 20;
 /// A contract whose frames are larger is left to the interpreter.
-constexpr uint32_t native_frame_bytes_max = 64 << 10;
+constexpr uint32_t native_frame_bytes_max = 256 << 10;
 constexpr size_t differences_max = 64;
 
 /// Lowest address down to which this thread may use compiled code.
@@ -77,7 +80,11 @@ struct Compiled {
 
 class JitEngine::Impl : public std::enable_shared_from_this<JitEngine::Impl> {
 public:
-    explicit Impl(JitOptions options) : options_(std::move(options)) {}
+    explicit Impl(JitOptions options)
+        : options_(std::move(options)),
+          own_metrics_(options_.metrics == nullptr ? std::make_unique<metrics::Registry>()
+                                                   : nullptr),
+          counters_(options_.metrics == nullptr ? *own_metrics_ : *options_.metrics) {}
 
     /// The compiled code of one AnalyzedCode, for each revision.
     class Slots {
@@ -172,17 +179,54 @@ private:
     std::thread thread_;
 
     std::atomic<uint64_t> bytes_in_use_{0};
-    std::atomic<uint64_t> compiled_{0};
-    std::atomic<uint64_t> refused_by_compiler_{0};
-    std::atomic<uint64_t> refused_for_room_{0};
-    std::atomic<uint64_t> refused_by_shadow_{0};
-    std::atomic<uint64_t> dropped_requests_{0};
-    std::atomic<uint64_t> cache_hits_{0};
-    std::atomic<uint64_t> cache_misses_{0};
-    std::atomic<uint64_t> compile_us_{0};
-    std::atomic<uint64_t> native_frames_{0};
-    std::atomic<uint64_t> shadow_frames_{0};
-    std::atomic<uint64_t> left_frames_{0};
+    std::unique_ptr<metrics::Registry> own_metrics_;
+    struct Counters {
+        explicit Counters(metrics::Registry& r)
+            : compiled(r.counter("millrace_jit_compiled_total",
+                                 "Contracts compiled, or loaded from the cache")),
+              refused_by_compiler(r.counter("millrace_jit_refused_total",
+                                            "Contracts that stay in the interpreter",
+                                            "reason=\"compiler\"")),
+              refused_for_room(r.counter("millrace_jit_refused_total",
+                                         "Contracts that stay in the interpreter",
+                                         "reason=\"room\"")),
+              refused_by_shadow(r.counter("millrace_jit_refused_total",
+                                          "Contracts that stay in the interpreter",
+                                          "reason=\"difference\"")),
+              dropped_requests(r.counter("millrace_jit_dropped_requests_total",
+                                         "Contracts turned away from a full compiler's queue")),
+              cache_hits(
+                  r.counter("millrace_jit_cache_hits_total", "Compiled contracts found on disk")),
+              cache_misses(r.counter("millrace_jit_cache_misses_total",
+                                     "Compiled contracts not found on disk")),
+              compile_us(r.counter("millrace_jit_compile_microseconds_total",
+                                   "Time spent on compiling and loading")),
+              native_frames(
+                  r.counter("millrace_jit_frames_total",
+                            "Frames that ran compiled, by whether the interpreter repeated them",
+                            "repeated=\"no\"")),
+              shadow_frames(
+                  r.counter("millrace_jit_frames_total",
+                            "Frames that ran compiled, by whether the interpreter repeated them",
+                            "repeated=\"yes\"")),
+              left_frames(r.counter("millrace_jit_left_frames_total",
+                                    "Frames begun compiled that the interpreter went on with")),
+              machine_code_bytes(
+                  r.gauge("millrace_jit_machine_code_bytes", "Machine code in memory")) {}
+        metrics::Counter& compiled;
+        metrics::Counter& refused_by_compiler;
+        metrics::Counter& refused_for_room;
+        metrics::Counter& refused_by_shadow;
+        metrics::Counter& dropped_requests;
+        metrics::Counter& cache_hits;
+        metrics::Counter& cache_misses;
+        metrics::Counter& compile_us;
+        metrics::Counter& native_frames;
+        metrics::Counter& shadow_frames;
+        metrics::Counter& left_frames;
+        metrics::Gauge& machine_code_bytes;
+    };
+    Counters counters_;
 };
 
 Result<void> JitEngine::Impl::start() {
@@ -238,7 +282,7 @@ NativeOutcome JitEngine::Impl::execute(Frame& frame, int64_t gas) {
         if (in_shadow) { return {}; }
         return run_shadowed(*c, frame, gas);
     }
-    native_frames_.fetch_add(1, std::memory_order_relaxed);
+    counters_.native_frames.add();
     return run(*c, frame, gas);
 }
 
@@ -247,7 +291,7 @@ NativeOutcome JitEngine::Impl::run(const Compiled& c, Frame& frame, int64_t gas)
     const int64_t end = c.code->entry(&frame, gas);
     NativeOutcome out;
     if (end == goes_on_interpreted) {
-        left_frames_.fetch_add(1, std::memory_order_relaxed);
+        counters_.left_frames.add();
         out.kind = NativeOutcome::Kind::interpreted;
         out.position = frame.resume_position;
         out.sp = frame.resume_sp;
@@ -260,7 +304,7 @@ NativeOutcome JitEngine::Impl::run(const Compiled& c, Frame& frame, int64_t gas)
 }
 
 NativeOutcome JitEngine::Impl::run_shadowed(const Compiled& c, Frame& frame, int64_t gas) {
-    shadow_frames_.fetch_add(1, std::memory_order_relaxed);
+    counters_.shadow_frames.add();
     in_shadow = true;
     TxState& state = *frame.state;
     const TxState::Checkpoint checkpoint = state.checkpoint();
@@ -309,7 +353,7 @@ NativeOutcome JitEngine::Impl::run_shadowed(const Compiled& c, Frame& frame, int
 }
 
 void JitEngine::Impl::report(const Compiled& c, const Frame& frame, int64_t gas, std::string what) {
-    refused_by_shadow_.fetch_add(1, std::memory_order_relaxed);
+    counters_.refused_by_shadow.add();
     JitDifference d;
     d.code_hash = c.facts.code_hash;
     d.revision = frame.revision;
@@ -318,6 +362,14 @@ void JitEngine::Impl::report(const Compiled& c, const Frame& frame, int64_t gas,
     d.input.assign(frame.message->input.begin(), frame.message->input.end());
     d.gas = gas;
     d.what = std::move(what);
+    log::write(log::Level::error,
+               "compiled code and the interpreter disagree: the contract stays in the interpreter; "
+               "please report this",
+               {{"code_hash", to_hex(d.code_hash)},
+                {"revision", to_string(d.revision)},
+                {"difference", d.what},
+                {"input", to_hex(d.input)},
+                {"gas", d.gas}});
     const std::lock_guard lock(mutex_);
     const auto at = table_.find(Key{c.facts.code_hash, frame.revision});
     if (at != table_.end()) { at->second.compiled->facts.refused = d.what; }
@@ -334,7 +386,7 @@ void JitEngine::Impl::note(const Frame& frame, int64_t gas) noexcept {
     // Nobody waits here for anybody: who does not get the lock asks again with the next frame.
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock() || stopping_ || queue_.size() >= options_.queue_max) {
-        if (lock.owns_lock()) { dropped_requests_.fetch_add(1, std::memory_order_relaxed); }
+        if (lock.owns_lock()) { counters_.dropped_requests.add(); }
         slots->unclaim(frame.revision);
         return;
     }
@@ -345,6 +397,9 @@ void JitEngine::Impl::note(const Frame& frame, int64_t gas) noexcept {
 
 void JitEngine::Impl::run_thread() {
     set_thread_name("mr-jit");
+    // Execution comes first where there are few processors.
+    constexpr int background = 10;
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), background);
     std::unique_lock lock(mutex_);
     while (true) {
         changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
@@ -389,13 +444,13 @@ Result<CompiledObject> JitEngine::Impl::make_object(const Key& key, ByteView cod
     if (cache_ != nullptr) {
         auto found = cache_->find(key.hash, key.revision);
         if (found) {
-            cache_hits_.fetch_add(1, std::memory_order_relaxed);
+            counters_.cache_hits.add();
             from_cache = true;
             return found;
         }
         // A refusal that is remembered is final; anything else means that there is none.
         if (found.error().code == ErrorCode::conflict) { return found; }
-        cache_misses_.fetch_add(1, std::memory_order_relaxed);
+        counters_.cache_misses.add();
     }
     auto object = options_.compiler ? options_.compiler(code, key.revision)
                                     : compile_contract(code, key.revision, options_.limits);
@@ -412,39 +467,42 @@ std::shared_ptr<Compiled> JitEngine::Impl::compile(const Key& key, ByteView code
     auto object = make_object(key, code, c->facts.from_cache);
     c->facts.compile_us = static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
-    compile_us_.fetch_add(c->facts.compile_us, std::memory_order_relaxed);
+    counters_.compile_us.add(c->facts.compile_us);
     if (!object) {
         c->facts.refused = object.error().message;
-        refused_by_compiler_.fetch_add(1, std::memory_order_relaxed);
+        counters_.refused_by_compiler.add();
         return c;
     }
     c->facts.stack_bytes = object->stack_bytes;
+    c->facts.optimized = object->optimized;
     if (object->stack_bytes > native_frame_bytes_max) {
         c->facts.refused = "its frames would take " + std::to_string(object->stack_bytes) +
                            " bytes of the stack, the limit is " +
                            std::to_string(native_frame_bytes_max);
-        refused_by_compiler_.fetch_add(1, std::memory_order_relaxed);
+        counters_.refused_by_compiler.add();
         return c;
     }
     make_room(object->text_bytes);
     if (bytes_in_use_.load(std::memory_order_relaxed) + object->text_bytes >
         options_.machine_code_bytes_max) {
         c->facts.refused = "no room for its machine code";
-        refused_for_room_.fetch_add(1, std::memory_order_relaxed);
+        counters_.refused_for_room.add();
         return c;
     }
     auto loaded = loader_->load(object->object);
     if (!loaded) {
         c->facts.refused = loaded.error().message;
-        refused_by_compiler_.fetch_add(1, std::memory_order_relaxed);
+        counters_.refused_by_compiler.add();
         return c;
     }
     c->code = std::move(*loaded);
     c->facts.machine_code_bytes = object->text_bytes;
     c->bytes_in_use = &bytes_in_use_;
     bytes_in_use_.fetch_add(object->text_bytes, std::memory_order_relaxed);
+    counters_.machine_code_bytes.set(
+        static_cast<int64_t>(bytes_in_use_.load(std::memory_order_relaxed)));
     c->shadow_left.store(static_cast<int32_t>(options_.shadow_runs), std::memory_order_relaxed);
-    compiled_.fetch_add(1, std::memory_order_relaxed);
+    counters_.compiled.add();
     return c;
 }
 
@@ -474,18 +532,18 @@ std::shared_ptr<const Compiled> JitEngine::Impl::get(ByteView code, Revision rev
 
 JitStatistics JitEngine::Impl::statistics() const {
     JitStatistics s;
-    s.compiled = compiled_.load(std::memory_order_relaxed);
-    s.refused_by_compiler = refused_by_compiler_.load(std::memory_order_relaxed);
-    s.refused_for_room = refused_for_room_.load(std::memory_order_relaxed);
-    s.refused_by_shadow = refused_by_shadow_.load(std::memory_order_relaxed);
-    s.dropped_requests = dropped_requests_.load(std::memory_order_relaxed);
-    s.cache_hits = cache_hits_.load(std::memory_order_relaxed);
-    s.cache_misses = cache_misses_.load(std::memory_order_relaxed);
-    s.compile_us = compile_us_.load(std::memory_order_relaxed);
+    s.compiled = counters_.compiled.value();
+    s.refused_by_compiler = counters_.refused_by_compiler.value();
+    s.refused_for_room = counters_.refused_for_room.value();
+    s.refused_by_shadow = counters_.refused_by_shadow.value();
+    s.dropped_requests = counters_.dropped_requests.value();
+    s.cache_hits = counters_.cache_hits.value();
+    s.cache_misses = counters_.cache_misses.value();
+    s.compile_us = counters_.compile_us.value();
     s.machine_code_bytes = bytes_in_use_.load(std::memory_order_relaxed);
-    s.native_frames = native_frames_.load(std::memory_order_relaxed);
-    s.shadow_frames = shadow_frames_.load(std::memory_order_relaxed);
-    s.left_frames = left_frames_.load(std::memory_order_relaxed);
+    s.native_frames = counters_.native_frames.value();
+    s.shadow_frames = counters_.shadow_frames.value();
+    s.left_frames = counters_.left_frames.value();
     const std::lock_guard lock(mutex_);
     s.queue_depth = queue_.size();
     for (const auto& [key, entry] : table_) {

@@ -11,6 +11,7 @@
 
 #include "evm/core/native.hpp"
 #include "evm/jit/compile.hpp"
+#include "host/base/metrics.hpp"
 
 namespace millrace::evm::jit {
 
@@ -22,10 +23,10 @@ enum class JitMode : uint8_t {
 
 struct JitOptions {
     JitMode mode = JitMode::on;
-    /// Gas that the interpreter spends on a code, for each of its bytes, before it is compiled.
-    /// At 2.5 Ggas/s in the interpreter and 40 us a byte for the compiler, ten times what compiling
-    /// costs.
-    uint64_t gas_per_byte = 1'000'000;
+    /// Gas that the interpreter spends on a code, for each of its bytes, before it is compiled:
+    /// about what compiled code needs to win back the time of compiling it (60 us a byte, 0.25 ns a
+    /// gas).
+    uint64_t gas_per_byte = 250'000;
     /// Runs of a contract's compiled code that the interpreter repeats and compares before it is
     /// trusted; 0 trusts at once.
     uint32_t shadow_runs = 16;
@@ -33,12 +34,14 @@ struct JitOptions {
     size_t machine_code_bytes_max = size_t{256} << 20;
     /// Contracts that are remembered as refused.
     size_t refused_max = 65'536;
-    IrLimits limits;
+    CompileLimits limits;
     /// Compiles in place of compile_contract: in another process, or a test's double.
     std::function<Result<CompiledObject>(ByteView code, Revision revision)> compiler;
     /// Keeps objects on disk between runs (object_cache.hpp); empty for none.
     std::filesystem::path cache_directory;
     size_t cache_bytes_max = size_t{1} << 30;
+    /// Where its counters appear, as millrace_jit_*; must outlive it. Null for none.
+    metrics::Registry* metrics = nullptr;
 };
 
 /// Counts since the start.
@@ -67,6 +70,7 @@ struct JitContract {
     size_t machine_code_bytes = 0;
     uint32_t stack_bytes = 0;
     uint64_t compile_us = 0;
+    bool optimized = false;
     bool from_cache = false;
     bool trusted = false;
     std::string refused;  ///< why; empty when it was compiled

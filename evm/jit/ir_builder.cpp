@@ -544,6 +544,9 @@ bool Builder::build_instruction() {
         Instruction& step = emit(Instruction::Kind::step, opcode, arguments, t.gives != 0);
         step.height = height;
         if (t.gives != 0) { push(step.result); }
+        // It writes its operands there, and a callee has its stack above them.
+        std::erase_if(loaded_from_,
+                      [from = height - t.takes](const auto& item) { return item.second >= from; });
         if (opcode == Opcode::return_ || opcode == Opcode::revert ||
             opcode == Opcode::selfdestruct) {
             end(Block::End::ended);

@@ -269,7 +269,8 @@ void leave_failing_paths(Program& p) {
     std::vector<bool> entered(count, false);
     for (const DynamicEntry& d : p.dynamic_entries) { entered[d.block] = true; }
     for (BlockId b = 1; b < count; ++b) {
-        for (const BlockId from : before[b]) { entered[b] = entered[b] || good[from]; }
+        // The first block is never left out, so it leads on even when it can only fail.
+        for (const BlockId from : before[b]) { entered[b] = entered[b] || good[from] || from == 0; }
     }
     for (BlockId b = 1; b < count; ++b) {
         Block& block = p.blocks[b];

@@ -133,7 +133,10 @@ private:
             Instruction& i = b.instructions[n];
             if (!is_access(i)) { continue; }
             const Place place = place_of(i);
-            if (place.distance == unreached) { continue; }
+            if (place.distance == unreached) {
+                if (mark) { set(i, false, access_bytes(i)); }
+                continue;
+            }
             if (place.base == none) {
                 const bool inside = place.distance + access_bytes(i) <= s.size;
                 const uint64_t end = inside ? s.size : reach_from(b, n, place);

@@ -209,6 +209,17 @@ SettingTable::SettingTable(Settings& s) {
                          "Threads that execute transactions at the same time, the sequencer's own "
                          "among them; 0: as many as there are CPUs, up to 16",
                          s.execution_workers, 0, 256),
+        choice("jit",
+               "Compiled contracts: off; on: those that have used much gas, compiled in the "
+               "background; eager: all, before they run (for tests)",
+               s.jit, {"off", "on", "eager"}),
+        number<uint64_t>("jit.shadow-runs",
+                         "Runs of a contract's compiled code that the interpreter repeats and "
+                         "compares before the code is trusted",
+                         s.jit_shadow_runs, 0, 1'000'000),
+        number<uint64_t>("jit.cache-mib",
+                         "Most room for compiled contracts in the data directory; 0: none are kept",
+                         s.jit_cache_mib, 0, uint64_t{1} << 30),
         choice("cuda", "CUDA device: auto, off, or on (start fails without one)", s.cuda,
                {"auto", "off", "on"}),
         number<unsigned>("offload.workers",

@@ -45,6 +45,9 @@ struct Settings {
     uint64_t pool_transactions_max = 200'000;
     uint64_t pool_bytes_max = uint64_t{512} << 20;
     unsigned execution_workers = 0;
+    std::string jit = "on";
+    uint64_t jit_shadow_runs = 16;
+    uint64_t jit_cache_mib = 1'024;
     std::string cuda = "auto";
     unsigned offload_workers = 0;
     uint64_t offload_recheck = 256;

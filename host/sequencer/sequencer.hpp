@@ -54,6 +54,8 @@ struct SequencerOptions {
     /// While it says that the disk is low, no transactions are taken; outlives the sequencer. May
     /// be null.
     const DiskGuard* disk_guard = nullptr;
+    /// Runs compiled code (evm/jit); outlives the sequencer. Null for the interpreter alone.
+    evm::NativeTier* native_tier = nullptr;
 };
 
 /// Why a transaction was not taken.

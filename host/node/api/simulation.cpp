@@ -118,7 +118,7 @@ net::ApiResult<evm::TransactionResult> run_once(const SimulationContext& c, cons
     options.check_sender_code = false;
     options.check_fees = p.pays;
     options.charge_fees = p.pays;
-    workspace().codes.share(c.shared_code);
+    workspace().share(c.shared_code);
     auto r = evm::execute_transaction({p.tx, p.from, p.authorities}, state, workspace(), rules,
                                       c.precompiles, block, std::numeric_limits<uint64_t>::max(),
                                       options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns a run of the pipeline's measurement from its options to its files.
 #include "host/node/benchmark/pipeline_bench.hpp"
+#include "evm/jit/engine.hpp"
 #include "host/node/benchmark/output_files.hpp"
 
 #include <algorithm>
@@ -36,6 +37,7 @@ struct Plan {
     bool has_stage(std::string_view name) const {
         return std::ranges::find(stages, name) != stages.end();
     }
+    std::unique_ptr<evm::jit::JitEngine> jit;  ///< outlives the stages
 };
 
 Result<std::vector<uint32_t>> parse_workers(std::string_view text) {
@@ -83,6 +85,15 @@ Result<Plan> make_plan(const PipelineBenchArguments& a) {
     }
     MILLRACE_TRY(plan.recover,
                  kernel_bench::parse_names(a.recover, {"on", "off"}, "value of --recover"));
+    if (a.jit != "on" && a.jit != "off") {
+        return fail(ErrorCode::invalid_input, "--jit is '" + a.jit + "', not on or off");
+    }
+    if (a.jit == "on") {
+        evm::jit::JitOptions jit;
+        jit.mode = evm::jit::JitMode::eager;
+        jit.shadow_runs = 0;
+        MILLRACE_TRY(plan.jit, evm::jit::JitEngine::create(std::move(jit)));
+    }
     return plan;
 }
 
@@ -99,6 +110,7 @@ Result<std::vector<PipelineStage>> stages_of(const Plan& plan, const std::string
         return mainnet_stages(a.blocks, plan.workers);
     }
     MILLRACE_TRY(auto made, make_pipeline_profile(name, a.transactions, a.artifacts));
+    made.native_tier = plan.jit.get();
     const auto profile = std::make_shared<const PipelineProfile>(std::move(made));
     std::vector<PipelineStage> stages;
     const auto add = [&stages](std::vector<PipelineStage> more) {

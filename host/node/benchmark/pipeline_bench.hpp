@@ -18,6 +18,7 @@ struct PipelineBenchArguments {
     uint64_t transactions = 20'000;
     uint64_t repeat = 7;
     std::string recover = "on,off";
+    std::string jit = "off";  ///< or on: contracts are compiled before they are timed
     std::string artifacts = "tests/e2e/node_modules";
     std::string blocks;   ///< a folder of block files; empty: no such profile
     std::string scratch;  ///< where the log is written; empty: the system's temporary folder

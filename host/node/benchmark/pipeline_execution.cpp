@@ -120,6 +120,7 @@ public:
         : block_(block),
           precompiles_(precompiles),
           store_(loaded(block.state)),
+          shared_code_(sequencer::SharedCodeStore::default_bytes_max, block.native_tier),
           cells_(store_->snapshot()),
           builder_(block.spec, precompiles, cells_, &shared_code_) {
         for (const auto& [number, hash] : block.block_hashes) {
@@ -294,6 +295,7 @@ Result<void> check_execution(const PipelineBlock& block, const evm::PrecompileSe
     for (const ExecutedPtr& t : executed) { in_order.push_back(t->admitted); }
     PipelineBlock again = block;
     again.transactions = in_order;
+    again.native_tier = nullptr;
     const PipelineExecution serial = execute_block(again, precompiles, 0);
     if (serial.closed.transactions.size() != executed.size()) {
         return fail(ErrorCode::corrupt, "one after the other, not all that was executed is valid");

@@ -26,6 +26,8 @@ struct PipelineBlock {
     std::span<const sequencer::AdmittedPtr> transactions;
     std::vector<std::pair<uint64_t, Hash256>> block_hashes;
     size_t mini_block_transactions = 1000;
+    /// Compiled code to run with (evm/jit); null for the interpreter.
+    evm::NativeTier* native_tier = nullptr;
 };
 
 /// All transactions of the profile in its first block. Refers to the profile.

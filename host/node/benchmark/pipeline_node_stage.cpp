@@ -112,6 +112,7 @@ public:
                                              pipeline_precompiles(), registry_));
         sequencer::SequencerOptions options;
         options.execution_workers = workers_;
+        options.native_tier = profile_.native_tier;
         options.pool.transactions_max =
             std::max(options.pool.transactions_max, 2 * profile_.transactions.size());
         sequencer::Sequencer sequencer{options,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/base/error.hpp"
+#include "evm/core/native.hpp"
 #include "host/sequencer/genesis.hpp"
 #include "host/sequencer/types.hpp"
 
@@ -33,6 +34,8 @@ struct PipelineProfile {
     std::vector<storage::SlotDelta> expected_slots;
     /// Of how many senders the nonces go up, and what all nonces of senders add up to.
     size_t sender_count = 0;
+    /// Compiled code to execute with (evm/jit); null for the interpreter. Checks never use it.
+    evm::NativeTier* native_tier = nullptr;
 };
 
 /// Makes `count` transactions of the kind; the same ones for the same arguments. Fails with

@@ -21,7 +21,9 @@ PipelineBlock pipeline_block_of(const PipelineProfile& p) {
     open.base_fee_per_gas = *p.genesis.header.base_fee_per_gas;
     open.gas_limit = p.genesis.block_gas_limit;
     open.coinbase = p.genesis.coinbase;
-    return {p.genesis.spec, p.genesis.state, open, p.transactions, {}};
+    PipelineBlock block{p.genesis.spec, p.genesis.state, open, p.transactions, {}};
+    block.native_tier = p.native_tier;
+    return block;
 }
 
 const evm::PrecompileSet& pipeline_precompiles() {

@@ -12,6 +12,7 @@
 #include "host/node/commands/trace_options.hpp"
 #include "host/node/conformance/block_test.hpp"
 #include "host/node/conformance/mainnet_block.hpp"
+#include "host/node/commands/jit_options.hpp"
 #include "host/node/conformance/state_test.hpp"
 
 namespace millrace::node {
@@ -22,6 +23,7 @@ struct FixtureArguments {
     std::string json_path;
     RunnerOptions options;
     TraceOptions trace;
+    JitArguments jit;
     double required_percent = 100;
 };
 
@@ -29,6 +31,7 @@ struct BlockArguments {
     std::string path;
     std::string json_path;
     MainnetBlockOptions options;
+    JitArguments jit;
 };
 
 /// Writes the whole text; "-" is standard output.
@@ -48,6 +51,14 @@ int refuse(const Error& error) {
     return exit_usage;
 }
 
+/// Says on standard error what compiled code did; false when it differed from the interpreter.
+bool report_jit(const evm::jit::JitEngine* jit) {
+    if (jit == nullptr) { return true; }
+    const std::string text = jit_summary(*jit);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    return jit->differences().empty();
+}
+
 using RunFixtures = Result<ConformanceReport> (*)(const std::string&, const RunnerOptions&);
 
 int run_fixture_command(const FixtureArguments& a, RunFixtures run, const char* command,
@@ -62,8 +73,12 @@ int run_fixture_command(const FixtureArguments& a, RunFixtures run, const char* 
         options.trace_fields = a.trace.fields;
         options.progress = false;  // it would be written among the lines
     }
+    const auto jit = make_jit(a.jit);
+    if (!jit) { return refuse(jit.error()); }
+    options.native_tier = jit->get();
     const auto report = run(a.path, options);
     if (!report) { return refuse(report.error()); }
+    const bool jit_differs = !report_jit(jit->get());
     if (trace) {
         if (const auto written = trace->finish(); !written) { return refuse(written.error()); }
     }
@@ -78,12 +93,17 @@ int run_fixture_command(const FixtureArguments& a, RunFixtures run, const char* 
     const double percent =
         total == 0 ? 0 : 100.0 * static_cast<double>(report->passed) / static_cast<double>(total);
     // Nothing that matched the filter is no success.
-    return total != 0 && percent >= a.required_percent ? exit_ok : exit_unexpected;
+    return total != 0 && percent >= a.required_percent && !jit_differs ? exit_ok : exit_unexpected;
 }
 
 int run_block_command(const BlockArguments& a) {
-    const auto results = run_mainnet_blocks(a.path, a.options);
+    const auto jit = make_jit(a.jit);
+    if (!jit) { return refuse(jit.error()); }
+    MainnetBlockOptions options = a.options;
+    options.native_tier = jit->get();
+    const auto results = run_mainnet_blocks(a.path, options);
     if (!results) { return refuse(results.error()); }
+    if (!report_jit(jit->get())) { return exit_unexpected; }
     if (a.json_path != "-") {
         const std::string text = mainnet_text(*results);
         std::fwrite(text.data(), 1, text.size(), stdout);
@@ -109,6 +129,7 @@ CLI::App* add_fixture_command(CLI::App& evm, const char* name, const char* descr
     command->add_option(
         "--uses-until-fast", a->options.uses_until_fast,
         "Calls (8 each) and jumps after which code runs by run checks; default by size");
+    add_jit_options(*command, a->jit);
     command->add_option("--json", a->json_path,
                         "Write the result to this file as JSON; - for standard output");
     command->add_option("--require", a->required_percent, "Percent that must pass for exit code 0")
@@ -156,6 +177,7 @@ void add_evm_command(CLI::App& app, Run& run) {
         ->check(CLI::Range(1u, 1'000'000u));
     mainnet->add_option("--json", block->json_path,
                         "Write the result to this file as JSON; - for standard output");
+    add_jit_options(*mainnet, block->jit);
     mainnet->add_flag("--receipts", block->options.receipts,
                       "List the gas used up to each transaction in the JSON result");
     mainnet->callback([block, &run] { run = [block] { return run_block_command(*block); }; });

@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "evm/jit/engine.hpp"
 #include "evm/precompiles/registry.hpp"
 #include "host/base/hex.hpp"
 #include "host/base/log.hpp"
@@ -224,6 +225,23 @@ int run_node(const Settings& s) {
         &registry.gauge("millrace_disk_free_bytes", "Room on the data directory's disk"));
     disk_guard.start(disk_guard_period_ms);
     options.disk_guard = &disk_guard;
+    std::unique_ptr<evm::jit::JitEngine> jit;
+    if (s.jit != "off") {
+        evm::jit::JitOptions jit_options;
+        jit_options.mode = s.jit == "eager" ? evm::jit::JitMode::eager : evm::jit::JitMode::on;
+        jit_options.shadow_runs = static_cast<uint32_t>(s.jit_shadow_runs);
+        if (s.jit_cache_mib != 0) {
+            jit_options.cache_directory = std::filesystem::path(datadir) / "jit";
+            jit_options.cache_bytes_max = s.jit_cache_mib << 20;
+        }
+        jit_options.metrics = &registry;
+        if (auto engine = evm::jit::JitEngine::create(std::move(jit_options)); engine) {
+            jit = std::move(*engine);
+        } else {
+            log::warn("contracts run in the interpreter", {{"reason", engine.error().message}});
+        }
+    }
+    options.native_tier = jit.get();
     std::atomic<int> failed_code{exit_ok};
     sequencer::Sequencer sequencer(
         options, genesis, precompiles, **ledger, **offload, registry, [&](const Error& e) {

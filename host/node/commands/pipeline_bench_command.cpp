@@ -43,6 +43,11 @@ void add_pipeline_bench_command(CLI::App& bench, Run& run) {
             "--recover", a->recover,
             "Feed whole sequencers with signed transactions (on), with senders known (off)")
         ->capture_default_str();
+    pipeline
+        ->add_option("--jit", a->jit,
+                     "on: contracts run compiled, compiled before they are timed; off: in the "
+                     "interpreter")
+        ->capture_default_str();
     pipeline->add_option("--scratch", a->scratch,
                          "Existing folder for logs and data, removed after use [the system's "
                          "temporary folder]");

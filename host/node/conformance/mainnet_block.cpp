@@ -225,6 +225,7 @@ Result<std::vector<MainnetBlockResult>> run_mainnet_blocks(const std::string& pa
     const bool terminal = ::isatty(STDERR_FILENO) == 1;
     auto last_line = Clock::now();
     const auto workspace = std::make_unique<evm::Workspace>();
+    workspace->native_tier = options.native_tier;
     for (const std::string& file : files) {
         MainnetBlockResult& r = results.emplace_back();
         r.file = file;

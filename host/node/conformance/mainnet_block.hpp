@@ -32,6 +32,8 @@ Result<MainnetBlock> read_mainnet_block(const std::string& path);
 struct MainnetBlockOptions {
     unsigned repeat = 1;    ///< executions of each block; the fastest and the median are reported
     std::string filter;     ///< only files whose name holds this text
+    /// Compiled code to run with (evm/jit); null for the interpreter.
+    evm::NativeTier* native_tier = nullptr;
     bool progress = false;  ///< shows progress on standard error
     bool receipts = false;  ///< keeps the gas used up to each transaction in the report
 };

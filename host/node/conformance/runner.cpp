@@ -209,6 +209,7 @@ Result<ConformanceReport> run_fixtures(const std::string& path, const RunnerOpti
         if (options.uses_until_fast) {
             workspace->codes.set_uses_until_fast(*options.uses_until_fast);
         }
+        workspace->native_tier = options.native_tier;
         CaseSink& sink = sinks[i];
         for (size_t n = counters.next.fetch_add(1, std::memory_order_relaxed); n < files.size();
              n = counters.next.fetch_add(1, std::memory_order_relaxed)) {

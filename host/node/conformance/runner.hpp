@@ -28,6 +28,8 @@ struct RunnerOptions {
     evm::TraceFields trace_fields;
     /// Uses after which code gets run checks (evm/core/code.hpp); by its size when absent.
     std::optional<uint32_t> uses_until_fast;
+    /// Compiled code to run with (evm/jit); null for the interpreter. Not while tracing.
+    evm::NativeTier* native_tier = nullptr;
     bool progress = false;  ///< shows progress on standard error
 };
 

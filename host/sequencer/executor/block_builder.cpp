@@ -34,7 +34,7 @@ BlockBuilder::BlockBuilder(const evm::ChainSpec& spec, const evm::PrecompileSet&
       cells_(cells),
       block_hash_function_([this](uint64_t number) { return context_->block_hash(number); }),
       view_(cells, block_hash_function_) {
-    workspace_.codes.share(shared_code);
+    workspace_.share(shared_code);
 }
 
 void BlockBuilder::add_block_hash(uint64_t number, const Hash256& hash) {

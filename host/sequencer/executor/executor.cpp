@@ -39,7 +39,7 @@ struct alignas(cache_line_bytes) Executor::Worker {
     Worker(CellTable& cells, evm::SharedCode* shared_code, const ExecutorOptions& options,
            size_t lane_capacity)
         : view(cells, block_hashes), lane(lane_capacity) {
-        workspace.codes.share(shared_code);
+        workspace.share(shared_code);
         scratch.yield = options.yield ? &options.yield : nullptr;
     }
 

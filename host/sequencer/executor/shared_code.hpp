@@ -17,13 +17,16 @@ namespace millrace::sequencer {
 class SharedCodeStore final : public evm::SharedCode {
 public:
     static constexpr size_t default_bytes_max = size_t{256} << 20;
-    explicit SharedCodeStore(size_t bytes_max = default_bytes_max) noexcept
-        : shard_bytes_max_(bytes_max / shard_count) {}
+    /// `native_tier` outlives the store; null for the interpreter alone.
+    explicit SharedCodeStore(size_t bytes_max = default_bytes_max,
+                             evm::NativeTier* native_tier = nullptr) noexcept
+        : shard_bytes_max_(bytes_max / shard_count), native_tier_(native_tier) {}
 
     evm::AnalyzedCodePtr find(const Hash256& hash) override;
     /// As find, but counts as no use.
     evm::AnalyzedCodePtr peek(const Hash256& hash);
     evm::AnalyzedCodePtr add(const Hash256& hash, evm::AnalyzedCodePtr code) override;
+    evm::NativeTier* native_tier() noexcept override { return native_tier_; }
     /// What is kept, in bytes; never more than bytes_max, but for one entry in each shard.
     size_t bytes() const;
 
@@ -44,6 +47,7 @@ private:
     Shard& shard_of(const Hash256& hash) noexcept { return shards_[hash[0] % shard_count]; }
 
     size_t shard_bytes_max_;
+    evm::NativeTier* native_tier_;
     std::array<Shard, shard_count> shards_;
 };
 
@@ -53,6 +57,7 @@ public:
     explicit SharedCodeReader(SharedCodeStore& store) noexcept : store_(store) {}
     evm::AnalyzedCodePtr find(const Hash256& hash) override { return store_.peek(hash); }
     evm::AnalyzedCodePtr add(const Hash256&, evm::AnalyzedCodePtr code) override { return code; }
+    evm::NativeTier* native_tier() noexcept override { return store_.native_tier(); }
 
 private:
     SharedCodeStore& store_;
