@@ -73,14 +73,15 @@ private:
         }
         function("mr_addmod", nothing, {pointer, pointer, pointer, pointer});
         function("mr_mulmod", nothing, {pointer, pointer, pointer, pointer, pointer});
+        function("mr_mulmod_sparse", nothing, {pointer, pointer, pointer, pointer, word});
         function("mr_keccak", word, {pointer, word, word, word, pointer});
         function("mr_calldataload", nothing, {pointer, word, pointer});
         function("mr_environment", nothing, {pointer, word, pointer});
         function("mr_blobhash", nothing, {pointer, word, pointer});
         function("mr_is_destination", word, {pointer, word});
         // What only touches its operands may be moved and joined.
-        for (const char* name :
-             {"mr_div", "mr_mod", "mr_sdiv", "mr_smod", "mr_signextend", "mr_addmod"}) {
+        for (const char* name : {"mr_div", "mr_mod", "mr_sdiv", "mr_smod", "mr_signextend",
+                                 "mr_addmod", "mr_mulmod_sparse"}) {
             auto* f = llvm::cast<llvm::Function>(functions_[name].getCallee());
             f->setMemoryEffects(llvm::MemoryEffects::argMemOnly());
             f->setWillReturn();
@@ -322,6 +323,8 @@ private:
     LValue memory_place(const Instruction& i);
     LValue shifted(const Instruction& i);
     LValue compared(const Instruction& i);
+    const llvm::APInt* large_modulus(ValueId v);
+    LValue added_modulo(const Instruction& i, const llvm::APInt& modulus);
     void make_dispatcher();
 
     const Program& p_;
@@ -351,6 +354,9 @@ private:
     LValue scratch_[4] = {};
 
     std::vector<LValue> values_;
+    /// Values that are below a constant: a remainder need not be taken again.
+    std::map<ValueId, ValueId> below_;
+    llvm::APInt modulus_;
     std::vector<Lowered> blocks_;
     std::map<PHINode*, std::vector<std::pair<LValue, BasicBlock*>>> incoming_;
 
@@ -476,6 +482,33 @@ LValue Lowering::memory_place(const Instruction& i) {
         gas_ = gas;
     }
     return b_.CreateInBoundsGEP(b_.getInt8Ty(), memory_, low);
+}
+
+/// Of a modulus with its highest bit set every word is below twice: one subtraction reduces it.
+const llvm::APInt* Lowering::large_modulus(ValueId v) {
+    if (!p_.is_constant(v) || bits_of(v) != 256) { return nullptr; }
+    modulus_ = to_apint(p_.constant(v));
+    return &modulus_;
+}
+
+LValue Lowering::added_modulo(const Instruction& i, const llvm::APInt& modulus) {
+    LValue m = llvm::ConstantInt::get(context_, modulus);
+    const ValueId modulus_id = p_.arguments[i.first_argument + 2];
+    const auto reduced = [&](ValueId v) {
+        LValue x = get256(v);
+        const auto known = below_.find(v);
+        if (bits_of(v) < 256 || (known != below_.end() && known->second == modulus_id)) {
+            return x;
+        }
+        return b_.CreateSelect(b_.CreateICmpUGE(x, m), b_.CreateSub(x, m), x);
+    };
+    LValue x = reduced(p_.arguments[i.first_argument]);
+    LValue y = reduced(p_.arguments[i.first_argument + 1]);
+    // x + y - m, or x + y when that is negative; both are below m, so nothing else is needed.
+    LValue gap = b_.CreateSub(m, y);
+    LValue above = b_.CreateICmpUGE(x, gap);
+    below_[i.result] = modulus_id;
+    return b_.CreateSelect(above, b_.CreateSub(x, gap), b_.CreateAdd(x, y));
 }
 
 LValue Lowering::compared(const Instruction& i) {
@@ -605,11 +638,30 @@ void Lowering::lower_evm(const Instruction& i) {
         case Opcode::sdiv: by_call("mr_sdiv"); return;
         case Opcode::smod: by_call("mr_smod"); return;
         case Opcode::addmod:
+            if (const llvm::APInt* m = large_modulus(argument(2))) {
+                set(i.result, added_modulo(i, *m));
+                return;
+            }
             call("mr_addmod", {scratch_[3], in_scratch(0, argument(0)), in_scratch(1, argument(1)),
                                in_scratch(2, argument(2))});
             set(i.result, from_scratch(3));
             return;
         case Opcode::mulmod:
+            if (p_.is_constant(argument(2))) {
+                const llvm::APInt m = to_apint(p_.constant(argument(2)));
+                constexpr unsigned modulus_bits_min = 255;
+                const llvm::APInt rest = m.getActiveBits() < modulus_bits_min
+                                             ? llvm::APInt::getMaxValue(256)
+                                             : (-m).urem(m);
+                if (rest.getActiveBits() <= 64) {
+                    call("mr_mulmod_sparse",
+                         {scratch_[3], in_scratch(0, argument(0)), in_scratch(1, argument(1)),
+                          in_scratch(2, argument(2)), i64(rest.getZExtValue())});
+                    set(i.result, from_scratch(3));
+                    below_[i.result] = argument(2);
+                    return;
+                }
+            }
             call("mr_mulmod", {frame_, scratch_[3], in_scratch(0, argument(0)),
                                in_scratch(1, argument(1)), in_scratch(2, argument(2))});
             set(i.result, from_scratch(3));

@@ -27,7 +27,8 @@ struct Header {
     char magic[8];
     uint64_t key;
     uint8_t code_hash[32];
-    uint32_t revision;
+    uint16_t revision;
+    uint16_t optimized;
     uint32_t stack_bytes;
     uint32_t text_bytes;
     uint32_t object_bytes;
@@ -90,7 +91,7 @@ Result<CompiledObject> ObjectCache::find(const Hash256& code_hash, Revision revi
     Header header{};
     if (!in.read(reinterpret_cast<char*>(&header), sizeof header)) { return damaged(); }
     if (std::memcmp(header.magic, magic, sizeof magic) != 0 || header.key != key_ ||
-        header.revision != static_cast<uint32_t>(revision) ||
+        header.revision != static_cast<uint16_t>(revision) || header.optimized > 1 ||
         std::memcmp(header.code_hash, code_hash.data(), 32) != 0 ||
         header.object_bytes > object_bytes_max) {
         return damaged();
@@ -105,6 +106,7 @@ Result<CompiledObject> ObjectCache::find(const Hash256& code_hash, Revision revi
     }
     out.stack_bytes = header.stack_bytes;
     out.text_bytes = header.text_bytes;
+    out.optimized = header.optimized != 0;
     return out;
 }
 
@@ -168,7 +170,8 @@ void ObjectCache::add(const Hash256& code_hash, Revision revision, const Compile
     std::memcpy(header.magic, magic, sizeof magic);
     header.key = key_;
     std::memcpy(header.code_hash, code_hash.data(), 32);
-    header.revision = static_cast<uint32_t>(revision);
+    header.revision = static_cast<uint16_t>(revision);
+    header.optimized = object.optimized ? 1 : 0;
     header.stack_bytes = object.stack_bytes;
     header.text_bytes = object.text_bytes;
     header.object_bytes = static_cast<uint32_t>(object.object.size());

@@ -17,8 +17,9 @@ namespace millrace::evm::jit {
 /// what the code looks like (CPU, runtime_version). A file is written under another name, synced
 /// and renamed; its SHA-256 is checked when it is read, and a damaged one is deleted. Format,
 /// integers little-endian:
-///   8 bytes "MRJITO01", u64 key, 32 bytes code hash, u32 revision, u32 stack bytes, u32 text
-///   bytes, u32 object bytes, 32 bytes SHA-256 of all before and the object, object.
+///   8 bytes "MRJITO01", u64 key, 32 bytes code hash, u16 revision, u16 optimized (0 or 1), u32
+///   stack bytes, u32 text bytes, u32 object bytes, 32 bytes SHA-256 of all before and the object,
+///   object.
 /// A contract whose code gave another result than the interpreter is forbidden by a file of its
 /// own, for this key. Thread-safe.
 class ObjectCache {

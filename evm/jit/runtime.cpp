@@ -34,6 +34,31 @@ void multiply_modulo(Frame* f, U256* out, const U256* a, const U256* b, const U2
     *out = mul_mod(*a, *b, *m, f->evm->workspace().mulmod_modulus);
 }
 
+/// a * b mod m for a modulus of at least 2^254 with 2^256 = c (mod m), c < 2^64: secp256k1's prime,
+/// 2^255 - 19 and their like. The high half is folded in twice, each time times c.
+void multiply_modulo_sparse(U256* out, const U256* a, const U256* b, const U256* m, uint64_t c) {
+    using u128 = unsigned __int128;
+    U256 high;
+    U256 low = mul_full(*a, *b, high);
+    u128 carry = 0;
+    for (int i = 0; i < 4; ++i) {
+        carry += static_cast<u128>(high.w[i]) * c + low.w[i];
+        low.w[i] = static_cast<uint64_t>(carry);
+        carry >>= 64;
+    }
+    // What is above 256 bits is at most c; folded in it may carry once more, and then the rest is
+    // small.
+    carry *= c;
+    for (int i = 0; i < 4; ++i) {
+        carry += low.w[i];
+        low.w[i] = static_cast<uint64_t>(carry);
+        carry >>= 64;
+    }
+    if (carry != 0) { low += U256{c}; }
+    while (low >= *m) { low -= *m; }
+    *out = low;
+}
+
 /// KECCAK256 whose fixed price is paid; `size` and `offset` are saturated.
 int64_t keccak(Frame* f, int64_t gas, uint64_t offset, uint64_t size, U256* out) {
     constexpr uint64_t size_max = uint64_t{1} << 35;
@@ -111,6 +136,7 @@ const RuntimeSymbol symbols[] = {
     symbol("mr_signextend", extend_sign),
     symbol("mr_addmod", add_modulo),
     symbol("mr_mulmod", multiply_modulo),
+    symbol("mr_mulmod_sparse", multiply_modulo_sparse),
     symbol("mr_keccak", keccak),
     symbol("mr_calldataload", load_calldata),
     symbol("mr_environment", environment),

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     add_node_command(app, run);
     add_evm_command(app, run);
     add_evm_bench_command(*app.get_subcommand("evm"), run);
+    add_evm_jit_command(*app.get_subcommand("evm"), run);
     add_evm_run_command(*app.get_subcommand("evm"), run);
     add_bench_command(app, run);
     add_load_command(app, run);

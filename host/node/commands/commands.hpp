@@ -29,6 +29,7 @@ void add_node_command(CLI::App& app, Run& run);
 void add_evm_command(CLI::App& app, Run& run);
 /// Below `millrace evm`.
 void add_evm_bench_command(CLI::App& evm, Run& run);
+void add_evm_jit_command(CLI::App& evm, Run& run);
 void add_evm_run_command(CLI::App& evm, Run& run);
 void add_bench_command(CLI::App& app, Run& run);
 void add_load_command(CLI::App& app, Run& run);

@@ -26,6 +26,9 @@ public:
     NativeOutcome execute(Frame& frame, int64_t gas) override;
     void note(const Frame&, int64_t) noexcept override {}
 
+    /// Programs are made anew, as after a change of what the compiler does.
+    void forget() { programs_.clear(); }
+
     /// Facts that did not hold, since the start.
     const std::vector<std::string>& violations() const noexcept { return violations_; }
     uint64_t frames() const noexcept { return frames_; }

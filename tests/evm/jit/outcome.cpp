@@ -109,7 +109,7 @@ void fill(StateOverlay& state, const Scenario& s) {
 }
 
 Workspace& workspace() {
-    static Workspace w;
+    thread_local Workspace w;
     return w;
 }
 
@@ -173,13 +173,14 @@ std::string disassembly(const Bytes& code) {
 
 }  // namespace
 
-Outcome run(const Scenario& s, NativeTier* tier) {
+Outcome run(const Scenario& s, NativeTier* tier, SharedCode* shared) {
     StateOverlay state;
     fill(state, s);
     const Rules rules = ethereum_rules(s.revision);
     Workspace& w = workspace();
     w.codes = CodeCache{};
     w.codes.set_uses_until_fast(0);
+    w.codes.share(shared);
     w.native_tier = tier;
     Outcome out;
     RecordingView view{state, out.questions};

@@ -30,8 +30,9 @@ struct Outcome {
     bool operator==(const Outcome&) const = default;
 };
 
-/// Runs it in one workspace that lives as long as the program. Null for the interpreter alone.
-Outcome run(const Scenario& scenario, NativeTier* tier);
+/// Runs it in one workspace that lives as long as the thread. Null for the interpreter alone.
+/// Analysed code is not kept for the next run but in `shared`, if there is one.
+Outcome run(const Scenario& scenario, NativeTier* tier, SharedCode* shared = nullptr);
 
 /// What differs, one line each; empty when nothing does.
 std::string difference(const Outcome& interpreter, const Outcome& tier);
