@@ -59,7 +59,7 @@ std::unique_ptr<llvm::TargetMachine> make_machine(llvm::CodeGenOptLevel level) {
                                     llvm::Reloc::PIC_, llvm::CodeModel::Small, level, true));
 }
 
-void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
+void optimize(llvm::Module& module, llvm::TargetMachine& machine, CodegenLevel level) {
     llvm::LoopAnalysisManager loops;
     llvm::FunctionAnalysisManager functions;
     llvm::CGSCCAnalysisManager components;
@@ -73,7 +73,9 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
     llvm::FunctionPassManager passes;
     passes.addPass(llvm::SimplifyCFGPass());
     passes.addPass(llvm::EarlyCSEPass(true));
-    passes.addPass(llvm::InstCombinePass());
+    // It looks at all users of a word that is used, and at all comparisons before: quadratic time
+    // in large programs.
+    if (level != CodegenLevel::quick) { passes.addPass(llvm::InstCombinePass()); }
     passes.addPass(llvm::SimplifyCFGPass());
     passes.addPass(llvm::EarlyCSEPass(true));
     llvm::ModulePassManager manager;
@@ -103,6 +105,7 @@ Result<llvm::SmallVector<char, 0>> emit(llvm::Module& module, llvm::TargetMachin
 /// Reads what the object says of itself.
 Result<CompiledObject> describe(llvm::SmallVector<char, 0> bytes) {
     CompiledObject out;
+    bool says_stack = false;  // none at all is an answer too
     out.object.assign(bytes.begin(), bytes.end());
     const llvm::MemoryBufferRef buffer({bytes.data(), bytes.size()}, "contract");
     auto file = llvm::object::ObjectFile::createObjectFile(buffer);
@@ -128,9 +131,10 @@ Result<CompiledObject> describe(llvm::SmallVector<char, 0> bytes) {
                 if (((*contents)[i] & 0x80) == 0) { break; }
             }
             out.stack_bytes = static_cast<uint32_t>(size);
+            says_stack = true;
         }
     }
-    if (out.text_bytes == 0 || out.stack_bytes == 0) {
+    if (out.text_bytes == 0 || !says_stack) {
         return fail(ErrorCode::internal, "LLVM's object has no code or does not say its stack");
     }
     return out;
@@ -161,7 +165,7 @@ Result<CompiledObject> compile_object(const Program& program, const CodegenOptio
     if (llvm::verifyModule(module, &stream)) {
         return fail(ErrorCode::internal, "the lowered program is not well-formed: " + problem);
     }
-    optimize(module, *machine);
+    optimize(module, *machine, options.level);
     if (text != nullptr && options.want_llvm) { text->llvm = printed(module); }
     if (text != nullptr && options.want_assembly) {
         // Emission changes the module: it works on a copy of the text.

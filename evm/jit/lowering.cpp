@@ -412,10 +412,15 @@ void Lowering::lower_check(const Block& block, const Instruction& i) {
 
 void Lowering::lower_instruction(const Instruction& i) {
     switch (i.kind) {
-        case Instruction::Kind::charge:
-            gas_ = b_.CreateSub(gas_, i64(i.amount));
-            leave_if(b_.CreateICmpSLT(gas_, i64(0)), out_of_gas_);
+        case Instruction::Kind::charge: {
+            // Not a comparison: LLVM would join the subtractions and then look, for each one, at
+            // all comparisons of the same gas before it, which takes quadratic time.
+            LValue taken = b_.CreateIntrinsic(llvm::Intrinsic::usub_with_overflow, {integer(64)},
+                                              {gas_, i64(i.amount)});
+            gas_ = b_.CreateExtractValue(taken, 0);
+            leave_if(b_.CreateExtractValue(taken, 1), out_of_gas_);
             return;
+        }
         case Instruction::Kind::load_item: set(i.result, load_item(i.height)); return;
         case Instruction::Kind::step: lower_step(i); return;
         case Instruction::Kind::evm: lower_evm(i); return;

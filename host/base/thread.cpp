@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -37,6 +40,18 @@ Result<void> pin_thread_to_cpu(unsigned cpu) {
                                                 "): choose one of the process's own processors");
     }
     return {};
+}
+
+void lower_thread_priority() noexcept {
+    // On Linux both go by threads. The numbers of ioprio_set are in no header of the C library.
+    constexpr int nice_background = 10;
+    constexpr int who_thread = 1;
+    constexpr int best_effort_lowest = 2 << 13 | 7;
+    const auto thread = static_cast<id_t>(syscall(SYS_gettid));
+    const int nice_rc = setpriority(PRIO_PROCESS, thread, nice_background);
+    const long io_rc = syscall(SYS_ioprio_set, who_thread, thread, best_effort_lowest);
+    static_cast<void>(nice_rc);
+    static_cast<void>(io_rc);
 }
 
 }  // namespace millrace

@@ -16,4 +16,8 @@ void set_thread_name(std::string_view name) noexcept;
 /// is no such processor or the process may not use it; the thread then runs on as before.
 Result<void> pin_thread_to_cpu(unsigned cpu);
 
+/// Lets the calling thread run, and its disk operations, after those of others where both wait.
+/// Never fails: what the system does not grant costs only speed.
+void lower_thread_priority() noexcept;
+
 }  // namespace millrace

@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
                "genesis mismatch,\n"
                "4 database newer, older or damaged, 5 disk guard, 6 GPU demanded but absent, 7 "
                "port in use.\n"
-               "130 `bench kernels` or `load` was interrupted.");
+               "130 `bench` or `load` was interrupted.");
     Run run;
     add_node_command(app, run);
     add_evm_command(app, run);

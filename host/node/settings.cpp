@@ -178,6 +178,19 @@ SettingTable::SettingTable(Settings& s) {
                          "No transactions are taken while the data directory's disk has less room "
                          "than this; 0: until it is full",
                          s.disk_reserve_mib, 0, uint64_t{1} << 30),
+        number<uint64_t>("memory.state-mib",
+                         "No transactions are taken while the state engine keeps more in memory "
+                         "than this: index, tree and what snapshots need, about 10 bytes a key; "
+                         "0: no limit",
+                         s.memory_state_mib, 0, uint64_t{1} << 30),
+        choice("disk.compact",
+               "Rewrites old files of the state engine, beside the node's work, without what ended "
+               "before the blocks whose states stay (history)",
+               s.disk_compact, {"on", "off"}),
+        number<uint64_t>("disk.scrub-mib-per-s",
+                         "Old files of the state engine are read so fast, once a day, to find "
+                         "damage on the disk: the node stops and names the file; 0: never",
+                         s.disk_scrub_mib_per_s, 0, 1'000'000),
         flag("http", "Answer JSON-RPC over HTTP", s.http),
         flag("ws", "Answer JSON-RPC over WebSocket, on the same port", s.ws),
         text("http.addr", "Address to listen on; anything but loopback opens the node to others",

@@ -29,6 +29,9 @@ struct Settings {
     uint64_t history_records = 100'000;
     uint64_t past_proof_mib = 256;
     uint64_t disk_reserve_mib = 512;
+    uint64_t memory_state_mib = 0;
+    std::string disk_compact = "on";
+    uint64_t disk_scrub_mib_per_s = 8;
 
     bool http = true;
     bool ws = true;

@@ -97,6 +97,7 @@ std::expected<Sequencer::Place, Refusal> Sequencer::take_place(size_t bytes,
         return refused(refuse(Refusal::Kind::stopping));
     }
     if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
+    if (memory_full()) { return refused(refuse(Refusal::Kind::memory_full)); }
     if (!gate_.try_enter(bytes, lane)) {
         stages_.ingress.drops.add();
         return refused(refuse_overloaded(gate_));
@@ -159,6 +160,7 @@ void Sequencer::submit_impersonated(evm::Transaction tx, const Address& sender,
         done(std::unexpected(std::move(r)));
     };
     if (disk_full()) { return refused(refuse(Refusal::Kind::disk_full)); }
+    if (memory_full()) { return refused(refuse(Refusal::Kind::memory_full)); }
     if (auto r = check_stateless(tx)) { return refused(std::move(*r)); }
     mark_impersonated(tx, sender);
     const Bytes raw = evm::encode_transaction(tx);
@@ -351,6 +353,9 @@ std::string to_string(const Refusal& r) {
         case Refusal::Kind::deposit: text = "deposit transactions come from the L1 only"; break;
         case Refusal::Kind::overloaded: text = "the node is overloaded; try again"; break;
         case Refusal::Kind::disk_full: text = "the node's disk is full; try again later"; break;
+        case Refusal::Kind::memory_full:
+            text = "the node has no memory for more state; try again later";
+            break;
         case Refusal::Kind::stopping: text = "the node is stopping"; break;
     }
     if (r.detail.empty()) { return text; }

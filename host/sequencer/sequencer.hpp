@@ -20,6 +20,7 @@
 #include "host/sequencer/executor/shared_code.hpp"
 #include "host/sequencer/ingress_gate.hpp"
 #include "host/sequencer/ledger/ledger.hpp"
+#include "host/sequencer/memory_guard.hpp"
 #include "host/sequencer/pool/pool.hpp"
 #include "host/sequencer/pool/tip_bucket.hpp"
 #include "host/sequencer/submission_order.hpp"
@@ -54,6 +55,8 @@ struct SequencerOptions {
     /// While it says that the disk is low, no transactions are taken; outlives the sequencer. May
     /// be null.
     const DiskGuard* disk_guard = nullptr;
+    /// The same of the memory of the state.
+    const MemoryGuard* memory_guard = nullptr;
     /// Runs compiled code (evm/jit); outlives the sequencer. Null for the interpreter alone.
     evm::NativeTier* native_tier = nullptr;
 };
@@ -70,6 +73,7 @@ struct Refusal {
         deposit,
         overloaded,
         disk_full,
+        memory_full,
         stopping
     };
     Kind kind = Kind::malformed;
@@ -158,6 +162,10 @@ public:
     }
     bool disk_low() const noexcept {
         return options_.disk_guard != nullptr && options_.disk_guard->low();
+    }
+    /// No transactions are taken: the state has reached its limit of memory.
+    bool memory_full() const noexcept {
+        return options_.memory_guard != nullptr && options_.memory_guard->full();
     }
     bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
     /// Steady time of the last sealed block, in microseconds.

@@ -71,6 +71,12 @@ public:
     virtual ~FileSystem() = default;
 
     virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
+    /// A file that exists, to be read from the medium itself and not from the system's cache where
+    /// that is possible. Offsets, lengths and the memory of reads are multiples of 4,096; only at
+    /// the end of the file is less read.
+    virtual Result<std::unique_ptr<File>> open_uncached(const std::string& path) {
+        return open(path, OpenMode::read);
+    }
     virtual Result<bool> exists(const std::string& path) = 0;
     /// Creates the directory and its missing parents, durably; succeeds when it is there already.
     virtual Result<void> create_directory(const std::string& path) = 0;

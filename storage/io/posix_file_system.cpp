@@ -44,6 +44,8 @@ namespace {
 
 using detail::system_failure;
 
+constexpr size_t uncached_alignment_bytes = 4096;
+
 class Descriptor {
 public:
     explicit Descriptor(int fd) noexcept : fd_(fd) {}
@@ -66,7 +68,8 @@ int open_retrying(const std::string& path, int flags) {
 
 class PosixFile final : public File {
 public:
-    PosixFile(std::string path, int fd) : File(std::move(path)), fd_(fd) {}
+    PosixFile(std::string path, int fd, bool uncached = false)
+        : File(std::move(path)), fd_(fd), uncached_(uncached) {}
 
     Result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) const override {
         size_t done = 0;
@@ -77,6 +80,8 @@ public:
             if (n < 0) { return system_failure(errno, "cannot read", path()); }
             if (n == 0) { break; }
             done += static_cast<size_t>(n);
+            // The end of the file; reads from other offsets are refused.
+            if (uncached_ && done % uncached_alignment_bytes != 0) { break; }
         }
         return done;
     }
@@ -143,6 +148,7 @@ public:
 
 private:
     Descriptor fd_;
+    bool uncached_;
 };
 
 class PosixLock final : public FileLock {
@@ -167,6 +173,14 @@ public:
         const int fd = open_retrying(path, flags);
         if (fd < 0) { return system_failure(errno, "cannot open", path); }
         return std::make_unique<PosixFile>(path, fd);
+    }
+
+    Result<std::unique_ptr<File>> open_uncached(const std::string& path) override {
+        const int fd = open_retrying(path, O_RDONLY | O_DIRECT);
+        if (fd >= 0) { return std::make_unique<PosixFile>(path, fd, true); }
+        // Not every file system can.
+        if (errno == EINVAL) { return open(path, OpenMode::read); }
+        return system_failure(errno, "cannot open", path);
     }
 
     Result<bool> exists(const std::string& path) override {

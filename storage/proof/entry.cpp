@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "storage/proof/varint_impl.hpp"
+#include "storage/proof/varint.hpp"
 
 namespace millrace::storage {
 namespace {

@@ -115,6 +115,11 @@ public:
         return oldest_block_.load(std::memory_order_relaxed);
     }
     Result<CommittedStatesPtr> states() override;
+    CommitmentMemory memory() const noexcept override {
+        const EngineStats s = engine_->stats();
+        return {s.index_bytes, s.tree_bytes,     s.directory_bytes,
+                s.block_bytes, s.snapshot_bytes, s.work_bytes};
+    }
     Result<void> prune() override;
 
 private:
@@ -397,6 +402,7 @@ Result<void> EngineCommitment::commit() {
     if (!closed_) { return {}; }
     MILLRACE_CHECK(engine_->commit());
     committed_ = {*std::exchange(closed_, std::nullopt), engine_->root()};
+    note_oldest();
     return {};
 }
 
@@ -460,6 +466,7 @@ open_block_commitment(FileSystem& fs, const std::string& directory,
     engine_options.past_proof_bytes_max = options.past_proof_bytes_max;
     engine_options.log.segment_bytes = options.segment_bytes;
     engine_options.log.identity = options.chain;
+    engine_options.care = options.care;
     MILLRACE_TRY(auto engine, Engine::open(fs, directory, engine_options, std::move(writer)));
     if (engine->writes_max() < options.step_writes_max) {
         return fail(ErrorCode::config, "with segments of " + std::to_string(options.segment_bytes) +

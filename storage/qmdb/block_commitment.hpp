@@ -9,6 +9,7 @@
 #include "kernels/tree/node_hash.hpp"
 #include "storage/io/file_system.hpp"
 #include "storage/io/log_writer.hpp"
+#include "storage/qmdb/file_care.hpp"
 #include "storage/state/block_commitment.hpp"
 
 namespace millrace::storage::qmdb {
@@ -37,6 +38,8 @@ struct BlockCommitmentOptions {
     uint64_t history_blocks = 1024;
     /// As that of EngineOptions.
     uint64_t past_proof_bytes_max = uint64_t{256} << 20;
+    /// What is done to sealed files meanwhile; damage that it finds is an error of commit().
+    FileCareOptions care;
     /// Says whose state it is; a directory with another one is refused.
     Hash256 chain;
 };

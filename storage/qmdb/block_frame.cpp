@@ -53,6 +53,11 @@ uint8_t* BlockFrameBuilder::take(size_t bytes) {
     return at;
 }
 
+uint64_t BlockFrameBuilder::memory_bytes() const noexcept {
+    return memory_->span().size() + places_.capacity() * sizeof(Place) +
+           retired_.capacity() * sizeof(RemovedKey);
+}
+
 void BlockFrameBuilder::begin() {
     used_ = 0;
     take(sizeof(FrameHeader) + section_headers_bytes);

@@ -82,6 +82,8 @@ public:
     /// What EntryLog::append takes, after the last root.
     std::span<uint8_t> frame() noexcept;
     uint64_t payload_bytes() const noexcept { return used_ - sizeof(FrameHeader); }
+    /// Memory taken, mostly for the largest frame so far.
+    uint64_t memory_bytes() const noexcept;
 
 private:
     struct Place {

@@ -47,6 +47,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
 }
 
 EngineImpl::~EngineImpl() {
+    care_.reset();  // it may hold a snapshot
     for (const auto& pin : pins_) {
         MILLRACE_ASSERT(pin->released.load(std::memory_order_acquire),
                         "snapshots are let go before their engine");
@@ -82,10 +83,12 @@ Result<void> EngineImpl::commit() {
     const std::span<const uint8_t> frame = frame_.frame();
     MILLRACE_TRY(const auto sections,
                  read_block_frame(frame.subspan(sizeof(FrameHeader), frame_.payload_bytes())));
-    list_.blocks.push_back({height_, *at, block.oldest_sequence, root_, removed_keys(sections)});
+    list_.push_back({height_, *at, block.oldest_sequence, root_, removed_keys(sections)});
     frame_.begin();
     reader_->release();
     waits_ = false;
+    // The block is durable whatever that finds; nothing goes on after damage.
+    if (auto r = care_for_files(); !r) { return stop(std::move(r).error()); }
     return {};
 }
 
@@ -168,14 +171,13 @@ Result<size_t> EngineImpl::prune() {
     if (count == 0) { return size_t{0}; }
     const CommittedBlock& oldest = list_.blocks[count - 1];
     if (oldest.oldest_sequence <= list_.first_sequence) { return size_t{0}; }
-    const LogPosition keep = list_.blocks[oldest.oldest_sequence - list_.first_sequence].payload_at;
+    LogPosition keep = list_.blocks[oldest.oldest_sequence - list_.first_sequence].payload_at;
+    // One that is being rewritten would come back.
+    if (rewritten_segment_) { keep = std::min(keep, *rewritten_segment_ * log_->segment_bytes()); }
     reader_->release();
     const auto removed = log_->prune_below(keep);
     if (!removed) { return stop(removed.error()); }
-    while (list_.blocks.front().payload_at < log_->begin()) {
-        list_.blocks.pop_front();
-        ++list_.first_sequence;
-    }
+    while (list_.blocks.front().payload_at < log_->begin()) { list_.pop_front(); }
     directory_.drop_before(log_->begin());
     return removed;
 }
@@ -186,6 +188,8 @@ EngineStats EngineImpl::stats() const noexcept {
         out.key_count += indexes_[shard]->size();
         out.serial_count += forest_.serial_count(shard);
         out.index_bytes += indexes_[shard]->bytes();
+        out.snapshot_bytes += indexes_[shard]->kept_bytes();
+        out.opened_live_bytes += opened_live_bytes_[shard];
     }
     // Those of the sentinels do not count.
     out.key_count -= std::min<uint64_t>(out.key_count, shard_count);
@@ -193,7 +197,15 @@ EngineStats EngineImpl::stats() const noexcept {
     out.relinked_count = relinked_;
     out.tree_bytes = forest_.bytes();
     out.directory_bytes = directory_.bytes();
-    out.log_bytes = log_->segment_count() * log_->segment_bytes();
+    out.block_bytes = list_.bytes();
+    out.snapshot_bytes += forest_.kept_bytes();
+    for (const auto& pin : pins_) { out.snapshot_bytes += pin->view_bytes; }
+    out.work_bytes = frame_.memory_bytes() + items_.capacity() * sizeof(Item) +
+                     messages_.capacity() * sizeof(ByteView) + leaves_.capacity() * sizeof(Hash256);
+    const EntryLog::FileBytes files = log_->file_bytes();
+    out.log_bytes = files.all;
+    out.rewritten_count = files.rewritten_count;
+    out.rewritten_bytes = files.rewritten;
     return out;
 }
 

@@ -18,6 +18,7 @@
 #include "storage/proof/state_multiproof.hpp"
 #include "storage/proof/state_proof.hpp"
 #include "storage/qmdb/entry_log.hpp"
+#include "storage/qmdb/file_care.hpp"
 #include "storage/qmdb/snapshot.hpp"
 
 namespace millrace::storage::qmdb {
@@ -51,6 +52,8 @@ struct EngineOptions {
     /// Called by open() on its thread, for each file of the log and each shard of the index that is
     /// done; may be empty.
     std::function<void(const RecoveryProgress&)> progress;
+    /// What is done to sealed files of the log meanwhile. Damage that it finds stops the engine.
+    FileCareOptions care;
     /// The identity says whose state this is (the chain); the hash is added to it.
     EntryLogOptions log;
 };
@@ -69,7 +72,20 @@ struct EngineStats {
     uint64_t index_bytes = 0;      ///< memory of the index
     uint64_t tree_bytes = 0;       ///< of ActiveBits and nodes
     uint64_t directory_bytes = 0;  ///< of the places of entries
+    uint64_t block_bytes = 0;      ///< of what is known of each block in the log
+    uint64_t snapshot_bytes = 0;   ///< of what only held snapshots need
+    uint64_t work_bytes = 0;       ///< of the frame and the scratch memory of a block
     uint64_t log_bytes = 0;        ///< of the log on the disk, preallocated space included
+    uint64_t rewritten_count = 0;  ///< files of the log that were rewritten
+    uint64_t rewritten_bytes = 0;  ///< of log_bytes, those of these
+    /// Of the records of entries that were live when the engine was opened.
+    uint64_t opened_live_bytes = 0;
+
+    /// All memory above.
+    uint64_t memory_bytes() const noexcept {
+        return index_bytes + tree_bytes + directory_bytes + block_bytes + snapshot_bytes +
+               work_bytes;
+    }
 };
 
 /// An authenticated map from key hashes to values on an append-only log. The state root follows
@@ -80,6 +96,10 @@ struct EngineStats {
 /// Compaction is part of this: after its writes a block moves the oldest live entries of a shard to
 /// the end while less than an eighth of the span from the oldest live entry on is alive, at most as
 /// many as it appended otherwise.
+///
+/// Beside that, files of the log that are not written any more can be rewritten without what ended
+/// before the last EngineOptions::history_blocks blocks (EngineOptions::care): that changes no
+/// root.
 ///
 /// One owning thread; other threads read from snapshot(). `ErrorCode::io` and `ErrorCode::corrupt`
 /// are final, and so is any failure inside of apply() after its checks: every later call fails, and
@@ -145,7 +165,8 @@ public:
     /// (`ErrorCode::limit`) is not final: call it again once there is room; until then the engine
     /// refuses blocks with `ErrorCode::conflict`.
     virtual Result<void> rollback(uint64_t height) = 0;
-    /// The lowest height that rollback() accepts: what prune() removed cannot be gone back to.
+    /// The lowest height that rollback() accepts: what prune() or a rewriting removed cannot be
+    /// gone back to. It rises in prune() and in commit().
     virtual uint64_t oldest_height() const noexcept = 0;
     /// The root after the last block at or below `height`; zero before the first one.
     /// `ErrorCode::not_found` above height() and for blocks that are no longer in the log.

@@ -5,10 +5,16 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <utility>
 
+#include "storage/qmdb/detail/log_damage.hpp"
 #include "storage/qmdb/segment_name.hpp"
 
 namespace millrace::storage::qmdb {
+
+using detail::damaged_log;
+using detail::unreadable_log;
+
 namespace {
 
 constexpr std::string_view segment_prefix = "entries-";
@@ -31,20 +37,6 @@ bool sector_is_missing(ByteView data, uint64_t from, uint64_t to) noexcept {
         if (all_zero(data.subspan(s, std::min(sector_bytes, to - s)))) { return true; }
     }
     return false;
-}
-
-std::unexpected<Error> unreadable(const std::string& path) {
-    return fail(ErrorCode::io, "the disk cannot read " + path +
-                                   "; check it, then restore the data directory from a backup or "
-                                   "a replica if what it holds is lost");
-}
-
-std::unexpected<Error> damaged(const std::string& path, uint64_t offset, const std::string& what) {
-    return fail(ErrorCode::corrupt,
-                "the entry log is damaged in " + path + " at offset " + std::to_string(offset) +
-                    ": " + what +
-                    ". Acknowledged data is behind this place, so nothing was changed. Check the "
-                    "disk, then restore the data directory from a backup or a replica");
 }
 
 }  // namespace
@@ -71,9 +63,10 @@ std::optional<uint64_t> segment_number(std::string_view name) {
 Result<std::unique_ptr<EntryLog>> EntryLog::open(FileSystem& fs, const std::string& directory,
                                                  const EntryLogOptions& options,
                                                  std::unique_ptr<LogWriter> writer,
-                                                 const Visitor& visit) {
+                                                 const Visitor& visit,
+                                                 const RewrittenVisitor& visit_rewritten) {
     std::unique_ptr<EntryLog> log{new EntryLog{fs, directory, options, std::move(writer)}};
-    MILLRACE_CHECK(log->start(visit));
+    MILLRACE_CHECK(log->start(visit, visit_rewritten));
     return log;
 }
 
@@ -91,7 +84,7 @@ EntryLog::describe_directory(FileSystem& fs, const std::string& directory) {
     Bytes head(frame_alignment_bytes);
     MILLRACE_TRY(const size_t got, file->read_at(0, head));
     const auto header = read_segment_header(ByteView{head}.first(got));
-    if (!header) { return damaged(path, 0, "the header of the segment is not valid"); }
+    if (!header) { return damaged_log(path, 0, "the header of the segment is not valid"); }
     return Description{Hash256::from(ByteView{header->identity}), header->segment_bytes};
 }
 
@@ -100,13 +93,16 @@ std::string EntryLog::describe(LogPosition at) const {
            std::to_string(at % segment_bytes_);
 }
 
-Result<void> EntryLog::start(const Visitor& visit) {
+Result<void> EntryLog::start(const Visitor& visit, const RewrittenVisitor& visit_rewritten) {
     MILLRACE_CHECK(check_options());
     MILLRACE_CHECK(fs_.create_directory(directory_));
+    // What a crash left of it says nothing.
+    MILLRACE_TRY(const bool unfinished_rewrite, fs_.exists(path_of(rewrite_name)));
+    if (unfinished_rewrite) { MILLRACE_CHECK(fs_.remove(path_of(rewrite_name))); }
     MILLRACE_TRY(cut_, read_cut_record(fs_, path_of(cut_name)));
     MILLRACE_TRY(std::vector<uint64_t> numbers, segment_numbers());
     if (cut_ && numbers.empty()) {
-        return damaged(path_of(cut_name), 0, "there is no segment beside it");
+        return damaged_log(path_of(cut_name), 0, "there is no segment beside it");
     }
     if (cut_ && cut_->pending != 0) {
         MILLRACE_CHECK(check_owner(*cut_, numbers.front()));
@@ -125,10 +121,11 @@ Result<void> EntryLog::start(const Visitor& visit) {
         first_segment_ = numbers.front();
         for (size_t i = 0; i < numbers.size(); ++i) {
             if (numbers[i] != first_segment_ + i) {
-                return damaged(path_of(segment_name(first_segment_ + i)), 0,
-                               "this segment is missing");
+                return damaged_log(path_of(segment_name(first_segment_ + i)), 0,
+                                   "this segment is missing");
             }
-            MILLRACE_CHECK(open_segment(numbers[i], i == 0, i + 1 == numbers.size(), visit));
+            MILLRACE_CHECK(
+                open_segment(numbers[i], i == 0, i + 1 == numbers.size(), visit, visit_rewritten));
             if (options_.progress) {
                 options_.progress((i + 1) * segment_bytes_, numbers.size() * segment_bytes_);
             }
@@ -196,34 +193,83 @@ void EntryLog::add(SegmentFile segment) {
     segments_.push_back(std::make_shared<const SegmentFile>(std::move(segment)));
 }
 
-Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, const Visitor& visit) {
+Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, const Visitor& visit,
+                                    const RewrittenVisitor& visit_rewritten) {
     const std::string path = path_of(segment_name(number));
     MILLRACE_TRY(auto file, fs_.open(path, OpenMode::read_write));
     MILLRACE_TRY(const uint64_t bytes, file->size());
+    {
+        Bytes head(frame_alignment_bytes);
+        MILLRACE_TRY(const size_t got, file->read_at(0, head));
+        if (const auto h = read_segment_header(ByteView{head}.first(got));
+            h && h->form == rewritten_form) {
+            return open_rewritten(number, std::move(file), bytes, head, first, last,
+                                  visit_rewritten);
+        }
+    }
     if (bytes != options_.segment_bytes) {
-        return damaged(path, bytes,
-                       "the file has " + std::to_string(bytes) + " bytes instead of " +
-                           std::to_string(options_.segment_bytes));
+        return damaged_log(path, bytes,
+                           "the file has " + std::to_string(bytes) + " bytes instead of " +
+                               std::to_string(options_.segment_bytes));
     }
     MILLRACE_TRY(auto segment, SegmentFile::open(std::move(file), bytes, options_.map));
+    segment.expect(SegmentFile::Order::ascending);
     Bytes scratch(segment.mapped() ? 0 : bytes);
     MILLRACE_TRY(const ByteView data, segment.read(0, bytes, scratch));
-    if (data.size() != bytes) { return damaged(path, data.size(), "the file was cut off"); }
+    if (data.size() != bytes) { return damaged_log(path, data.size(), "the file was cut off"); }
     const auto header = verify_header(number, data, first);
-    const auto read = header ? walk(number, data, visit) : std::unexpected(header.error());
+    const auto read = header ? walk(number, data, last, visit) : std::unexpected(header.error());
     // Zeros of a page that the disk cannot give would look like an end.
-    if (segment.failed()) { return unreadable(path); }
+    if (segment.failed()) { return unreadable_log(path); }
     MILLRACE_TRY(const Walk walked, read);
     if (walked.invalid) {
         if (!last) {
-            return damaged(path, walked.end,
-                           "frame " + std::to_string(last_sequence_ + 1) +
-                               " cannot be read, and a later segment follows");
+            return damaged_log(path, walked.end,
+                               "frame " + std::to_string(last_sequence_ + 1) +
+                                   " cannot be read, and a later segment follows");
         }
         MILLRACE_CHECK(judge_damage(data, walked.end, path));
     }
-    if (segment.failed()) { return unreadable(path); }
+    if (segment.failed()) { return unreadable_log(path); }
     if (last) { MILLRACE_CHECK(finish_last(segment, data, walked)); }
+    segment.expect(SegmentFile::Order::random);
+    add(std::move(segment));
+    return {};
+}
+
+/// One that was rewritten has the same chain of frames.
+Result<void> EntryLog::open_rewritten(uint64_t number, std::unique_ptr<File> file, uint64_t bytes,
+                                      ByteView head, bool first, bool last,
+                                      const RewrittenVisitor& visit_rewritten) {
+    const std::string path = file->path();
+    if (last) {
+        return damaged_log(path, 0, "it was rewritten, but the segments behind it are not there");
+    }
+    MILLRACE_CHECK(verify_header(number, head, first));
+    MILLRACE_TRY(auto segment, SegmentFile::open(std::move(file), bytes, options_.map));
+    MILLRACE_TRY(auto rewritten, RewrittenSegment::open(segment));
+    MILLRACE_TRY(const auto frames, rewritten->frames(segment));
+    std::vector<LogPosition> payloads_at;
+    uint64_t offset = frame_alignment_bytes;
+    for (const RewrittenFrame& frame : frames) {
+        const FrameHeader& h = frame.header;
+        const bool is_whole = is_frame_header(h) && h.payload_bytes <= payload_bytes_max() &&
+                              offset + frame_bytes(h.payload_bytes) <= options_.segment_bytes;
+        MILLRACE_TRY(const bool is_next, follows(h, number, offset));
+        if (!is_whole || !is_next) {
+            return damaged_log(path, bytes,
+                               "frame " + std::to_string(last_sequence_ + 1) + " is not the next");
+        }
+        advance(h);
+        generation_ = std::max(generation_, h.generation + 1);
+        payloads_at.push_back(number * options_.segment_bytes + offset + sizeof h);
+        offset += frame_bytes(h.payload_bytes);
+    }
+    segment.set_rewritten(std::move(rewritten));
+    if (visit_rewritten) {
+        MILLRACE_CHECK(visit_rewritten({segment, *segment.rewritten(), frames, payloads_at}));
+    }
+    if (segment.failed()) { return unreadable_log(path); }
     add(std::move(segment));
     return {};
 }
@@ -231,8 +277,8 @@ Result<void> EntryLog::open_segment(uint64_t number, bool first, bool last, cons
 Result<void> EntryLog::verify_header(uint64_t number, ByteView data, bool first) {
     const std::string path = path_of(segment_name(number));
     const auto h = read_segment_header(data);
-    if (!h || h->segment_number != number) {
-        return damaged(path, 0, "the header of the segment is not valid");
+    if (!h || h->segment_number != number || h->form > rewritten_form) {
+        return damaged_log(path, 0, "the header of the segment is not valid");
     }
     if (Hash256::from({h->identity, 32}) != options_.identity ||
         h->segment_bytes != options_.segment_bytes) {
@@ -241,7 +287,7 @@ Result<void> EntryLog::verify_header(uint64_t number, ByteView data, bool first)
                                            "settings; choose another data directory");
     }
     if (first) {
-        if (h->first_sequence == 0) { return damaged(path, 0, "frames are counted from 1"); }
+        if (h->first_sequence == 0) { return damaged_log(path, 0, "frames are counted from 1"); }
         log_id_ = h->log_id;
         last_sequence_ = h->first_sequence - 1;
         last_height_ = h->previous_height;
@@ -249,16 +295,16 @@ Result<void> EntryLog::verify_header(uint64_t number, ByteView data, bool first)
         recovery_.first_sequence = h->first_sequence;
     } else if (h->log_id != log_id_ || h->first_sequence != last_sequence_ + 1 ||
                h->previous_height != last_height_ || Hash256::from({h->parent, 32}) != last_hash_) {
-        return damaged(path, 0,
-                       "it begins with frame " + std::to_string(h->first_sequence) +
-                           ", but the readable log before it ends with frame " +
-                           std::to_string(last_sequence_));
+        return damaged_log(path, 0,
+                           "it begins with frame " + std::to_string(h->first_sequence) +
+                               ", but the readable log before it ends with frame " +
+                               std::to_string(last_sequence_));
     }
     if (cut_ && cut_->log_id != log_id_) {
-        return damaged(path_of(cut_name), 0, "it belongs to another log");
+        return damaged_log(path_of(cut_name), 0, "it belongs to another log");
     }
     if (cut_ && h->first_sequence > cut_->sequence + 1 && h->generation < cut_->generation) {
-        return damaged(path, 0, "this segment was taken back and is there again");
+        return damaged_log(path, 0, "this segment was taken back and is there again");
     }
     generation_ = std::max({generation_, h->generation + 1, cut_ ? cut_->generation + 1 : 0});
     return {};
@@ -272,7 +318,7 @@ Result<void> EntryLog::check_owner(const CutRecord& cut, uint64_t first_number) 
     const auto h = read_segment_header(ByteView{block}.first(got));
     if (!h || h->log_id != cut.log_id || h->segment_bytes != options_.segment_bytes ||
         Hash256::from({h->identity, 32}) != options_.identity) {
-        return damaged(path_of(cut_name), 0, "it does not belong to the segments beside it");
+        return damaged_log(path_of(cut_name), 0, "it does not belong to the segments beside it");
     }
     return {};
 }
@@ -285,29 +331,42 @@ void EntryLog::advance(const FrameHeader& header) noexcept {
     recovery_.last_root = Hash256::from({header.root, 32});
 }
 
-Result<EntryLog::Walk> EntryLog::walk(uint64_t number, ByteView data, const Visitor& visit) {
+/// Whether a frame is the one after the last; an error when it was taken back.
+Result<bool> EntryLog::follows(const FrameHeader& h, uint64_t number, uint64_t offset) const {
+    if (h.log_id != log_id_ || h.sequence != last_sequence_ + 1 || h.height <= last_height_ ||
+        h.generation < last_generation_ || Hash256::from({h.parent, 32}) != last_hash_) {
+        return false;
+    }
+    if (cut_ && h.sequence > cut_->sequence && h.generation < cut_->generation) {
+        return damaged_log(path_of(segment_name(number)), offset,
+                           "frame " + std::to_string(h.sequence) +
+                               " was taken back and is there again");
+    }
+    return true;
+}
+
+Result<EntryLog::Walk> EntryLog::walk(uint64_t number, ByteView data, bool last,
+                                      const Visitor& visit) {
     Walk result;
     const bool verify = options_.mutant != EntryLogMutant::no_checksum;
     while (result.end < data.size()) {
         const Frame f = read_frame(data.subspan(result.end), verify);
         const FrameHeader& h = f.header;
-        if (f.state != FrameState::valid || h.log_id != log_id_ ||
-            h.sequence != last_sequence_ + 1 || h.height <= last_height_ ||
-            h.generation < last_generation_ || Hash256::from({h.parent, 32}) != last_hash_) {
-            break;
-        }
-        if (cut_ && h.sequence > cut_->sequence && h.generation < cut_->generation) {
-            return damaged(path_of(segment_name(number)), result.end,
-                           "frame " + std::to_string(h.sequence) +
-                               " was taken back and is there again");
-        }
+        if (f.state != FrameState::valid) { break; }
+        MILLRACE_TRY(const bool is_next, follows(h, number, result.end));
+        if (!is_next) { break; }
         advance(h);
         generation_ = std::max(generation_, h.generation + 1);
         MILLRACE_CHECK(
             visit(h, number * options_.segment_bytes + result.end + sizeof h, f.payload));
         result.end += frame_bytes(h.payload_bytes);
     }
-    result.invalid = !all_zero(data.subspan(result.end));
+    // Behind the last frame of an earlier segment nothing was acknowledged if the next one goes on
+    // from it, which its header is going to tell. To read all of the zeros there would fill memory
+    // with them.
+    const uint64_t rest = data.size() - result.end;
+    const uint64_t looked_at = last ? rest : std::min(rest, frame_alignment_bytes);
+    result.invalid = !all_zero(data.subspan(result.end, looked_at));
     return result;
 }
 
@@ -320,9 +379,9 @@ Result<void> EntryLog::judge_damage(ByteView data, uint64_t at, const std::strin
         const Frame later = read_frame(data.subspan(q));
         if (later.state != FrameState::bad_header && later.header.log_id == log_id_ &&
             later.header.sequence > last_sequence_) {
-            return damaged(path, at,
-                           name + " cannot be read, but frame " +
-                               std::to_string(later.header.sequence) + " follows");
+            return damaged_log(path, at,
+                               name + " cannot be read, but frame " +
+                                   std::to_string(later.header.sequence) + " follows");
         }
     }
     const Frame f = read_frame(data.subspan(at));
@@ -332,7 +391,7 @@ Result<void> EntryLog::judge_damage(ByteView data, uint64_t at, const std::strin
             ? sector_is_missing(data, at, at + sizeof f.header + f.header.payload_bytes)
             : header_missing;
     if (!torn) {
-        return damaged(path, at, name + " is completely written and yet fails its checks");
+        return damaged_log(path, at, name + " is completely written and yet fails its checks");
     }
     return {};
 }
@@ -407,7 +466,11 @@ Result<ByteView> LogReader::read(LogPosition at, size_t bytes, std::span<uint8_t
         return fail(ErrorCode::not_found,
                     "segment " + std::to_string(number) + " of the entry log is not there");
     }
-    return segments_[number - first_segment_]->read(offset, bytes, scratch);
+    const SegmentFile& segment = *segments_[number - first_segment_];
+    if (segment.rewritten() != nullptr) {
+        return damaged_log(segment.file().path(), 0, "a frame is looked for that was rewritten");
+    }
+    return segment.read(offset, bytes, scratch);
 }
 
 Result<Frame> LogReader::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
@@ -426,15 +489,15 @@ Result<Frame> LogReader::read_frame_at(LogPosition payload_at, Bytes& scratch) c
     if (frame.state != FrameState::valid || frame.header.log_id != log_id_) {
         MILLRACE_CHECK(mappings());
         const Place place = split(at);
-        return damaged(segments_[place.number - first_segment_]->file().path(), place.offset,
-                       "a frame that was read before fails its checks");
+        return damaged_log(segments_[place.number - first_segment_]->file().path(), place.offset,
+                           "a frame that was read before fails its checks");
     }
     return frame;
 }
 
 Result<void> LogReader::mappings() const {
     for (const auto& segment : segments_) {
-        if (segment->failed()) { return unreadable(segment->file().path()); }
+        if (segment->failed()) { return unreadable_log(segment->file().path()); }
     }
     return {};
 }
@@ -442,7 +505,29 @@ Result<void> LogReader::mappings() const {
 void LogReader::prefetch(LogPosition at) const noexcept {
     const auto [number, offset] = split(at);
     const uint64_t slot = number - first_segment_;
-    if (slot < segments_.size()) { segments_[slot]->prefetch(offset); }
+    if (slot < segments_.size() && segments_[slot]->rewritten() == nullptr) {
+        segments_[slot]->prefetch(offset);
+    }
+}
+
+std::shared_ptr<const SegmentFile> EntryLog::adopt(uint64_t number,
+                                                   std::shared_ptr<const SegmentFile> file) {
+    MILLRACE_ASSERT(number >= first_segment_ && number - first_segment_ + 1 < segments_.size(),
+                    "a sealed segment is replaced");
+    mapped_ = mapped_ && file->mapped();
+    return std::exchange(segments_[number - first_segment_], std::move(file));
+}
+
+EntryLog::FileBytes EntryLog::file_bytes() const noexcept {
+    FileBytes out;
+    for (const auto& segment : segments_) {
+        out.all += segment->bytes();
+        if (segment->rewritten() != nullptr) {
+            out.rewritten += segment->bytes();
+            ++out.rewritten_count;
+        }
+    }
+    return out;
 }
 
 Result<size_t> EntryLog::prune_below(LogPosition at) {

@@ -15,6 +15,7 @@
 #include "storage/io/log_writer.hpp"
 #include "storage/qmdb/frame.hpp"
 #include "storage/qmdb/log_cut.hpp"
+#include "storage/qmdb/rewritten_segment.hpp"
 #include "storage/qmdb/segment_file.hpp"
 
 namespace millrace::storage::qmdb {
@@ -69,11 +70,18 @@ public:
     /// Reads `bytes` at a place of an appended frame, fewer at the end of the segment. The view
     /// points into a mapping that lives as long as this object has the segment, or else to
     /// `scratch`, which has room for them. `ErrorCode::not_found` when the place is pruned or was
-    /// never written.
+    /// never written, `ErrorCode::corrupt` in a segment that was rewritten.
     Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
     /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
-    /// points into a mapping or into `scratch`.
+    /// points into a mapping or into `scratch`. Errors as read().
     Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
+    /// The segment of a place; null when it is not there. Lives as long as this object has it.
+    const SegmentFile* segment_at(LogPosition at) const noexcept {
+        const uint64_t slot = split(at).number - first_segment_;
+        return slot < segments_.size() ? segments_[slot].get() : nullptr;
+    }
+    uint64_t first_segment() const noexcept { return first_segment_; }
+    uint64_t segment_count() const noexcept { return segments_.size(); }
     /// Hint that read() of this place comes soon.
     void prefetch(LogPosition at) const noexcept;
     /// Whether views of read() are always those of mappings.
@@ -129,15 +137,29 @@ public:
     using Visitor =
         std::function<Result<void>(const FrameHeader&, LogPosition payload_at, ByteView payload)>;
 
-    /// Opens or creates the log in `directory` and gives every frame to `visit`; the first error
-    /// of the visitor is passed on. Every frame is verified: checksums, sequence and chain. An
-    /// invalid end was being written when the machine stopped if some sector of it is missing: it
-    /// is cleared, durably. All other damage is a loss of acknowledged data: `ErrorCode::corrupt`,
-    /// nothing is changed, and the message names the file, the offset and the remedy.
+    /// A segment that was rewritten, with what is left of its frames and the places that their
+    /// payloads had.
+    struct RewrittenVisit {
+        const SegmentFile& file;
+        const RewrittenSegment& segment;
+        std::span<const RewrittenFrame> frames;
+        std::span<const LogPosition> payloads_at;
+    };
+    using RewrittenVisitor = std::function<Result<void>(const RewrittenVisit&)>;
+
+    /// Opens or creates the log in `directory` and gives every frame to `visit`, or the whole
+    /// segment to `visit_rewritten`, which may be empty; the first error of a visitor is passed on.
+    /// Every frame is verified: checksums, sequence and chain. An invalid end was being written
+    /// when the machine stopped if some sector of it is missing: it is cleared, durably. All other
+    /// damage is a loss of acknowledged data: `ErrorCode::corrupt`, nothing is changed, and the
+    /// message names the file, the offset and the remedy. Behind the last frame of a segment that
+    /// another one follows only one page is looked at: no frame is there, or the next segment would
+    /// not go on from this one.
     static Result<std::unique_ptr<EntryLog>> open(FileSystem& fs, const std::string& directory,
                                                   const EntryLogOptions& options,
                                                   std::unique_ptr<LogWriter> writer,
-                                                  const Visitor& visit);
+                                                  const Visitor& visit,
+                                                  const RewrittenVisitor& visit_rewritten = {});
 
     const EntryLogRecovery& recovery() const noexcept { return recovery_; }
     const LogWriter& writer() const noexcept { return *writer_; }
@@ -167,7 +189,17 @@ public:
     std::string describe(LogPosition at) const;
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
     Result<size_t> prune_below(LogPosition at);
-    uint64_t segment_count() const noexcept { return segments_.size(); }
+    /// From now on reads the segment with this number from `file`, which replaced it; returns the
+    /// file that was read so far. Copies of the reader keep that one.
+    std::shared_ptr<const SegmentFile> adopt(uint64_t number,
+                                             std::shared_ptr<const SegmentFile> file);
+    /// Bytes of the files, of those that were rewritten and how many these are.
+    struct FileBytes {
+        uint64_t all = 0;
+        uint64_t rewritten = 0;
+        uint64_t rewritten_count = 0;
+    };
+    FileBytes file_bytes() const noexcept;
 
 private:
     EntryLog(FileSystem& fs, std::string directory, const EntryLogOptions& options,
@@ -183,16 +215,21 @@ private:
         bool invalid = false;                  ///< neither a frame nor zeros follow
     };
 
-    Result<void> start(const Visitor& visit);
+    Result<void> start(const Visitor& visit, const RewrittenVisitor& visit_rewritten);
     Result<void> check_options() const;
     Result<std::vector<uint64_t>> segment_numbers() const;
     Result<void> check_owner(const CutRecord& cut, uint64_t first_number) const;
     Result<void> finish_cut();
     Result<void> rotate();
     void add(SegmentFile segment);
-    Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit);
+    Result<void> open_segment(uint64_t number, bool first, bool last, const Visitor& visit,
+                              const RewrittenVisitor& visit_rewritten);
+    Result<void> open_rewritten(uint64_t number, std::unique_ptr<File> file, uint64_t bytes,
+                                ByteView head, bool first, bool last,
+                                const RewrittenVisitor& visit_rewritten);
+    Result<bool> follows(const FrameHeader& header, uint64_t number, uint64_t offset) const;
     Result<void> verify_header(uint64_t number, ByteView data, bool first);
-    Result<Walk> walk(uint64_t number, ByteView data, const Visitor& visit);
+    Result<Walk> walk(uint64_t number, ByteView data, bool last, const Visitor& visit);
     Result<void> judge_damage(ByteView data, uint64_t at, const std::string& path) const;
     Result<void> finish_last(const SegmentFile& segment, ByteView data, const Walk& walked);
     void advance(const FrameHeader& header) noexcept;

@@ -2,6 +2,7 @@
 // Owns the way from a serial number to its entry.
 #include "storage/qmdb/detail/entry_reader.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -27,11 +28,16 @@ void ReadArena::release() noexcept {
     if (blocks_.size() > 1) { blocks_.resize(1); }
 }
 
-Result<ByteView> EntryReader::record(unsigned shard, uint64_t serial) {
+/// Nothing when it was dropped from a rewritten segment.
+Result<std::optional<ByteView>> EntryReader::record(unsigned shard, uint64_t serial) {
     const auto run = directory_.find(shard, serial);
     if (!run) {
         return fail(ErrorCode::not_found, "entry " + std::to_string(serial) + " of shard " +
                                               std::to_string(shard) + " is not in the log");
+    }
+    if (const SegmentFile* const file = log_.segment_at(run->table_at);
+        file != nullptr && file->rewritten() != nullptr) {
+        return rewritten_record(*file, shard, serial);
     }
     const LogPosition slot = run->table_at + (serial - run->first_serial) * sizeof(uint32_t);
     uint8_t memory[2 * sizeof(uint32_t)];
@@ -56,14 +62,47 @@ Result<ByteView> EntryReader::record(unsigned shard, uint64_t serial) {
     return out;
 }
 
+Result<std::optional<ByteView>> EntryReader::rewritten_record(const SegmentFile& file,
+                                                              unsigned shard, uint64_t serial) {
+    if (!file.rewritten()->has(shard, serial)) {
+        return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
+                                            std::to_string(shard) + " is not in " +
+                                            file.file().path());
+    }
+    MILLRACE_TRY(const auto found, file.rewritten()->record(file, shard, serial, buffer_));
+    if (!found || !buffer_.owns(*found)) { return found; }
+    // The next read may be of another block.
+    const std::span<uint8_t> copy = arena_.take(found->size());
+    std::ranges::copy(*found, copy.begin());
+    return ByteView{copy};
+}
+
+Result<ChunkBlock> EntryReader::rewritten_chunk(unsigned shard, uint64_t serial) {
+    const auto run = directory_.find(shard, serial);
+    const SegmentFile* const file = run ? log_.segment_at(run->table_at) : nullptr;
+    if (file == nullptr || file->rewritten() == nullptr || !file->rewritten()->has(shard, serial)) {
+        return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
+                                            std::to_string(shard) +
+                                            " is in no segment that was rewritten");
+    }
+    return file->rewritten()->chunk(*file, shard, serial / chunk_entries, buffer_);
+}
+
 Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
     if (in_frame(shard, serial)) {
         MILLRACE_TRY(const DecodedEntry decoded, decode_entry(frame_->encoded(shard, serial)));
         return decoded.entry;
     }
     if (serial == last_serial_ && shard == last_shard_) { return last_; }
-    MILLRACE_TRY(const ByteView found, record(shard, serial));
-    const auto checked = read_record(found, serial);
+    MILLRACE_TRY(const auto found, record(shard, serial));
+    if (!found) {
+        return fail(ErrorCode::corrupt, "entry " + std::to_string(serial) + " of shard " +
+                                            std::to_string(shard) +
+                                            " is needed, but a rewritten segment of the log has "
+                                            "dropped it; restore the data directory from a backup "
+                                            "or a replica");
+    }
+    const auto checked = read_record(*found, serial);
     if (!checked) {
         MILLRACE_CHECK(log_.mappings());
         return checked;
@@ -79,18 +118,26 @@ Result<StateEntry> EntryReader::read(unsigned shard, uint64_t serial) {
     return entry;
 }
 
-Result<ByteView> EntryReader::encoded(unsigned shard, uint64_t serial) {
+Result<std::optional<ByteView>> EntryReader::encoded(unsigned shard, uint64_t serial) {
     if (in_frame(shard, serial)) { return frame_->encoded(shard, serial); }
-    MILLRACE_TRY(const ByteView found, record(shard, serial));
-    if (const auto checked = read_record(found, serial); !checked) {
+    MILLRACE_TRY(const auto found, record(shard, serial));
+    if (!found) { return std::nullopt; }
+    if (const auto checked = read_record(*found, serial); !checked) {
         MILLRACE_CHECK(log_.mappings());
         return std::unexpected(checked.error());
     }
-    return found.subspan(sizeof(uint32_t));
+    return found->subspan(sizeof(uint32_t));
 }
 
 void EntryReader::prefetch_place(unsigned shard, uint64_t serial) const noexcept {
     if (const auto run = directory_.find(shard, serial)) {
+        const SegmentFile* const file = log_.segment_at(run->table_at);
+        if (file != nullptr && file->rewritten() != nullptr) {
+            if (file->rewritten()->has(shard, serial)) {
+                file->rewritten()->prefetch(*file, shard, serial);
+            }
+            return;
+        }
         log_.prefetch(run->table_at + (serial - run->first_serial) * sizeof(uint32_t));
     }
 }
@@ -98,6 +145,13 @@ void EntryReader::prefetch_place(unsigned shard, uint64_t serial) const noexcept
 void EntryReader::prefetch_entry(unsigned shard, uint64_t serial) const noexcept {
     const auto run = directory_.find(shard, serial);
     if (!run || !log_.mapped()) { return; }
+    if (const SegmentFile* const file = log_.segment_at(run->table_at);
+        file != nullptr && file->rewritten() != nullptr) {
+        if (file->rewritten()->has(shard, serial)) {
+            file->rewritten()->prefetch_record(*file, shard, serial);
+        }
+        return;
+    }
     const LogPosition slot = run->table_at + (serial - run->first_serial) * sizeof(uint32_t);
     const auto word = log_.read(slot, sizeof(uint32_t), {});
     uint32_t distance = 0;

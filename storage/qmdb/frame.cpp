@@ -20,14 +20,18 @@ void seal_frame(FrameHeader header, uint64_t payload_bytes, uint8_t* frame) noex
     std::memcpy(frame, &header, sizeof header);
 }
 
+bool is_frame_header(const FrameHeader& h) noexcept {
+    return h.magic == frame_magic && h.version == format_version && h.reserved == 0 &&
+           h.oldest_sequence != 0 && h.oldest_sequence <= h.sequence && h.header_crc == crc_of(h);
+}
+
 Frame read_frame(ByteView data, bool verify) noexcept {
     Frame f;
     if (data.size() < sizeof f.header) { return f; }
     std::memcpy(&f.header, data.data(), sizeof f.header);
     const FrameHeader& h = f.header;
-    if (h.magic != frame_magic || h.version != format_version || h.reserved != 0 ||
-        h.oldest_sequence == 0 || h.oldest_sequence > h.sequence || h.header_crc != crc_of(h) ||
-        h.payload_bytes > data.size() || frame_bytes(h.payload_bytes) > data.size()) {
+    if (!is_frame_header(h) || h.payload_bytes > data.size() ||
+        frame_bytes(h.payload_bytes) > data.size()) {
         return f;
     }
     f.payload = data.subspan(sizeof h, h.payload_bytes);

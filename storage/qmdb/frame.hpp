@@ -42,7 +42,7 @@ static_assert(sizeof(FrameHeader) == 128 && std::is_trivially_copyable_v<FrameHe
 struct SegmentHeader {
     uint32_t magic = segment_magic;
     uint16_t version = format_version;
-    uint16_t reserved = 0;
+    uint16_t form = 0;        ///< 0: frames follow; 1: it was rewritten (rewritten_segment.hpp)
     uint32_t header_crc = 0;  ///< CRC-32C of this header with this field zero
     uint32_t reserved2 = 0;
     uint64_t log_id = 0;
@@ -85,6 +85,9 @@ struct Frame {
 /// Reads the frame at the start of `data`, which goes on to the end of the segment. `verify` false
 /// skips the payload's checksum: it exists for the mutant that the tests must catch.
 Frame read_frame(ByteView data, bool verify = true) noexcept;
+
+/// Whether a header read from the disk can be one: its checksum and what holds for all of them.
+bool is_frame_header(const FrameHeader& header) noexcept;
 
 /// Keccak-256 of the header. It contains the checksum of the payload, so the chain orders frames
 /// and tells lives of the log apart; it does not authenticate the payload (the root does).

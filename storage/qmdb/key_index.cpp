@@ -357,7 +357,7 @@ void KeyIndex::drop(Page* page) {
     if (page->epoch > epochs_.pinned_newest) {
         PageDeleter{}(page);
     } else {
-        limbo_.add(page, epochs_.current);
+        limbo_.add(page, epochs_.current, bytes_of(*page));
     }
 }
 

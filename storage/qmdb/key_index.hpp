@@ -49,6 +49,8 @@ public:
     void prefetch_serial(const Hash256& key) const noexcept;
     /// The serial number that find() is going to look at first; may belong to another key.
     std::optional<uint32_t> guess(const Hash256& key) const noexcept;
+    /// What a copy of this takes for itself.
+    uint64_t view_bytes() const noexcept { return slots_.size() * sizeof(void*); }
 
 protected:
     using Page = detail::IndexPage;
@@ -119,6 +121,9 @@ public:
     uint64_t copied_bytes() const noexcept { return copied_bytes_; }
     /// Memory taken, without the allocator's own and without pages that only views have.
     uint64_t bytes() const noexcept { return page_bytes_ + slots_.capacity() * sizeof(void*); }
+    /// Memory of the pages that only views have; leaves of crowded pages that are shared with the
+    /// index count once more.
+    uint64_t kept_bytes() const noexcept { return limbo_.bytes(); }
 
 private:
     bool make_room_to_split(const Page& page);

@@ -100,6 +100,14 @@ Result<void> EntryLog::finish_cut() {
                             "were taken back. Restore the data directory from a backup or a "
                             "replica");
         }
+        Bytes head(frame_alignment_bytes);
+        MILLRACE_TRY(const size_t got, file->read_at(0, head));
+        if (const auto h = read_segment_header(ByteView{head}.first(got)); !h || h->form != 0) {
+            return fail(ErrorCode::corrupt,
+                        "the entry log is damaged in " + file->path() +
+                            ": blocks were taken back in it, and it is no segment with frames. "
+                            "Restore the data directory from a backup or a replica");
+        }
         MILLRACE_CHECK(file->truncate(offset));
         // What was allocated anew reads as zeros, as what was never written does.
         MILLRACE_CHECK(file->preallocate(options_.segment_bytes));

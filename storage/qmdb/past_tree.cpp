@@ -40,6 +40,15 @@ Result<Hash256> logged_chunk_root(const LogReader& log, const EntryDirectory& di
     if (!run || list.blocks.empty() || list.blocks.front().payload_at > run->table_at) {
         return corrupt("a full chunk has no place");
     }
+    if (const SegmentFile* const file = log.segment_at(run->table_at);
+        file != nullptr && file->rewritten() != nullptr) {
+        if (!file->rewritten()->has(shard, (chunk + 1) * chunk_entries - 1)) {
+            return corrupt("a full chunk is not where it should be");
+        }
+        BlockBuffer buffer;
+        MILLRACE_TRY(const ChunkBlock block, file->rewritten()->chunk(*file, shard, chunk, buffer));
+        return block.root.value();
+    }
     const LogPosition payload_at = list.blocks[list.index_at(run->table_at)].payload_at;
     std::array<uint8_t, sizeof(FrameHeader) + section_headers_bytes> memory;
     MILLRACE_TRY(const ByteView head,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns how proofs are put together.
 #include <algorithm>
+#include <string>
 
+#include "storage/qmdb/detail/chunk_nodes.hpp"
 #include "storage/qmdb/detail/prover.hpp"
 
 namespace millrace::storage::qmdb::detail {
@@ -29,20 +31,62 @@ Result<void> Prover::load_chunks(unsigned shard, std::span<const uint64_t> chunk
     for (uint32_t tree = 0; tree < chunks.size(); ++tree) {
         const uint64_t first = chunks[tree] * chunk_entries;
         const uint64_t count = std::min(chunk_entries, state_.serial_count(shard) - first);
-        messages_.clear();
-        for (uint64_t s = first; s < first + count; ++s) {
-            MILLRACE_TRY(const ByteView encoded, reader_.encoded(shard, s));
-            messages_.push_back(encoded);
-        }
         const std::span nodes = std::span{nodes_}.subspan(tree * chunk_nodes, chunk_nodes);
-        const size_t leaves = kernels::tree_leaf(chunk_height, 0);
-        MILLRACE_CHECK(hash_leaves(hash_, backend_, messages_, nodes.subspan(leaves, count)));
-        reader_.release();
         trees_.push_back(nodes.data());
+        MILLRACE_TRY(const bool whole, load_leaves(shard, first, count, nodes));
+        if (!whole) { continue; }
         for (uint32_t leaf = 0; leaf < chunk_entries; ++leaf) { dirty_.push_back({tree, leaf}); }
     }
     kernels::TreeHasher hasher{hash_, chunk_height};
     return hasher.rehash(backend_, trees_, dirty_);
+}
+
+/// Sets the leaves of a chunk; returns whether all of them were there. Where some were dropped it
+/// sets all nodes that can be needed too.
+Result<bool> Prover::load_leaves(unsigned shard, uint64_t first, uint64_t count,
+                                 std::span<Hash256> nodes) {
+    messages_.clear();
+    leaf_places_.clear();
+    KnownNodes known;
+    uint64_t dropped = 0;
+    ActiveBits kept;           // of the last rewritten segment that was looked into
+    uint64_t segment_end = 0;  // where its part of the chunk ends
+    for (uint64_t s = first; s < first + count; ++s) {
+        if (s >= segment_end || is_active(kept, s)) {
+            MILLRACE_TRY(const auto encoded, reader_.encoded(shard, s));
+            if (encoded) {
+                messages_.push_back(*encoded);
+                leaf_places_.push_back(kernels::tree_leaf(chunk_height, s - first));
+                continue;
+            }
+            MILLRACE_TRY(const ChunkBlock block, reader_.rewritten_chunk(shard, s));
+            kept = block.kept;
+            segment_end = block.range.end;
+            for (size_t i = 0; i < block.places.size(); ++i) {
+                nodes[block.places[i]] = block.nodes[i];
+                known.set(block.places[i]);
+            }
+        }
+        ++dropped;
+    }
+    leaves_.resize(messages_.size());
+    MILLRACE_CHECK(hash_leaves(hash_, backend_, messages_, leaves_));
+    reader_.release();
+    for (size_t i = 0; i < leaves_.size(); ++i) { nodes[leaf_places_[i]] = leaves_[i]; }
+    if (dropped == 0) { return true; }
+    for (const size_t place : leaf_places_) { known.set(place); }
+    // What was never given out is a leaf of zeros.
+    for (uint64_t i = count; i < chunk_entries; ++i) {
+        known.set(kernels::tree_leaf(chunk_height, i));
+    }
+    MILLRACE_CHECK(hash_known_nodes(hash_, backend_, nodes.first<chunk_node_count>(), known));
+    if (!known.test(1)) {
+        return fail(ErrorCode::corrupt, "nodes of entries " + std::to_string(first) + " to " +
+                                            std::to_string(first + count - 1) + " of shard " +
+                                            std::to_string(shard) +
+                                            " are missing from segments that were rewritten");
+    }
+    return false;
 }
 
 Result<StateProof> Prover::prove(const Hash256& key) {

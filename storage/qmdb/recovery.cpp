@@ -38,12 +38,21 @@ Result<void> EngineImpl::start(FileSystem& fs, const std::string& directory,
             options_.progress({RecoveryStage::log, done, total});
         };
     }
-    MILLRACE_TRY(log_, EntryLog::open(fs, directory, log, std::move(writer),
-                                      [this](const FrameHeader& header, LogPosition payload_at,
-                                             ByteView payload) {
-                                          return replay(header, payload_at, payload);
-                                      }));
+    MILLRACE_TRY(log_, EntryLog::open(
+                           fs, directory, log, std::move(writer),
+                           [this](const FrameHeader& header, LogPosition payload_at,
+                                  ByteView payload) { return replay(header, payload_at, payload); },
+                           [this](const EntryLog::RewrittenVisit& visit) {
+                               return replay_rewritten(visit);
+                           }));
     reader_.emplace(*log_, directory_, &frame_);
+    if (options_.care.rewrite || options_.care.scrub_bytes_per_s != 0) {
+        // Work beside the commits does not wait for its turn on a device.
+        const kernels::Backend backend =
+            options_.backend == kernels::Backend::cuda ? kernels::Backend::simd : options_.backend;
+        care_ = std::make_unique<FileCareThread>(fs, directory, options_.hash, backend,
+                                                 options_.log.map, options_.care);
+    }
     if (height_ == 0) { return {}; }
     for (unsigned shard = 0; shard < shard_count; ++shard) { MILLRACE_CHECK(rebuild_tree(shard)); }
     chunk_roots_ = {};
@@ -72,9 +81,85 @@ Result<void> EngineImpl::replay(const FrameHeader& header, LogPosition payload_a
                        payload_at + section.header.table_at);
     }
     if (list_.blocks.empty()) { list_.first_sequence = header.sequence; }
-    list_.blocks.push_back({header.height, payload_at, header.oldest_sequence,
-                            Hash256::from({header.root, 32}), removed_keys(sections)});
+    list_.push_back({header.height, payload_at, header.oldest_sequence,
+                     Hash256::from({header.root, 32}), removed_keys(sections)});
     height_ = header.height;
+    return {};
+}
+
+/// A segment that was rewritten says the same shard by shard instead of frame by frame.
+Result<void> EngineImpl::replay_rewritten(const EntryLog::RewrittenVisit& visit) {
+    const RewrittenSegment& segment = visit.segment;
+    if (height_ == 0) {
+        for (unsigned shard = 0; shard < shard_count; ++shard) {
+            begin_shard(shard, segment.first_serial(shard));
+        }
+    }
+    if (list_.blocks.empty()) { list_.first_sequence = visit.frames.front().header.sequence; }
+    for (unsigned shard = 0; shard < shard_count; ++shard) {
+        if (segment.first_serial(shard) != forest_.serial_count(shard)) {
+            return corrupt("shard " + std::to_string(shard) + " goes on with entry " +
+                           std::to_string(segment.first_serial(shard)) + " after " +
+                           std::to_string(forest_.serial_count(shard)) + " entries");
+        }
+        uint64_t first = segment.first_serial(shard);
+        for (size_t i = 0; i < visit.frames.size(); ++i) {
+            const uint32_t count = visit.frames[i].entry_count[shard];
+            // The place of its frame is all that is asked for in such a segment.
+            directory_.add(shard, first, count, visit.payloads_at[i]);
+            first += count;
+        }
+        MILLRACE_CHECK(replay_rewritten_shard(shard, visit));
+    }
+    for (size_t i = 0; i < visit.frames.size(); ++i) {
+        const FrameHeader& h = visit.frames[i].header;
+        // No state before the segment's horizon is read, so nobody asks for removed keys.
+        list_.blocks.push_back({h.height, visit.payloads_at[i], h.oldest_sequence,
+                                Hash256::from({h.root, 32}), nullptr});
+        height_ = h.height;
+    }
+    list_.horizon_height = std::max(list_.horizon_height, segment.header().horizon_height);
+    return {};
+}
+
+Result<void> EngineImpl::replay_rewritten_shard(unsigned shard,
+                                                const EntryLog::RewrittenVisit& visit) {
+    const RewrittenSegment& segment = visit.segment;
+    BlockBuffer buffer;
+    size_t frame = 0;
+    uint64_t frame_end = segment.first_serial(shard) + visit.frames[0].entry_count[shard];
+    for (uint64_t serial = segment.first_serial(shard); serial < segment.end_serial(shard);) {
+        MILLRACE_TRY(const ChunkBlock block,
+                     segment.chunk(visit.file, shard, serial / chunk_entries, buffer));
+        size_t record = 0;
+        size_t distance = 0;
+        for (; serial < block.range.end; ++serial) {
+            while (serial == frame_end) { frame_end += visit.frames[++frame].entry_count[shard]; }
+            uint64_t previous_distance = 0;
+            if (block.is_kept(serial)) {
+                MILLRACE_TRY(const DecodedEntry decoded, decode_record(block.records[record++]));
+                const StateEntry& entry = decoded.entry;
+                if (entry.serial != serial || shard_of(entry.key) != shard ||
+                    entry.height != visit.frames[frame].header.height) {
+                    return corrupt("entry " + std::to_string(entry.serial) + " of shard " +
+                                   std::to_string(shard) + " is in a block that is not its own");
+                }
+                previous_distance = entry.previous_distance;
+            } else {
+                previous_distance = block.distances[distance++];
+            }
+            forest_.append(shard);
+            if (previous_distance != 0) {
+                MILLRACE_CHECK(retire_logged(shard, serial - previous_distance));
+            }
+        }
+        if (block.root) { chunk_roots_[shard].push_back(*block.root); }
+    }
+    for (const RewrittenFrame& f : visit.frames) {
+        for (const RemovedKey& removed : f.removed[shard]) {
+            MILLRACE_CHECK(retire_logged(shard, removed.serial));
+        }
+    }
     return {};
 }
 
@@ -153,8 +238,12 @@ Result<void> EngineImpl::rebuild_tree(unsigned shard) {
 Result<void> EngineImpl::rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count) {
     messages_.clear();
     for (uint64_t serial = first; serial < first + count; ++serial) {
-        MILLRACE_TRY(const ByteView encoded, reader_->encoded(shard, serial));
-        messages_.push_back(encoded);
+        MILLRACE_TRY(const auto encoded, reader_->encoded(shard, serial));
+        if (!encoded) {
+            return corrupt("entry " + std::to_string(serial) + " of shard " +
+                           std::to_string(shard) + " was dropped, although its chunk is not full");
+        }
+        messages_.push_back(*encoded);
     }
     leaves_.resize(count);
     MILLRACE_CHECK(hash_leaves(options_.hash, options_.backend, messages_, leaves_));
@@ -195,23 +284,30 @@ Result<void> EngineImpl::rebuild_indexes() {
 }
 
 Result<void> EngineImpl::rebuild_index(unsigned shard) {
-    MILLRACE_TRY(const std::vector<KeyIndex::Loaded> keys, live_keys(shard));
+    MILLRACE_TRY(const LiveKeys live, live_keys(shard));
+    opened_live_bytes_[shard] = live.record_bytes;
     EntryReader reader{*log_, directory_, nullptr};
     ShardKeys source{reader, forest_, shard};
-    return indexes_[shard]->load(keys, source);
+    return indexes_[shard]->load(live.keys, source);
 }
 
 /// The keys of the live entries as their records have them, which the checksums of frames covered a
 /// moment ago.
-Result<std::vector<KeyIndex::Loaded>> EngineImpl::live_keys(unsigned shard) const {
+Result<EngineImpl::LiveKeys> EngineImpl::live_keys(unsigned shard) const {
     constexpr size_t key_at = sizeof(uint32_t) + 1 + sizeof(uint64_t);  // in a record
-    std::vector<KeyIndex::Loaded> out;
-    out.reserve(forest_.live_count(shard));
+    LiveKeys out;
+    out.keys.reserve(forest_.live_count(shard));
     Bytes memory;
+    EntryReader reader{*log_, directory_, nullptr};
     for (size_t i = 0; i < directory_.run_count(shard); ++i) {
         const EntryDirectory::Run& run = directory_.run(shard, i);
         const size_t count = directory_.run_end(shard, i) - run.first_serial;
-        memory.resize(count * sizeof(uint32_t));
+        if (const SegmentFile* const file = log_->segment_at(run.table_at);
+            file != nullptr && file->rewritten() != nullptr) {
+            MILLRACE_CHECK(live_keys_of_rewritten(shard, run.first_serial, count, reader, out));
+            continue;
+        }
+        memory.resize((count + 1) * sizeof(uint32_t));
         MILLRACE_TRY(const ByteView table, log_->read(run.table_at, memory.size(), memory));
         if (table.size() != memory.size()) { return corrupt("a table is cut off"); }
         ActiveBits bits;
@@ -222,17 +318,41 @@ Result<std::vector<KeyIndex::Loaded>> EngineImpl::live_keys(unsigned shard) cons
             }
             if (!is_active(bits, serial)) { continue; }
             uint32_t distance;
+            uint32_t next;
             std::memcpy(&distance, table.data() + k * sizeof distance, sizeof distance);
+            std::memcpy(&next, table.data() + (k + 1) * sizeof next, sizeof next);
             uint8_t scratch[sizeof(uint64_t)];
             MILLRACE_TRY(const ByteView head,
                          log_->read(run.table_at - distance + key_at, sizeof scratch, scratch));
             if (head.size() != sizeof scratch) { return corrupt("a record is cut off"); }
-            out.push_back({load_be64(head.data()), static_cast<uint32_t>(serial)});
+            out.keys.push_back({load_be64(head.data()), static_cast<uint32_t>(serial)});
+            out.record_bytes += distance - next;
         }
     }
     if (auto r = log_->mappings(); !r) { return std::unexpected(r.error()); }
-    if (out.size() != forest_.live_count(shard)) { return corrupt("live entries are missing"); }
+    if (out.keys.size() != forest_.live_count(shard)) {
+        return corrupt("live entries are missing");
+    }
     return out;
+}
+
+/// Of a run in a segment that was rewritten. What lives was not dropped, or the log is damaged.
+Result<void> EngineImpl::live_keys_of_rewritten(unsigned shard, uint64_t first, uint64_t count,
+                                                EntryReader& reader, LiveKeys& out) const {
+    for (uint64_t serial = first; serial < first + count; ++serial) {
+        if (!forest_.is_live(shard, serial)) { continue; }
+        MILLRACE_TRY(const auto encoded, reader.encoded(shard, serial));
+        if (!encoded) {
+            return corrupt("entry " + std::to_string(serial) + " of shard " +
+                           std::to_string(shard) +
+                           " lives, but the segment that had it was rewritten without it");
+        }
+        constexpr size_t key_at = 1 + sizeof(uint64_t);
+        out.keys.push_back({load_be64(encoded->data() + key_at), static_cast<uint32_t>(serial)});
+        out.record_bytes += sizeof(uint32_t) + encoded->size();
+        reader.release_memory();
+    }
+    return {};
 }
 
 }  // namespace millrace::storage::qmdb::detail

@@ -45,6 +45,7 @@ Result<void> EngineImpl::rollback(uint64_t height) {
                         std::to_string(height) + " needs a snapshot from before");
     }
     if (!waits_) { release_snapshots(); }
+    forget_plans_above(height);
     if (auto r = take_back(count); !r) { return stop(std::move(r).error()); }
     return cut_waits_ ? cut_log() : Result<void>{};
 }
@@ -77,7 +78,7 @@ Result<void> EngineImpl::take_back(size_t count) {
         MILLRACE_TRY(const Frame frame,
                      log_->read_frame_at(list_.blocks.back().payload_at, scratch));
         MILLRACE_CHECK(undo(frame.payload));
-        list_.blocks.pop_back();
+        list_.pop_back();
         cut_waits_ = true;
     }
     for (const auto& [shard, chunk] : revived_chunks_) {

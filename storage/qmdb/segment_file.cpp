@@ -9,17 +9,20 @@
 #include <sys/mman.h>
 
 #include "storage/detail/system_error.hpp"
+#include "storage/qmdb/rewritten_segment.hpp"
 
 namespace millrace::storage::qmdb {
 
-Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes, bool map) {
+Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes, bool map,
+                                      ReadOrder order) {
     if (!map || file->descriptor() < 0) {
         return SegmentFile{std::move(file), bytes, nullptr, nullptr};
     }
     void* const at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file->descriptor(), 0);
     if (at == MAP_FAILED) { return detail::system_failure(errno, "cannot map", file->path()); }
     // Entries are read one at a time from anywhere.
-    if (madvise(at, bytes, MADV_RANDOM) != 0) {
+    const int advice = order == ReadOrder::random ? MADV_RANDOM : MADV_SEQUENTIAL;
+    if (madvise(at, bytes, advice) != 0) {
         const int error = errno;
         munmap(at, bytes);
         return detail::system_failure(error, "cannot map", file->path());
@@ -32,11 +35,26 @@ Result<SegmentFile> SegmentFile::open(std::unique_ptr<File> file, uint64_t bytes
     return SegmentFile{std::move(file), bytes, static_cast<const uint8_t*>(at), std::move(guard)};
 }
 
+void SegmentFile::expect(Order order) const noexcept {
+    if (map_ == nullptr) { return; }
+    madvise(const_cast<uint8_t*>(map_), bytes_,
+            order == Order::random ? MADV_RANDOM : MADV_SEQUENTIAL);
+}
+
+SegmentFile::SegmentFile(std::unique_ptr<File> file, uint64_t bytes, const uint8_t* map,
+                         std::unique_ptr<MappingGuard> guard) noexcept
+    : file_(std::move(file)), guard_(std::move(guard)), map_(map), bytes_(bytes) {}
+
+void SegmentFile::set_rewritten(std::unique_ptr<const RewrittenSegment> rewritten) noexcept {
+    rewritten_ = std::move(rewritten);
+}
+
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
     : file_(std::move(other.file_)),
       guard_(std::move(other.guard_)),
       map_(std::exchange(other.map_, nullptr)),
-      bytes_(other.bytes_) {}
+      bytes_(other.bytes_),
+      rewritten_(std::move(other.rewritten_)) {}
 
 SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
     if (this != &other) {
@@ -45,6 +63,7 @@ SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
         guard_ = std::move(other.guard_);
         map_ = std::exchange(other.map_, nullptr);
         bytes_ = other.bytes_;
+        rewritten_ = std::move(other.rewritten_);
     }
     return *this;
 }

@@ -13,12 +13,18 @@
 
 namespace millrace::storage::qmdb {
 
+class RewrittenSegment;
+
+/// How a segment is going to be read.
+enum class ReadOrder : uint8_t { random, sequential };
+
 /// Any thread may read beside the one that writes through file(). What is mapped is read without a
 /// system call; where the disk cannot give a page, it reads as zeros there and failed() says so.
 class SegmentFile {
 public:
     /// Maps the file when `map` and when it is one of the operating system. `bytes` is its size.
-    static Result<SegmentFile> open(std::unique_ptr<File> file, uint64_t bytes, bool map);
+    static Result<SegmentFile> open(std::unique_ptr<File> file, uint64_t bytes, bool map,
+                                    ReadOrder order = ReadOrder::random);
 
     SegmentFile(SegmentFile&& other) noexcept;
     SegmentFile& operator=(SegmentFile&& other) noexcept;
@@ -31,23 +37,30 @@ public:
     void prefetch(uint64_t offset) const noexcept {
         if (map_ != nullptr) { __builtin_prefetch(map_ + offset); }
     }
+    /// How reads are going to come, as a hint; at random after open(). Where that is expected of a
+    /// mapping, each page is read from the disk on its own.
+    enum class Order : uint8_t { random, ascending };
+    void expect(Order order) const noexcept;
     bool mapped() const noexcept { return map_ != nullptr; }
     /// Whether something of the mapping could not be read: zeros in it mean nothing then. To be
     /// asked after what was read failed a check, and before zeros are believed.
     bool failed() const noexcept { return guard_ != nullptr && guard_->failed(); }
     uint64_t bytes() const noexcept { return bytes_; }
     File& file() const noexcept { return *file_; }
+    /// How to read it when it was rewritten, null when it has frames.
+    const RewrittenSegment* rewritten() const noexcept { return rewritten_.get(); }
+    void set_rewritten(std::unique_ptr<const RewrittenSegment> rewritten) noexcept;
 
 private:
     SegmentFile(std::unique_ptr<File> file, uint64_t bytes, const uint8_t* map,
-                std::unique_ptr<MappingGuard> guard) noexcept
-        : file_(std::move(file)), guard_(std::move(guard)), map_(map), bytes_(bytes) {}
+                std::unique_ptr<MappingGuard> guard) noexcept;
     void unmap() noexcept;
 
     std::unique_ptr<File> file_;
     std::unique_ptr<MappingGuard> guard_;  ///< of map_
     const uint8_t* map_;
     uint64_t bytes_;
+    std::unique_ptr<const RewrittenSegment> rewritten_;
 };
 
 }  // namespace millrace::storage::qmdb

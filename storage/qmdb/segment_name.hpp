@@ -11,6 +11,8 @@ namespace millrace::storage::qmdb {
 
 /// The segment that is being made, before it gets its own name.
 inline constexpr std::string_view spare_name = "entries.spare";
+/// The segment that is being rewritten, before it replaces the one that it was.
+inline constexpr std::string_view rewrite_name = "entries.rewrite";
 /// Where blocks were taken back last (CutRecord).
 inline constexpr std::string_view cut_name = "entries.cut";
 

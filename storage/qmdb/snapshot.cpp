@@ -116,7 +116,11 @@ Result<std::shared_ptr<const StateSnapshot>> EngineImpl::snapshot() {
         options_.backend == kernels::Backend::cuda ? kernels::Backend::simd : options_.backend;
     SnapshotImpl::Parts parts{
         {}, forest_, directory_, *log_, list_, backend, options_.past_proof_bytes_max, root_};
-    for (const auto& index : indexes_) { parts.indexes.push_back(*index); }
+    pin->view_bytes = forest_.view_bytes();
+    for (const auto& index : indexes_) {
+        parts.indexes.push_back(*index);
+        pin->view_bytes += index->view_bytes();
+    }
     auto out = std::make_shared<const SnapshotImpl>(std::move(parts), pin);
     pins_.push_back(std::move(pin));
     last_snapshot_ = out;

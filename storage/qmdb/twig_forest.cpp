@@ -109,14 +109,14 @@ void TwigForest::retire_tile(Tile* tile) {
     if (tile->epoch > epochs_.pinned_newest) {
         delete tile;
     } else {
-        limbo_.add(tile, epochs_.current);
+        limbo_.add(tile, epochs_.current, sizeof *tile);
     }
 }
 
 /// The tile, copied if a view has it too.
 ForestView::UpperTile& TwigForest::writable(UpperTile*& tile) {
     if (tile->epoch <= epochs_.pinned_newest) {
-        upper_limbo_.add(tile, epochs_.current);
+        upper_limbo_.add(tile, epochs_.current, sizeof *tile);
         tile = new UpperTile{*tile};
         tile->epoch = epochs_.current;
     }
@@ -134,7 +134,7 @@ ForestView::Tile& TwigForest::touch(unsigned shard, uint64_t chunk) {
     } else if (tiles[index]->epoch <= epochs_.pinned_newest) {
         Tile* const copy = new Tile{*tiles[index]};
         copy->epoch = epochs_.current;
-        limbo_.add(std::exchange(tiles[index], copy), epochs_.current);
+        limbo_.add(std::exchange(tiles[index], copy), epochs_.current, sizeof *copy);
     }
     Tile& tile = *tiles[index];
     tile.dirty[chunk % tile_chunks / 64] |= uint64_t{1} << (chunk % 64);
@@ -475,6 +475,15 @@ Hash256 ForestView::grafted_node(unsigned shard, unsigned height, uint64_t index
 
 Hash256 ForestView::top_node(unsigned height, unsigned index) const noexcept {
     return top_[(shard_count >> height) + index];
+}
+
+uint64_t ForestView::view_bytes() const noexcept {
+    uint64_t total = 0;
+    for (const ShardTree& t : trees_) {
+        total += t.tiles.size() * sizeof(void*);
+        for (const auto& level : t.upper) { total += level.size() * sizeof(void*); }
+    }
+    return total;
 }
 
 uint64_t TwigForest::bytes() const noexcept {

@@ -36,6 +36,9 @@ public:
     /// A node of the tree over the shards: height 0 has the shards.
     Hash256 top_node(unsigned height, unsigned index) const noexcept;
 
+    /// What a copy of this takes for itself.
+    uint64_t view_bytes() const noexcept;
+
     kernels::NodeHash hash() const noexcept { return hash_; }
     const NullNodes& nulls() const noexcept { return *nulls_; }
 
@@ -110,6 +113,8 @@ public:
 
     /// Memory taken by nodes and bits, without that of the work at hand.
     uint64_t bytes() const noexcept;
+    /// Memory of the nodes that only views have.
+    uint64_t kept_bytes() const noexcept { return limbo_.bytes() + upper_limbo_.bytes(); }
 
 private:
     struct OpenChunk;

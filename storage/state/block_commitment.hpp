@@ -18,6 +18,19 @@ struct CommittedBlock {
     bool operator==(const CommittedBlock&) const = default;
 };
 
+/// Memory that a commitment keeps, in bytes, by what it is for.
+struct CommitmentMemory {
+    uint64_t index = 0;      ///< from keys to entries
+    uint64_t tree = 0;       ///< nodes and ActiveBits
+    uint64_t places = 0;     ///< of entries in the log
+    uint64_t blocks = 0;     ///< what is known of each block in the log
+    uint64_t snapshots = 0;  ///< what only held snapshots need
+    uint64_t work = 0;       ///< of a block at hand
+
+    uint64_t total() const noexcept { return index + tree + places + blocks + snapshots + work; }
+    bool operator==(const CommitmentMemory&) const = default;
+};
+
 /// The commitment to the state of a chain, block after block. One owning thread.
 ///
 /// The order of durability: the ledger's log is the authority. A block is closed, its root goes
@@ -53,6 +66,8 @@ public:
     /// The states after the blocks that are committed, for other threads. `ErrorCode::conflict`
     /// from close() until commit(); `ErrorCode::unavailable` where there are no such states.
     virtual Result<CommittedStatesPtr> states() = 0;
+    /// What it takes now; nothing where no account is kept. The owning thread.
+    virtual CommitmentMemory memory() const noexcept { return {}; }
     /// Gives back disk space that nothing needs any more. Errors as commit().
     virtual Result<void> prune() = 0;
 };

@@ -116,7 +116,8 @@ class Clients {
 async function readiness(node) {
     const answer = await fetch(`${node.url}/readyz`);
     const { checks } = await answer.json();
-    return { status: answer.status, disk: checks.find(({ name }) => name === "disk") };
+    const of = (wanted) => checks.find(({ name }) => name === wanted);
+    return { status: answer.status, disk: of("disk"), memory: of("memory") };
 }
 
 /** Without the one field that may change while its block is open. */
@@ -208,6 +209,26 @@ test("with less room than is reserved the node takes no transactions and says so
     assert.ok(BigInt(await rpc.call("eth_getBalance", [accounts[0].address, "latest"])) > 0n);
     const metrics = await rpc.post("", { method: "GET", path: "/metrics" });
     assert.match(metrics.body, /^millrace_disk_free_bytes [1-9]/m);
+    rpc.close();
+    assert.equal((await node.stop()).code, 0);
+});
+
+test("with its state at the limit of memory the node takes no transactions and says so", options, async (t) => {
+    const node = new Node(await free_port(), temporary_dir(t, "memory"), ["--memory.state-mib", "1"]);
+    t.after(() => node.stop("SIGKILL"));
+    const seen = await wait_for(() => readiness(node).catch(() => null), "an answer of /readyz");
+    assert.equal(seen.status, 503);
+    assert.equal(seen.memory.ok, false);
+    assert.match(seen.memory.detail, /memory\.state-mib/);
+    const rpc = new HttpClient(node.port);
+    const raw = await sign(accounts[0], { nonce: 0, to: sink, value: 1n });
+    const refused = await rpc.answer("eth_sendRawTransaction", [raw]);
+    assert.match(refused.error.message, /memory/);
+    await wait_for(async () => Number(await rpc.call("eth_blockNumber")) > 1, "blocks");
+    const metrics = await rpc.post("", { method: "GET", path: "/metrics" });
+    assert.match(metrics.body, /^millrace_state_memory_bytes\{part="index"\} [1-9]/m);
+    assert.match(metrics.body, /^millrace_state_memory_limit_bytes 1048576/m);
+    assert.match(node.log, /reached its limit of memory/);
     rpc.close();
     assert.equal((await node.stop()).code, 0);
 });

@@ -194,6 +194,7 @@ std::unexpected<net::ApiError> to_api_error(const sequencer::Refusal& r) {
             return net::api_fail(net::ApiErrorKind::invalid_params, sequencer::to_string(r));
         case Kind::overloaded: return limit(r.retry_after_ms);
         case Kind::disk_full:
+        case Kind::memory_full:
         case Kind::stopping:
             return net::api_fail(net::ApiErrorKind::not_ready, sequencer::to_string(r));
         case Kind::fee_below_floor:

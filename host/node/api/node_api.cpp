@@ -57,6 +57,11 @@ std::vector<net::ReadinessCheck> SequencerNode::readiness() const {
                "room, the node goes on by itself"
          : sequencer_.disk_full() ? "full; make room, the node goes on by itself"
                                   : "has room"},
+        {"memory", !sequencer_.memory_full(),
+         sequencer_.memory_full()
+             ? "the state has reached its limit (memory.state-mib), so no transactions are taken; "
+               "raise the limit, if the machine has more, and start again"
+             : "within its limit"},
         {"head_age", fresh,
          fresh ? "blocks are sealed"
                : "no block for " + std::to_string(age_s) + " s; see the log"}};

@@ -36,6 +36,7 @@ void add_load_command(CLI::App& app, Run& run);
 void add_db_command(CLI::App& app, Run& run);
 /// Below `millrace bench`.
 void add_pipeline_bench_command(CLI::App& bench, Run& run);
+void add_state_bench_command(CLI::App& bench, Run& run);
 void add_config_command(CLI::App& app, Run& run);
 void add_completions_command(CLI::App& app, Run& run);
 

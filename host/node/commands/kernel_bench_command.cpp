@@ -28,6 +28,7 @@ void add_bench_command(CLI::App& app, Run& run) {
     CLI::App* bench = app.add_subcommand("bench", "Time parts of the node on this machine");
     bench->require_subcommand(1);
     add_pipeline_bench_command(*bench, run);
+    add_state_bench_command(*bench, run);
     CLI::App* kernels = bench->add_subcommand(
         "kernels",
         "Time hashing, recovery, trees, packing and copies on each back end of the CPU and on "

@@ -176,14 +176,18 @@ int run_node(const Settings& s) {
                                                  : exit_config);
     }
 
+    sequencer::MemoryGuard memory_guard(s.memory_state_mib << 20, registry);
     const evm::PrecompileRegistry precompiles;
     sequencer::LedgerOptions ledger_options;
+    ledger_options.memory_guard = &memory_guard;
     ledger_options.path = datadir;
     ledger_options.commitment = *chosen;
     const auto history_blocks = history_blocks_of(s, *chosen);
     if (!history_blocks) { return cannot_start(history_blocks.error(), exit_config); }
     ledger_options.state_history_blocks = *history_blocks;
     ledger_options.past_proof_bytes_max = s.past_proof_mib << 20;
+    ledger_options.state_compaction = s.disk_compact == "on";
+    ledger_options.state_scrub_bytes_per_s = s.disk_scrub_mib_per_s << 20;
     ledger_options.durable = s.durability == "fsync";
     ledger_options.history_records = s.history_records;
     ledger_options.offload = offload->get();
@@ -225,6 +229,7 @@ int run_node(const Settings& s) {
         &registry.gauge("millrace_disk_free_bytes", "Room on the data directory's disk"));
     disk_guard.start(disk_guard_period_ms);
     options.disk_guard = &disk_guard;
+    options.memory_guard = &memory_guard;
     std::unique_ptr<evm::jit::JitEngine> jit;
     if (s.jit != "off") {
         evm::jit::JitOptions jit_options;

@@ -2,6 +2,7 @@
 // Owns the scrubber: each part opened on an overlay, and then compared with the others.
 #include "host/node/database/verify.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -344,18 +345,24 @@ private:
                  " were being written when the node ended; they were never acknowledged");
         }
         const storage::qmdb::EngineStats stats = engine->stats();
-        DatabasePart& p = part("state");
-        p.figures = {{"node hash", std::string{kernels::to_string(options.hash)}},
-                     {"height", text(engine->height())},
-                     {"root", to_hex(engine->root())},
-                     {"keys", text(stats.key_count)},
-                     {"entries ever appended", text(stats.serial_count)},
-                     {"segments", text(r.segment_count)},
-                     {"log bytes", text(stats.log_bytes)}};
+        const size_t own = report_.parts.size();  // comparing adds others
+        part("state").figures = {
+            {"node hash", std::string{kernels::to_string(options.hash)}},
+            {"height", text(engine->height())},
+            {"root", to_hex(engine->root())},
+            {"keys", text(stats.key_count)},
+            {"entries ever appended", text(stats.serial_count)},
+            {"segments", text(r.segment_count)},
+            {"log bytes", text(stats.log_bytes)},
+            {"bytes of live entries", text(stats.opened_live_bytes)},
+            {"bytes of dead entries, places, room",
+             text(stats.log_bytes - std::min(stats.log_bytes, stats.opened_live_bytes))},
+            {"rewritten segments", text(stats.rewritten_count)},
+            {"bytes of these", text(stats.rewritten_bytes)}};
         if (makes_roots) { MILLRACE_CHECK(compare_blocks(*engine)); }
         if (options_.deep) {
             MILLRACE_TRY(const uint64_t entries, engine->verify_chunks());
-            p.figures.emplace_back("entries hashed again", text(entries));
+            report_.parts[own].figures.emplace_back("entries hashed again", text(entries));
         }
         return {};
     }

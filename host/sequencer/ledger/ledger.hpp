@@ -47,6 +47,10 @@ struct LedgerOptions {
     uint64_t past_proof_bytes_max = uint64_t{256} << 20;
     /// How long committed_states() are kept for the next callers (Sealer::Options).
     int64_t states_kept_us = 10'000'000;
+    /// Whether the state engine's sealed files are rewritten without what ended before those
+    /// blocks, and how fast they are read to be checked, 0 for never. Both only with housekeeping.
+    bool state_compaction = true;
+    uint64_t state_scrub_bytes_per_s = uint64_t{8} << 20;
     /// Part of the state root where the state engine makes it; the default is the chain's.
     uint64_t state_step_writes_max = 16384;
     /// Writes the log by plain calls; needed on file systems that are not the operating system's.
@@ -54,6 +58,9 @@ struct LedgerOptions {
     /// Hashes tries and recovers the senders of what is executed again; outlives the ledger. Null
     /// means the calling thread's own kernels.
     kernels::OffloadEngine* offload = nullptr;
+    /// Is told after each block what the state commitment keeps in memory; outlives the ledger. May
+    /// be null.
+    MemoryGuard* memory_guard = nullptr;
     /// Called before each state root, on the thread that computes it (tests); may be empty.
     std::function<void()> before_root;
 };

@@ -14,6 +14,7 @@
 #include "host/sequencer/ledger/mpt_commitment.hpp"
 #include "host/sequencer/ledger/offload_hash.hpp"
 #include "host/sequencer/ledger/room_wait.hpp"
+#include "storage/qmdb/file_care.hpp"
 
 namespace millrace::sequencer {
 
@@ -84,6 +85,7 @@ struct Ledger::Impl {
     metrics::Histogram* root_seconds = nullptr;
     metrics::Histogram* state_commit_seconds = nullptr;
     metrics::Gauge* state_oldest_block = nullptr;
+    std::shared_ptr<storage::qmdb::FileCareFigures> state_files;
 
     std::optional<storage::DataDir> datadir;
     std::unique_ptr<storage::StateStore> state;

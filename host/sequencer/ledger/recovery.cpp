@@ -347,6 +347,11 @@ Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
     engine.history_blocks = options.state_history_blocks;
     engine.past_proof_bytes_max = options.past_proof_bytes_max;
     engine.chain = genesis.hash;
+    if (options.housekeeping) {
+        engine.care.rewrite = options.state_compaction;
+        engine.care.scrub_bytes_per_s = options.state_scrub_bytes_per_s;
+        engine.care.figures = state_files;
+    }
     MILLRACE_TRY(commitment, storage::qmdb::open_block_commitment(fs, datadir->state_directory(),
                                                                   engine, make_writer()));
     if (commitment->committed()) { return {}; }
@@ -473,7 +478,8 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
     Sealer::Options sealing{
         options.before_root,    root_seconds,
         state_commit_seconds,   state_oldest_block,
-        options.states_kept_us, [this] { return ending.load(std::memory_order_relaxed); }};
+        options.states_kept_us, [this] { return ending.load(std::memory_order_relaxed); },
+        options.memory_guard};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {
@@ -501,6 +507,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const Ledg
         "millrace_state_commit_seconds", "Time to make a block durable in the state engine");
     impl->state_oldest_block = &metrics.gauge("millrace_state_oldest_block",
                                               "First block whose state the state engine keeps");
+    impl->state_files = std::make_shared<storage::qmdb::FileCareFigures>(metrics);
     std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
     MILLRACE_CHECK(ledger->impl_->recover(*ledger));
     if (!options.housekeeping) { return ledger; }

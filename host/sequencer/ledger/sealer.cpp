@@ -121,7 +121,8 @@ Result<void> Sealer::status() const {
     return std::unexpected(error_);
 }
 
-void Sealer::note_committed() noexcept {
+void Sealer::note_committed() {
+    if (options_.memory_guard != nullptr) { options_.memory_guard->note(commitment_->memory()); }
     const auto committed = commitment_->committed();
     durable_end_.store(!commitment_->durable() ? ~uint64_t{0}
                        : committed             ? committed->number + 1

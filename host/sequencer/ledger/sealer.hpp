@@ -15,6 +15,7 @@
 #include "host/base/metrics.hpp"
 #include "host/base/ring.hpp"
 #include "host/sequencer/ledger/room_wait.hpp"
+#include "host/sequencer/memory_guard.hpp"
 #include "host/sequencer/types.hpp"
 #include "storage/chain/chain_store.hpp"
 #include "storage/state/block_commitment.hpp"
@@ -54,6 +55,8 @@ public:
         int64_t states_kept_us = 10'000'000;
         /// Whether the node ends: room on the disk is not waited for then. Any thread.
         std::function<bool()> ending;
+        /// Is told what the commitment keeps in memory; may be null.
+        MemoryGuard* memory_guard = nullptr;
     };
     /// `hash` is used by the sealer's thread only and outlives it.
     Sealer(std::unique_ptr<storage::BlockCommitment> commitment, evm::HashBatch& hash,
@@ -133,7 +136,7 @@ private:
     void handle(AskStates& ask);
     void answer_asks();
     void drop_states(int64_t older_than_us);
-    void note_committed() noexcept;
+    void note_committed();
     /// Keeps the first failure.
     Result<void> keep(Result<void> r);
 

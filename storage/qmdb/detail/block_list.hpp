@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/qmdb/block_frame.hpp"
@@ -26,6 +27,25 @@ struct CommittedBlock {
 struct BlockList {
     SharedArray<CommittedBlock> blocks;
     uint64_t first_sequence = 1;  ///< of the first one
+    /// States before the block with this height have lost entries to rewritten segments.
+    uint64_t horizon_height = 0;
+    uint64_t removed_count = 0;  ///< over all of them
+
+    void push_back(CommittedBlock block) {
+        removed_count += removals_of(block);
+        blocks.push_back(std::move(block));
+    }
+    void pop_back() {
+        removed_count -= removals_of(blocks.back());
+        blocks.pop_back();
+    }
+    void pop_front() {
+        removed_count -= removals_of(blocks.front());
+        blocks.pop_front();
+        ++first_sequence;
+    }
+    /// Memory taken.
+    uint64_t bytes() const noexcept { return blocks.bytes() + removed_count * sizeof(RemovedKey); }
 
     /// How many blocks are at or below this height.
     size_t count_up_to(uint64_t height) const noexcept {
@@ -40,8 +60,9 @@ struct BlockList {
     }
     /// Whether the log has all that the state after the first `count` blocks needs.
     bool is_kept(size_t count) const noexcept {
-        return count == 0 ? first_sequence == 1
-                          : blocks[count - 1].oldest_sequence >= first_sequence;
+        return count == 0 ? first_sequence == 1 && horizon_height == 0
+                          : blocks[count - 1].oldest_sequence >= first_sequence &&
+                                blocks[count - 1].height >= horizon_height;
     }
     /// How many blocks lead to the state at `height`, of a log whose newest state is that at
     /// `newest`. `ErrorCode::not_found` where the log has not all that it needs.
@@ -66,9 +87,15 @@ struct BlockList {
     /// The lowest height whose state the log has.
     uint64_t oldest_height() const noexcept {
         if (is_kept(0)) { return 0; }  // also when there is no block
-        const size_t i = blocks.partition_point(
-            [this](const CommittedBlock& b) { return b.oldest_sequence < first_sequence; });
+        const size_t i = blocks.partition_point([this](const CommittedBlock& b) {
+            return b.oldest_sequence < first_sequence || b.height < horizon_height;
+        });
         return blocks[std::min(i, blocks.size() - 1)].height;
+    }
+
+private:
+    static uint64_t removals_of(const CommittedBlock& block) noexcept {
+        return block.removed == nullptr ? 0 : block.removed->size();
     }
 };
 

@@ -12,6 +12,7 @@
 #include "storage/qmdb/block_frame.hpp"
 #include "storage/qmdb/detail/block_list.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
+#include "storage/qmdb/detail/file_care_thread.hpp"
 #include "storage/qmdb/detail/snapshot_impl.hpp"
 #include "storage/qmdb/detail/state_reader.hpp"
 #include "storage/qmdb/engine.hpp"
@@ -101,8 +102,16 @@ private:
     void set_epochs();
     void revoke_snapshots(uint64_t height) noexcept;
 
+    // rewrites.cpp
+    Result<void> care_for_files();
+    Result<void> end_task();
+    Result<bool> begin_task();
+    void forget_plans_above(uint64_t height) noexcept;
+
     // recovery.cpp
     Result<void> replay(const FrameHeader& header, LogPosition payload_at, ByteView payload);
+    Result<void> replay_rewritten(const EntryLog::RewrittenVisit& visit);
+    Result<void> replay_rewritten_shard(unsigned shard, const EntryLog::RewrittenVisit& visit);
     void begin_shard(unsigned shard, uint64_t first_serial);
     Result<void> replay_section(unsigned shard, uint64_t height, const Section& section);
     Result<void> retire_logged(unsigned shard, uint64_t serial);
@@ -110,7 +119,13 @@ private:
     Result<void> rebuild_open_chunk(unsigned shard, uint64_t first, uint64_t count);
     Result<void> rebuild_indexes();
     Result<void> rebuild_index(unsigned shard);
-    Result<std::vector<KeyIndex::Loaded>> live_keys(unsigned shard) const;
+    struct LiveKeys {
+        std::vector<KeyIndex::Loaded> keys;
+        uint64_t record_bytes = 0;
+    };
+    Result<LiveKeys> live_keys(unsigned shard) const;
+    Result<void> live_keys_of_rewritten(unsigned shard, uint64_t first, uint64_t count,
+                                        EntryReader& reader, LiveKeys& out) const;
 
     /// The sequence number of the oldest frame with an entry of the state after the applied block.
     uint64_t oldest_sequence() noexcept;
@@ -136,12 +151,21 @@ private:
     std::weak_ptr<const StateSnapshot> last_snapshot_;
     bool cut_waits_ = false;  ///< blocks were taken back and the log is not cut yet
 
+    std::unique_ptr<FileCareThread> care_;       ///< null when nothing is to be done
+    std::deque<RewritePlan> plans_;              ///< wait for the history window to have passed
+    uint64_t plans_height_ = 0;                  ///< of the state that they were made from
+    std::optional<uint64_t> look_height_;        ///< of the state that is being looked at
+    uint64_t look_from_ = 0;                     ///< segment
+    uint64_t looked_until_ = 0;                  ///< the last segment when that was last done
+    std::optional<uint64_t> rewritten_segment_;  ///< that is being rewritten
+
     uint64_t height_ = 0;
     Hash256 root_;
     bool waits_ = false;  ///< the frame is to be committed
     std::optional<Error> failed_;
     uint64_t compacted_ = 0;
     uint64_t relinked_ = 0;
+    std::array<uint64_t, shard_count> opened_live_bytes_{};
 
     // Scratch memory of apply().
     std::vector<Lookup> lookups_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,9 +40,20 @@ public:
     /// entries of the frame being built until something is added to it. Errors as EntryLog::read,
     /// `ErrorCode::corrupt` when the entry is damaged.
     Result<StateEntry> read(unsigned shard, uint64_t serial);
-    /// The encoding of an entry, which is what its leaf hashes; checked as in read().
-    Result<ByteView> encoded(unsigned shard, uint64_t serial);
+    /// The encoding of an entry, which is what its leaf hashes; checked as in read(). Nothing for
+    /// one that was dropped from a rewritten segment.
+    Result<std::optional<ByteView>> encoded(unsigned shard, uint64_t serial);
+    /// What a rewritten segment has of the chunk of this entry, which was dropped from it. Views in
+    /// it live until the next call.
+    Result<ChunkBlock> rewritten_chunk(unsigned shard, uint64_t serial);
     void release() noexcept {
+        arena_.release();
+        buffer_.forget();
+        last_serial_ = none;
+    }
+
+    /// Ends the life of views, but the block that was read last stays at hand.
+    void release_memory() noexcept {
         arena_.release();
         last_serial_ = none;
     }
@@ -54,12 +66,15 @@ private:
     bool in_frame(unsigned shard, uint64_t serial) const noexcept {
         return frame_ != nullptr && frame_->has(shard, serial);
     }
-    Result<ByteView> record(unsigned shard, uint64_t serial);
+    Result<std::optional<ByteView>> record(unsigned shard, uint64_t serial);
+    Result<std::optional<ByteView>> rewritten_record(const SegmentFile& file, unsigned shard,
+                                                     uint64_t serial);
 
     const LogReader& log_;
     const EntryDirectory& directory_;
     const BlockFrameBuilder* frame_;
     ReadArena arena_;
+    BlockBuffer buffer_;
 
     // A look-up ends with reading the entry to compare its key, and then it is read for its value.
     static constexpr uint64_t none = ~uint64_t{0};

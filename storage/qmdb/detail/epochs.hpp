@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <utility>
 
 namespace millrace::storage::qmdb::detail {
 
@@ -22,18 +21,31 @@ struct Epochs {
 template <class Piece>
 class Limbo {
 public:
-    void add(Piece* piece, uint64_t epoch) { pieces_.emplace_back(epoch, piece); }
+    /// A piece that takes `bytes` of memory.
+    void add(Piece* piece, uint64_t epoch, uint64_t bytes) {
+        pieces_.push_back({epoch, piece, bytes});
+        bytes_ += bytes;
+    }
     /// Gives `free` the pieces that belong to no snapshot any more.
     template <class Free>
     void release(const Epochs& epochs, Free&& free) {
-        while (!pieces_.empty() && pieces_.front().first <= epochs.pinned_oldest) {
-            free(pieces_.front().second);
+        while (!pieces_.empty() && pieces_.front().epoch <= epochs.pinned_oldest) {
+            bytes_ -= pieces_.front().bytes;
+            free(pieces_.front().piece);
             pieces_.pop_front();
         }
     }
+    /// Memory of the pieces that are kept.
+    uint64_t bytes() const noexcept { return bytes_; }
 
 private:
-    std::deque<std::pair<uint64_t, Piece*>> pieces_;  ///< with the epoch in which each was replaced
+    struct Kept {
+        uint64_t epoch = 0;  ///< in which it was replaced
+        Piece* piece = nullptr;
+        uint64_t bytes = 0;
+    };
+    std::deque<Kept> pieces_;
+    uint64_t bytes_ = 0;
 };
 
 }  // namespace millrace::storage::qmdb::detail

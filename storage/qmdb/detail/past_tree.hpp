@@ -16,7 +16,8 @@
 
 namespace millrace::storage::qmdb::detail {
 
-/// The root of a full chunk as the frame of the block has it that filled the chunk.
+/// The root of a full chunk as the frame of the block has it that filled the chunk, or the
+/// rewritten segment that has its last entry.
 Result<Hash256> logged_chunk_root(const LogReader& log, const EntryDirectory& directory,
                                   const BlockList& list, unsigned shard, uint64_t chunk);
 

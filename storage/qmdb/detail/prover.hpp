@@ -58,6 +58,8 @@ public:
 private:
     Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
     Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);
+    Result<bool> load_leaves(unsigned shard, uint64_t first, uint64_t count,
+                             std::span<Hash256> nodes);
 
     ProvenState& state_;
     EntryReader& reader_;
@@ -66,6 +68,8 @@ private:
     const kernels::Backend backend_;
 
     std::vector<ByteView> messages_;
+    std::vector<size_t> leaf_places_;  ///< of the messages' leaves, in heap order
+    std::vector<Hash256> leaves_;
     std::vector<Hash256> nodes_;  ///< of the chunks that load_chunks() read, heap by heap
     std::vector<Hash256*> trees_;
     std::vector<kernels::DirtyLeaf> dirty_;

@@ -18,6 +18,7 @@ namespace millrace::storage::qmdb::detail {
 struct Pin {
     uint64_t epoch = 0;
     uint64_t height = 0;
+    uint64_t view_bytes = 0;  ///< memory of the snapshot's own pointers
     /// Set by the snapshot's last holder after its last read; the engine may then free what the
     /// snapshot saw (release, acquire).
     std::atomic<bool> released = false;
@@ -58,6 +59,8 @@ public:
     Result<StateMultiproof> prove(std::span<const Hash256> keys) const override;
     Result<StateProof> prove_at(const Hash256& key, uint64_t height) const override;
     Result<StateMultiproof> prove_at(std::span<const Hash256> keys, uint64_t height) const override;
+
+    const Parts& parts() const noexcept { return parts_; }
 
 private:
     /// The answer of `read`, unless the block was taken back meanwhile.

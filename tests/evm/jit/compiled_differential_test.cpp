@@ -60,5 +60,40 @@ TEST(JitCompiled, AgreesOnStructuredPrograms) {
     compare_seeds(60, 24, [](Choices& c) { return structured_scenario(c); });
 }
 
+/// Large programs are compiled by fewer passes; here all are.
+TEST(JitCompiled, AgreesWhenCompiledQuickly) {
+    JitOptions options;
+    options.mode = JitMode::eager;
+    options.shadow_runs = 0;
+    options.limits.optimized_instructions_max = 0;
+    const auto quick = JitEngine::create(std::move(options)).value();
+    for (uint64_t seed = 900; seed < 930; ++seed) {
+        Choices choices{seed};
+        const auto finding = examine(structured_scenario(choices), *quick, choices, 24);
+        ASSERT_FALSE(finding) << "seed " << seed << "\n" << describe(*finding);
+    }
+    EXPECT_GT(quick->statistics().native_frames, 300u);
+}
+
+/// The gas ends at every instruction, and between what is paid for together.
+TEST(JitCompiled, AgreesUnderEveryGasLimit) {
+    constexpr uint64_t gas = 2'500;
+    unsigned examined = 0;
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+        Choices choices{seed * 7919};
+        const auto revision =
+            static_cast<Revision>(choices.between(0, static_cast<uint64_t>(latest_revision)));
+        Bytes input(192);
+        for (size_t word = 0; word < 6; ++word) {
+            input[32 * word + 31] = static_cast<uint8_t>(choices.below(9));
+        }
+        const Scenario s = call_of(structured_code(choices, revision), input, gas, revision);
+        const auto finding = examine_every_limit(s, engine());
+        ASSERT_FALSE(finding) << "seed " << seed << "\n" << describe(*finding);
+        ++examined;
+    }
+    EXPECT_EQ(examined, 30u);
+}
+
 }  // namespace
 }  // namespace millrace::evm::jit

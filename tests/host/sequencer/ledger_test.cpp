@@ -428,6 +428,38 @@ TEST_P(LedgerTest, AnotherChainIsRefused) {
     reopened();
 }
 
+TEST_P(LedgerTest, TellsTheGuardWhatTheStateKeepsInMemory) {
+    metrics::Registry registry;
+    MemoryGuard guard{0, registry};
+    LedgerOptions options = LedgerTest::options();
+    options.memory_guard = &guard;
+    const bool has_account = options.commitment.starts_with("qmdb");
+    uint64_t used = 0;
+    {
+        const auto n = node(options);
+        ASSERT_OK(n->start());
+        const uint64_t before = guard.used_bytes();
+        EXPECT_EQ(before != 0, has_account);
+        ASSERT_OK(n->open_block());
+        std::vector<AdmittedPtr> births;
+        for (uint64_t i = 0; i < 60; ++i) {
+            births.push_back(admitted(0, transfer_transaction(i, stranger(100 + i), U256{5})));
+        }
+        ASSERT_OK(n->mini_block(std::move(births)));
+        ASSERT_OK(n->seal());
+        n->ledger->settle();
+        used = guard.used_bytes();
+        EXPECT_EQ(used > before, has_account);
+        EXPECT_EQ(registry.gauge("millrace_state_memory_bytes", "", "part=\"index\"").value() != 0,
+                  has_account);
+    }
+    // As much again after a start.
+    guard.note({});
+    const auto n = node(options);
+    ASSERT_OK(n->start());
+    EXPECT_EQ(guard.used_bytes() != 0, has_account);
+}
+
 TEST_P(LedgerTest, DirectoryInUseIsRefused) {
     auto n = node();
     ASSERT_OK(n->start());

@@ -70,8 +70,8 @@ private:
             if (!admitted) {
                 // Of a disk that is full, or a node that ends; and then it is sent again.
                 const Refusal::Kind kind = admitted.error().kind;
-                if (kind != Refusal::Kind::disk_full && kind != Refusal::Kind::overloaded &&
-                    kind != Refusal::Kind::stopping) {
+                if (kind != Refusal::Kind::disk_full && kind != Refusal::Kind::memory_full &&
+                    kind != Refusal::Kind::overloaded && kind != Refusal::Kind::stopping) {
                     const std::lock_guard lock(mutex_);
                     refusals_.push_back(to_string(admitted.error()));
                     return;
@@ -254,6 +254,62 @@ TEST(DiskGuard, IsLowBelowTheReserveUntilThereIsClearlyMore) {
     DiskGuard off{disk, "/d", 0};
     off.check();
     EXPECT_FALSE(off.low());
+}
+
+TEST_P(SequencerFaults, AStateAtItsLimitOfMemoryStopsIntakeAndLosesNothing) {
+    storage::SimulatedDisk disk;
+    metrics::Registry registry;
+    MemoryGuard guard{1000, registry};
+    SequencerOptions options = parallel_options();
+    options.memory_guard = &guard;
+    auto n = std::make_unique<Node>(disk, genesis_, "/node", options, true, 256 << 20,
+                                    std::function<void()>{}, commitment_);
+    Senders senders{*n};
+    for (size_t round = 1; round <= 3; ++round) {
+        ASSERT_TRUE(senders.wait_for(senders.given_count() + 100));
+        guard.note({.index = 600, .tree = 400});
+        const auto refused = n->send(9, transfer_transaction(0, stranger(2), U256{1}));
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().kind, Refusal::Kind::memory_full);
+        // What was taken before is executed and given out, and blocks go on.
+        const uint64_t number = n->view().head()->header.number;
+        ASSERT_TRUE(eventually([&] { return n->view().head()->header.number > number + 2; }));
+        ASSERT_TRUE(eventually([&] { return n->sequencer->pool_counts().first == 0; }));
+        guard.note({.index = 600});
+    }
+    senders.stop();
+    EXPECT_EQ(senders.refusals(), std::vector<std::string>{});
+    EXPECT_FALSE(n->fatal.load());
+    n.reset();
+    n = open(disk);
+    expect_all(*n, senders.given());
+}
+
+TEST(MemoryGuard, IsFullAtTheLimitUntilASixteenthIsFree) {
+    metrics::Registry registry;
+    MemoryGuard guard{1600, registry};
+    EXPECT_FALSE(guard.full());
+    for (const auto& [used, full] : {std::pair{1599u, false},
+                                     {1600u, true},
+                                     {1501u, true},
+                                     {1500u, true},
+                                     {1499u, false},
+                                     {1599u, false},
+                                     {4000u, true}}) {
+        guard.note({.tree = 100, .snapshots = used - 100});
+        EXPECT_EQ(guard.full(), full) << used;
+        EXPECT_EQ(guard.used_bytes(), used);
+    }
+    const auto part = [&](const std::string& name) {
+        return registry.gauge("millrace_state_memory_bytes", "", "part=\"" + name + "\"").value();
+    };
+    EXPECT_EQ(part("tree"), 100);
+    EXPECT_EQ(part("snapshots"), 3900);
+    EXPECT_EQ(part("index"), 0);
+    EXPECT_EQ(registry.gauge("millrace_state_memory_limit_bytes", "").value(), 1600);
+    MemoryGuard off{0, registry};
+    off.note({.index = ~uint64_t{0} / 2});
+    EXPECT_FALSE(off.full());
 }
 
 /// A file system that cannot say how much is free.

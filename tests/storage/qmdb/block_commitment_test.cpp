@@ -382,6 +382,47 @@ TEST(BlockCommitment, StatesAreThoseOfTheModelAfterEveryBlock) {
     }
 }
 
+TEST(BlockCommitment, RewrittenFilesChangeNoRootAndKeepTheHistory) {
+    constexpr uint64_t blocks = 400;
+    constexpr uint64_t history = 10;
+    const auto fs = make_memory_file_system();
+    const auto plain_fs = make_memory_file_system();
+    BlockCommitmentOptions o = small_options();
+    o.history_blocks = history;
+    Node plain(*plain_fs, o);
+    metrics::Registry registry;
+    o.care.rewrite = true;
+    o.care.background = false;
+    o.care.figures = std::make_shared<FileCareFigures>(registry);
+    Node node(*fs, o);
+    ASSERT_OK(plain.open());
+    ASSERT_OK(node.open());
+    std::mt19937_64 random{24};
+    std::vector<Hash256> roots;
+    for (uint64_t b = 0; b < blocks; ++b) {
+        std::vector<StateDelta> changes;
+        for (int i = 0; i < 20; ++i) {
+            changes.push_back(one_account(model_address(random() % 60), 1 + random() % 1000));
+        }
+        const auto root = node.block(b, changes);
+        ASSERT_OK(root);
+        ASSERT_EQ(*root, plain.block(b, changes).value()) << "block " << b;
+        roots.push_back(*root);
+        ASSERT_LE(node.commitment->oldest_block() + history, std::max(b, history));
+        if (b % 100 == 99) { ASSERT_OK(node.open()); }
+    }
+    EXPECT_GT(o.care.figures->rewritten.value(), 2u);
+    EXPECT_EQ(o.care.figures->errors.value(), 0u);
+    const uint64_t oldest = node.commitment->oldest_block();
+    EXPECT_GT(oldest, 0u);
+    EXPECT_EQ(node.commitment->roll_back(oldest - 1, {}).error().code, ErrorCode::not_found);
+    ASSERT_OK(node.commitment->roll_back(oldest, {}));
+    EXPECT_EQ(*node.commitment->committed(), (CommittedBlock{oldest, roots[oldest]}));
+    ASSERT_OK(node.open());
+    EXPECT_EQ(*node.commitment->committed(), (CommittedBlock{oldest, roots[oldest]}));
+    EXPECT_EQ(node.commitment->oldest_block(), oldest);
+}
+
 TEST(BlockCommitment, FullDiskIsNotFinal) {
     const Chain chain(24, 12);
     BlockCommitmentOptions o = small_options();

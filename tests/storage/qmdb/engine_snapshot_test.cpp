@@ -11,6 +11,7 @@
 
 #include "storage/qmdb/detail/state_reader.hpp"
 #include "tests/storage/qmdb/engine_model.hpp"
+#include "tests/storage/qmdb/past_states.hpp"
 #include "tests/storage/scratch_directory.hpp"
 #include "tests/storage/simulated_disk.hpp"
 
@@ -61,48 +62,6 @@ void expect_state(const Held& held, std::span<const Hash256> keys) {
     const auto proof = held.snapshot->prove(sorted);
     ASSERT_TRUE(proof) << proof.error().message;
     ASSERT_TRUE(StateMultiproofVerifier{NodeHash::blake3}.verify(held.root, sorted, *proof));
-}
-
-/// What a snapshot says about an earlier state: values, root, and proofs of each key and of all.
-void expect_past(const StateSnapshot& snapshot, const EngineModel& model, const Hash256& root,
-                 uint64_t height, std::vector<Hash256> keys) {
-    const StateVerifier verifier{NodeHash::blake3};
-    ASSERT_EQ(snapshot.root_at(height).value(), root);
-    std::ranges::sort(keys);
-    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-    for (const Hash256& key : keys) {
-        const auto expected = model.get(key);
-        uint64_t budget = 10'000;
-        const auto value = snapshot.get_at(key, height, budget);
-        ASSERT_TRUE(value) << value.error().message;
-        ASSERT_EQ(*value, expected);
-        const auto proof = snapshot.prove_at(key, height);
-        ASSERT_TRUE(proof) << proof.error().message;
-        const auto proven = verifier.verify(root, key, *proof);
-        ASSERT_TRUE(proven) << proven.error().message;
-        ASSERT_EQ(proven->has_value(), expected.has_value());
-        if (expected) { ASSERT_TRUE(std::ranges::equal(**proven, *expected)); }
-    }
-    const auto proof = snapshot.prove_at(keys, height);
-    ASSERT_TRUE(proof) << proof.error().message;
-    const auto proven = StateMultiproofVerifier{NodeHash::blake3}.verify(root, keys, *proof);
-    ASSERT_TRUE(proven) << proven.error().message;
-    for (size_t i = 0; i < keys.size(); ++i) {
-        const auto expected = model.get(keys[i]);
-        ASSERT_EQ((*proven)[i].has_value(), expected.has_value());
-        if (expected) { ASSERT_TRUE(std::ranges::equal(*(*proven)[i], *expected)); }
-    }
-}
-
-/// Some keys of the model, some of older states, some that never were.
-std::vector<Hash256> some_keys(const EngineModel& model, const std::vector<Hash256>& old,
-                               std::mt19937_64& random) {
-    std::vector<Hash256> out{random_key(random), random_key(random)};
-    for (int i = 0; i < 4; ++i) {
-        if (const auto key = model.any_key(random)) { out.push_back(*key); }
-        if (!old.empty()) { out.push_back(old[random() % old.size()]); }
-    }
-    return out;
 }
 
 TEST(EngineSnapshot, StaysWhatItWasWhileTheEngineGoesOn) {
@@ -334,6 +293,43 @@ TEST(EngineSnapshot, ProvesEarlierStatesOfCrowdedKeys) {
             expect_past(*snapshot, then.model, then.root, then.height, std::move(keys)))
             << then.height;
     }
+}
+
+TEST(EngineSnapshot, WhatItKeepsCountsAsMemoryUntilItIsLetGo) {
+    std::mt19937_64 random{5};
+    SimulatedDisk disk;
+    EngineModel model{NodeHash::blake3};
+    auto engine = open(disk, "/db/state").value();
+    uint64_t height = 0;
+    const auto write = [&] {
+        Block block = random_block(model, 200, 5, random);
+        ASSERT_TRUE(engine->apply(++height, writes_of(block)));
+        model.apply(height, block);
+        ASSERT_TRUE(engine->commit());
+    };
+    for (int i = 0; i < 4; ++i) { write(); }
+    EXPECT_EQ(engine->stats().snapshot_bytes, 0u);
+    Snapshot first = engine->snapshot().value();
+    const uint64_t pointers = engine->stats().snapshot_bytes;
+    EXPECT_GE(pointers, 16 * sizeof(void*)) << "of each shard's index";
+    uint64_t before = pointers;
+    std::vector<Snapshot> later;
+    for (int i = 0; i < 3; ++i) {
+        write();
+        // At least one page of the index and one tile of 64 KiB.
+        EXPECT_GT(engine->stats().snapshot_bytes, before + (64 << 10));
+        before = engine->stats().snapshot_bytes;
+        later.push_back(engine->snapshot().value());
+    }
+    const EngineStats s = engine->stats();
+    EXPECT_EQ(s.memory_bytes(), s.index_bytes + s.tree_bytes + s.directory_bytes + s.block_bytes +
+                                    s.snapshot_bytes + s.work_bytes);
+    EXPECT_GT(s.block_bytes, 0u);
+    EXPECT_GT(s.work_bytes, 0u);
+    later.clear();
+    first.reset();
+    write();
+    EXPECT_EQ(engine->stats().snapshot_bytes, 0u);
 }
 
 TEST(EngineSnapshot, FailsWhenItsBlockIsTakenBackAndStaysBelow) {

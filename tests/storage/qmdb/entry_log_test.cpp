@@ -295,6 +295,49 @@ TEST(EntryLog, DamageToAnAcknowledgedFrameIsNamedAndNothingIsChanged) {
     }
 }
 
+TEST(EntryLog, ZerosInAnEarlierSegmentAreDamageWhereAFrameWasAndNothingElse) {
+    SimulatedDisk disk;
+    auto opened = open(disk, directory, options());
+    ASSERT_TRUE(opened);
+    std::map<uint64_t, uint64_t> ends;  // of the frames of each segment
+    for (uint64_t height = 1; height <= 30; ++height) {
+        const auto at = append(*opened->log, height);
+        ASSERT_TRUE(at);
+        opened->places[height] = *at;
+        ends[*at / small_segment_bytes] = *at % small_segment_bytes - sizeof(FrameHeader) +
+                                          frame_bytes(payload_of(height).size());
+    }
+    const auto path_of = [](uint64_t number) {
+        return directory + "/entries-00000000000" + std::to_string(number);
+    };
+    const uint64_t last = ends.rbegin()->first;
+    for (const auto& [height, at] : opened->places) {
+        const uint64_t number = at / small_segment_bytes;
+        if (number >= last || number > 9) { continue; }
+        const auto copy = disk.clone();
+        const auto file = *copy->open(path_of(number), OpenMode::read_write);
+        // The page of its header, and so nothing that could be taken for a frame.
+        ASSERT_TRUE(file->write_at(at % small_segment_bytes - sizeof(FrameHeader), Bytes(4096)));
+        const auto refused = open(*copy, directory, options());
+        ASSERT_FALSE(refused) << height;
+        EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+    }
+    // Behind the frames of a segment nothing was acknowledged.
+    bool found = false;
+    for (const auto& [number, end] : ends) {
+        if (number >= last || number > 9 || end + 2 * 4096 > small_segment_bytes) { continue; }
+        found = true;
+        const auto copy = disk.clone();
+        copy->flip_bit(path_of(number), end + 4096, 3);
+        const auto again = open(*copy, directory, options());
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_EQ(again->places.size(), 30u);
+        copy->flip_bit(path_of(number), end, 3);
+        EXPECT_FALSE(open(*copy, directory, options())) << "where a frame would begin";
+    }
+    EXPECT_TRUE(found);
+}
+
 TEST(EntryLog, AMissingOrCutSegmentIsNamed) {
     SimulatedDisk disk;
     auto opened = open(disk, directory, options());
