@@ -341,6 +341,7 @@ TEST_P(LedgerTest, LogThatEndsBeforeTheChainDataDecides) {
     for (const std::string& name : names) { log[name] = disk_.content("/node/wal/" + name); }
     ASSERT_OK(n->seal());
     ASSERT_OK(n->ledger->checkpoint(false));
+    n->ledger->settle();  // else the state engine may end before it has the block
     n.reset();
     for (const auto& [name, content] : log) {
         const auto f = disk_.open("/node/wal/" + name, storage::OpenMode::create_or_wipe).value();
