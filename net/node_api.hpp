@@ -200,6 +200,36 @@ struct AccountProof {
     std::vector<StorageProof> storage;
 };
 
+/// Proofs of an account and of slots of it under a state root of the state engine (`qmdb`); keys,
+/// leaves and encodings are those of storage/proof.
+struct EngineProof {
+    struct Leaf {
+        Hash256 key;
+        std::optional<Bytes> value;  ///< the leaf; absent where the key is proven to be absent
+        Bytes proof;                 ///< encode_state_proof; empty when all are proven together
+    };
+    struct Slot {
+        U256 slot;
+        U256 value;
+        Leaf leaf;
+    };
+    Address address;
+    uint64_t block_number = 0;
+    Hash256 block_hash;
+    Hash256 state_root;
+    std::string node_hash;  ///< "keccak256", "sha256" or "blake3"
+    Leaf account;
+    uint64_t nonce = 0;
+    U256 balance;
+    Hash256 code_hash;
+    std::optional<uint64_t> ordinal;  ///< of an account that is there
+    std::optional<uint64_t> incarnation;
+    std::vector<Slot> storage;
+    /// Of all keys together, ascending and each once, where that was asked for.
+    std::vector<Hash256> keys;
+    Bytes multiproof;  ///< encode_state_multiproof
+};
+
 // ---------------------------------------------------------------- Calls
 
 /// The object of eth_call, eth_estimateGas and eth_sendTransaction; absent fields were not given.
@@ -439,6 +469,11 @@ public:
     virtual ApiResult<AccountProof> proof(const Address&, const std::vector<U256>& /*slots*/,
                                           const BlockRef&) {
         return api_fail(ApiErrorKind::unsupported, "this node keeps no Merkle Patricia proofs");
+    }
+    /// Only nodes with the qmdb commitment have these: one for each key, or one of all `together`.
+    virtual ApiResult<EngineProof> engine_proof(const Address&, const std::vector<U256>& /*slots*/,
+                                                const BlockRef&, bool /*together*/) {
+        return api_fail(ApiErrorKind::unsupported, "this node keeps no proofs of a state engine");
     }
 
     // --- Execution without effect. Errors: reverted, execution, invalid_params, not_found, limit.

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <toml++/toml.h>
@@ -19,6 +20,16 @@ std::string environment_name(std::string_view key) {
                    : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     }
     return out;
+}
+
+constexpr uint64_t history_blocks_default = 1024;
+constexpr uint64_t history_blocks_max = 1'000'000'000'000;
+
+std::optional<uint64_t> history_number(std::string_view text) {
+    uint64_t v = 0;
+    const auto r = std::from_chars(text.data(), text.data() + text.size(), v);
+    const bool whole = r.ec == std::errc{} && r.ptr == text.data() + text.size();
+    return whole && v <= history_blocks_max ? std::optional{v} : std::nullopt;
 }
 
 template <class T>
@@ -72,6 +83,21 @@ Setting choice(std::string key, std::string help, std::string& target,
     return s;
 }
 
+/// A number, "all" or "auto".
+Setting history(std::string key, std::string help, std::string& target) {
+    Setting s = text(std::move(key), std::move(help), target);
+    s.set = [&target](const std::string& v) -> Result<void> {
+        if (v != "all" && v != "auto" && !history_number(v)) {
+            return fail(ErrorCode::config, "expected a number of blocks up to " +
+                                               std::to_string(history_blocks_max) +
+                                               ", all or auto; got \"" + v + "\"");
+        }
+        target = v;
+        return {};
+    };
+    return s;
+}
+
 Setting flag(std::string key, std::string help, bool& target) {
     Setting s;
     s.key = std::move(key);
@@ -100,6 +126,18 @@ std::string_view to_string(Origin o) {
 
 }  // namespace
 
+Result<uint64_t> history_blocks_of(const Settings& s, std::string_view commitment) {
+    if (s.history != "auto" && !commitment.starts_with("qmdb")) {
+        return fail(ErrorCode::config,
+                    "--history is for the commitment qmdb; with " + std::string(commitment) +
+                        " the states after the last --history-records log records can be read");
+    }
+    if (s.history == "all") { return ~uint64_t{0}; }
+    if (const auto number = history_number(s.history)) { return *number; }
+    // A development chain goes back as far as its memory reaches.
+    return s.dev ? s.history_records : history_blocks_default;
+}
+
 SettingTable::SettingTable(Settings& s) {
     settings_ = {
         flag("dev",
@@ -123,6 +161,15 @@ SettingTable::SettingTable(Settings& s) {
         number<int64_t>("mini-block-ms", "Mini-block period in milliseconds", s.mini_block_ms, 1,
                         1000),
         number<int64_t>("block-ms", "EVM block period in milliseconds", s.block_ms, 10, 600'000),
+        history("history",
+                "Blocks whose states stay on the disk, to be read, proven and gone back to, where "
+                "the commitment is qmdb: a number, or all; auto: 1024, with --dev as many as "
+                "history-records",
+                s.history),
+        number<uint64_t>("history-proof-mib",
+                         "Most of the state log in MiB that a proof at an old block may go back "
+                         "over; it takes a worker about a second for each GiB",
+                         s.past_proof_mib, 1, uint64_t{1} << 20),
         number<uint64_t>("history-records",
                          "How many past log records stay readable as state; what they changed is "
                          "kept in memory, about 100 bytes for each account or slot",
@@ -138,7 +185,7 @@ SettingTable::SettingTable(Settings& s) {
                          s.memory_state_mib, 0, uint64_t{1} << 30),
         choice("disk.compact",
                "Rewrites old files of the state engine, beside the node's work, without what ended "
-               "before the blocks that can be reverted",
+               "before the blocks whose states stay (history)",
                s.disk_compact, {"on", "off"}),
         number<uint64_t>("disk.scrub-mib-per-s",
                          "Old files of the state engine are read so fast, once a day, to find "

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/base/error.hpp"
@@ -24,7 +25,9 @@ struct Settings {
     std::string durability = "fsync";
     int64_t mini_block_ms = 10;
     int64_t block_ms = 1000;
+    std::string history = "auto";
     uint64_t history_records = 100'000;
+    uint64_t past_proof_mib = 256;
     uint64_t disk_reserve_mib = 512;
     uint64_t memory_state_mib = 0;
     std::string disk_compact = "on";
@@ -56,6 +59,11 @@ struct Settings {
     std::string log_level = "info";
     std::string log_format = "terminal";
 };
+
+/// How many blocks the state engine keeps the states of, for the setting `history`: a number, "all"
+/// (all bits set) or "auto". `ErrorCode::config` where the commitment (a name of
+/// ledger/commitment_kind.hpp) is another one and a window was asked for.
+Result<uint64_t> history_blocks_of(const Settings& settings, std::string_view commitment);
 
 enum class Origin : uint8_t { default_value, file, environment, flag };
 

@@ -11,10 +11,18 @@
 
 namespace millrace::node {
 
-/// A StateView over a pinned snapshot. Keeps the last account, because the EVM asks field by field.
-class SnapshotView final : public evm::StateView {
+/// A state that a call or a read runs on.
+class ReadView : public evm::StateView {
 public:
     using BlockHashes = std::function<Hash256(uint64_t)>;
+    /// The interface of the EVM has no errors. Where something could not be read this says why, and
+    /// then nothing that came of the state may be used.
+    virtual Result<void> status() const { return {}; }
+};
+
+/// A StateView over a pinned snapshot. Keeps the last account, because the EVM asks field by field.
+class SnapshotView final : public ReadView {
+public:
     SnapshotView(std::shared_ptr<const storage::StateSnapshot> snapshot, BlockHashes block_hashes)
         : snapshot_(std::move(snapshot)), block_hashes_(std::move(block_hashes)) {}
 

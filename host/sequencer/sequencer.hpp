@@ -187,6 +187,10 @@ public:
                                      std::vector<U256> slots) {
         return ledger_.prove_account(block, address, std::move(slots));
     }
+    const CommitmentKind& commitment_kind() const noexcept { return ledger_.commitment_kind(); }
+    Result<storage::CommittedStatesPtr> committed_states(uint64_t block) {
+        return ledger_.committed_states(block);
+    }
     /// The code that execution has analysed; thread-safe.
     SharedCodeStore& shared_code() noexcept { return shared_code_; }
     void set_pool_observer(PoolObserver* observer) {

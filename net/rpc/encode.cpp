@@ -309,6 +309,62 @@ void write_proof(JsonWriter& w, const AccountProof& proof, const std::vector<boo
     w.end_object();
 }
 
+namespace {
+
+void write_leaf(JsonWriter& w, const EngineProof::Leaf& leaf, bool has_proof) {
+    w.field_data("key", leaf.key);
+    if (leaf.value) {
+        w.field_data("leaf", *leaf.value);
+    } else {
+        w.field_null("leaf");
+    }
+    if (has_proof) { w.field_data("proof", leaf.proof); }
+}
+
+void write_known(JsonWriter& w, std::string_view name, const std::optional<uint64_t>& value) {
+    if (value) {
+        w.field_quantity(name, *value);
+    } else {
+        w.field_null(name);
+    }
+}
+
+}  // namespace
+
+void write_engine_proof(JsonWriter& w, const EngineProof& proof) {
+    const bool each = proof.keys.empty();
+    w.begin_object();
+    w.field_data("address", proof.address);
+    w.field_quantity("blockNumber", proof.block_number);
+    w.field_data("blockHash", proof.block_hash);
+    w.field_data("stateRoot", proof.state_root);
+    w.field_text("nodeHash", proof.node_hash);
+    w.key("account");
+    w.begin_object();
+    write_leaf(w, proof.account, each);
+    w.field_quantity("nonce", proof.nonce);
+    w.field_quantity("balance", proof.balance);
+    w.field_data("codeHash", proof.code_hash);
+    write_known(w, "ordinal", proof.ordinal);
+    write_known(w, "incarnation", proof.incarnation);
+    w.end_object();
+    write_list(w, "storage", proof.storage, [&](const EngineProof::Slot& slot) {
+        w.begin_object();
+        w.field_data("slot", to_hash(slot.slot));
+        w.field_data("value", to_hash(slot.value));
+        write_leaf(w, slot.leaf, each);
+        w.end_object();
+    });
+    if (!each) {
+        w.key("multiproof");
+        w.begin_object();
+        write_list(w, "keys", proof.keys, [&w](const Hash256& key) { w.data(key); });
+        w.field_data("proof", proof.multiproof);
+        w.end_object();
+    }
+    w.end_object();
+}
+
 void write_head(JsonWriter& w, const HeadEvent& head) {
     w.begin_object();
     w.field_data("hash", head.hash);

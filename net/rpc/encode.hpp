@@ -19,6 +19,7 @@ void write_access_list(JsonWriter& w, const evm::AccessList& list);
 void write_fee_history(JsonWriter& w, const FeeHistory& history);
 /// `whole_keys[i]` tells that slot i was asked for with all its 32 bytes; it is named so again.
 void write_proof(JsonWriter& w, const AccountProof& proof, const std::vector<bool>& whole_keys);
+void write_engine_proof(JsonWriter& w, const EngineProof& proof);
 
 /// What eth_subscribe sends: newHeads, miniBlocks, stateChanges.
 void write_head(JsonWriter& w, const HeadEvent& head);

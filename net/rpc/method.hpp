@@ -54,7 +54,7 @@ struct Method {
 
 std::span<const Method> chain_methods();         ///< eth_: blocks, transactions, state, calls, fees
 std::span<const Method> send_methods();          ///< eth_send*, realtime_*
-std::span<const Method> node_methods();          ///< net_, web3_, txpool_, rpc_
+std::span<const Method> node_methods();          ///< net_, web3_, txpool_, rpc_, millrace_
 std::span<const Method> subscription_methods();  ///< eth_subscribe and the filters
 std::span<const Method> dev_methods();           ///< evm_, anvil_, hardhat_
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the net_, web3_, rpc_ and txpool_ methods.
+// Owns the net_, web3_, rpc_, txpool_ and millrace_ methods.
 #include <array>
 #include <map>
 
@@ -42,7 +42,8 @@ RpcResult<void> web3_sha3(CallContext&, const Params& p, JsonWriter& w) {
 
 RpcResult<void> rpc_modules(CallContext& c, const Params&, JsonWriter& w) {
     w.begin_object();
-    for (const std::string_view name : {"eth", "net", "realtime", "rpc", "txpool", "web3"}) {
+    for (const std::string_view name :
+         {"eth", "millrace", "net", "realtime", "rpc", "txpool", "web3"}) {
         w.field_text(name, "1.0");
     }
     if (c.node.dev() != nullptr) {
@@ -132,6 +133,28 @@ RpcResult<void> txpool_inspect(CallContext& c, const Params&, JsonWriter& w) {
     });
 }
 
+// ---------------------------------------------------------------- What only Millrace has
+
+/// Proofs of the state engine. The last argument says whether there is one proof for each key
+/// ("single") or one for all of them ("multi").
+RpcResult<void> get_engine_proof(CallContext& c, const Params& p, JsonWriter& w) {
+    MILLRACE_TRY(const Address address, p.address(0));
+    MILLRACE_TRY(const auto slots, p.slots(1));
+    MILLRACE_TRY(const BlockRef ref, p.block(2));
+    bool together = false;
+    if (p.has(3)) {
+        MILLRACE_TRY(const std::string_view form, p.text(3));
+        if (form != "single" && form != "multi") {
+            return bad_param(3, "expected \"single\" or \"multi\"");
+        }
+        together = form == "multi";
+    }
+    MILLRACE_TRY(const EngineProof proof,
+                 from_node(c.node.engine_proof(address, slots, ref, together)));
+    write_engine_proof(w, proof);
+    return {};
+}
+
 constexpr std::array methods = {
     Method{"net_version", 0, Where::network_thread, false, net_version},
     Method{"net_listening", 0, Where::network_thread, false, net_listening},
@@ -139,6 +162,7 @@ constexpr std::array methods = {
     Method{"web3_clientVersion", 0, Where::network_thread, false, web3_client_version},
     Method{"web3_sha3", 1, Where::worker, false, web3_sha3},
     Method{"rpc_modules", 0, Where::network_thread, false, rpc_modules},
+    Method{"millrace_getProof", 4, Where::worker, false, get_engine_proof},
     Method{"txpool_status", 0, Where::worker, false, txpool_status},
     Method{"txpool_content", 0, Where::worker, false, txpool_content},
     Method{"txpool_contentFrom", 1, Where::worker, false, txpool_content_from},

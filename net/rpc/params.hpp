@@ -62,6 +62,7 @@ public:
     RpcResult<LogSelection> log_selection(size_t index) const;
     /// One address or an array of them; empty when absent.
     RpcResult<std::vector<Address>> addresses(size_t index) const;
+    /// At most 1024, so that a proof of them is bounded work; empty when absent.
     RpcResult<std::vector<U256>> slots(size_t index) const;
     /// For each of `slots`, whether it was spelled with all its 64 digits.
     std::vector<bool> whole_words(size_t index) const;

@@ -38,6 +38,13 @@ struct NameHash {
 
 constexpr uint64_t height_of(uint64_t block) noexcept { return (block + 1) * heights_per_block; }
 
+/// The first block whose last height is there.
+constexpr uint64_t first_block_from(uint64_t oldest_height) noexcept {
+    return oldest_height <= heights_per_block
+               ? 0
+               : (oldest_height + heights_per_block - 1) / heights_per_block - 1;
+}
+
 /// What a segment must hold beside the writes of a step.
 constexpr uint64_t segment_bytes_spare = uint64_t{64} << 10;
 /// A segment that has room for a step of so many writes, whatever they are.
@@ -48,6 +55,47 @@ constexpr uint64_t segment_bytes_for(uint64_t writes) noexcept {
         writes * (entries_per_write * stored_entry_bytes_max + sizeof(RemovedKey));
     return (bytes + frame_alignment_bytes - 1) / frame_alignment_bytes * frame_alignment_bytes;
 }
+
+/// By blocks what a snapshot of the engine has by heights.
+class EngineStates final : public CommittedStates {
+public:
+    explicit EngineStates(std::shared_ptr<const StateSnapshot> snapshot)
+        : snapshot_(std::move(snapshot)) {}
+
+    uint64_t newest_block() const noexcept override {
+        return snapshot_->height() / heights_per_block - 1;
+    }
+    uint64_t oldest_block() const noexcept override {
+        return first_block_from(snapshot_->oldest_height());
+    }
+    Result<Hash256> root(uint64_t block) const override {
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->root_at(height);
+    }
+    Result<std::optional<Bytes>> value(const Hash256& key, uint64_t block,
+                                       uint64_t& budget) const override {
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->get_at(key, height, budget);
+    }
+    Result<StateProof> prove(const Hash256& key, uint64_t block) const override {
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->prove_at(key, height);
+    }
+    Result<StateMultiproof> prove(std::span<const Hash256> keys, uint64_t block) const override {
+        MILLRACE_TRY(const uint64_t height, height_up_to_newest(block));
+        return snapshot_->prove_at(keys, height);
+    }
+
+private:
+    /// The engine knows of what is too old.
+    Result<uint64_t> height_up_to_newest(uint64_t block) const {
+        if (block <= newest_block()) { return height_of(block); }
+        return fail(ErrorCode::not_found, "there is no block " + std::to_string(block) + " after " +
+                                              std::to_string(newest_block()));
+    }
+
+    const std::shared_ptr<const StateSnapshot> snapshot_;
+};
 
 class EngineCommitment final : public BlockCommitment {
 public:
@@ -66,6 +114,7 @@ public:
         // Relaxed: it stands alone.
         return oldest_block_.load(std::memory_order_relaxed);
     }
+    Result<CommittedStatesPtr> states() override;
     CommitmentMemory memory() const noexcept override {
         const EngineStats s = engine_->stats();
         return {s.index_bytes, s.tree_bytes,     s.directory_bytes,
@@ -371,6 +420,14 @@ Result<void> EngineCommitment::roll_back(uint64_t number, const StateDelta&) {
     return {};
 }
 
+Result<CommittedStatesPtr> EngineCommitment::states() {
+    if (closing_ || closed_) {
+        return fail(ErrorCode::conflict, "a block waits for its commit; ask after it");
+    }
+    MILLRACE_TRY(auto snapshot, engine_->snapshot());
+    return std::make_shared<const EngineStates>(std::move(snapshot));
+}
+
 Result<void> EngineCommitment::prune() {
     const auto removed = engine_->prune();
     if (!removed) { return std::unexpected(removed.error()); }
@@ -379,11 +436,7 @@ Result<void> EngineCommitment::prune() {
 }
 
 void EngineCommitment::note_oldest() noexcept {
-    const uint64_t oldest = engine_->oldest_height();
-    // The first block whose last height is there.
-    oldest_block_.store(
-        oldest <= heights_per_block ? 0 : (oldest + heights_per_block - 1) / heights_per_block - 1,
-        std::memory_order_relaxed);
+    oldest_block_.store(first_block_from(engine_->oldest_height()), std::memory_order_relaxed);
 }
 
 /// The state before the genesis.
@@ -409,6 +462,8 @@ open_block_commitment(FileSystem& fs, const std::string& directory,
     EngineOptions engine_options;
     engine_options.hash = options.hash;
     engine_options.history_blocks = options.history_blocks;
+    engine_options.heights_per_block = heights_per_block;
+    engine_options.past_proof_bytes_max = options.past_proof_bytes_max;
     engine_options.log.segment_bytes = options.segment_bytes;
     engine_options.log.identity = options.chain;
     engine_options.care = options.care;

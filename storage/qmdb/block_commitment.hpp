@@ -33,8 +33,11 @@ struct BlockCommitmentOptions {
     uint64_t step_writes_max = 16384;
     /// Of the engine's files: a multiple of 4096, with room for a step. Fixed for a directory.
     uint64_t segment_bytes = uint64_t{64} << 20;
-    /// That many steps can be rolled back at least: blocks, where each has one.
+    /// That many blocks can be rolled back at least, and their states read and proven. All bits set
+    /// keeps everything for ever.
     uint64_t history_blocks = 1024;
+    /// As that of EngineOptions.
+    uint64_t past_proof_bytes_max = uint64_t{256} << 20;
     /// What is done to sealed files meanwhile; damage that it finds is an error of commit().
     FileCareOptions care;
     /// Says whose state it is; a directory with another one is refused.

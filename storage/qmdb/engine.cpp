@@ -116,7 +116,8 @@ Result<std::optional<Bytes>> EngineImpl::get_at(const Hash256& key, uint64_t hei
         return fail(ErrorCode::conflict,
                     "a block waits for its commit; read earlier heights after it");
     }
-    return state_reader().get_at(list_, key, height);
+    uint64_t unlimited = ~uint64_t{0};
+    return state_reader().get_at(list_, key, height, unlimited);
 }
 
 Result<StateProof> EngineImpl::prove(const Hash256& key) {
@@ -164,8 +165,11 @@ Result<size_t> EngineImpl::prune() {
         return fail(ErrorCode::conflict,
                     "a block waits for its commit or rollback; prune after it");
     }
-    if (list_.blocks.size() <= options_.history_blocks) { return size_t{0}; }
-    const CommittedBlock& oldest = list_.blocks[list_.blocks.size() - 1 - options_.history_blocks];
+    if (height_ / options_.heights_per_block < options_.history_blocks) { return size_t{0}; }
+    const size_t count =
+        list_.count_up_to(height_ - options_.history_blocks * options_.heights_per_block);
+    if (count == 0) { return size_t{0}; }
+    const CommittedBlock& oldest = list_.blocks[count - 1];
     if (oldest.oldest_sequence <= list_.first_sequence) { return size_t{0}; }
     LogPosition keep = list_.blocks[oldest.oldest_sequence - list_.first_sequence].payload_at;
     // One that is being rewritten would come back.

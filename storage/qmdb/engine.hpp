@@ -39,9 +39,13 @@ struct EngineOptions {
     kernels::NodeHash hash = kernels::NodeHash::keccak256;
     /// What hashes; changes no root.
     kernels::Backend backend = kernels::Backend::simd;
-    /// prune() keeps what the states after the last so many blocks before the newest one need, so
-    /// that they can be gone back to. All bits set keeps everything for ever.
+    /// prune() keeps what the state that was the newest so many blocks ago and all since need: they
+    /// can be gone back to, read and proven. All bits set keeps everything for ever.
     uint64_t history_blocks = 1024;
+    /// What counts as one of these, where blocks are applied in steps; at least 1.
+    uint64_t heights_per_block = 1;
+    /// How much of the log a proof of an earlier state may go back over, in bytes.
+    uint64_t past_proof_bytes_max = uint64_t{256} << 20;
     /// Threads that a start uses, the calling one included; 0 takes all processors, at most one for
     /// each shard.
     unsigned recovery_threads = 0;

@@ -473,7 +473,7 @@ Result<ByteView> LogReader::read(LogPosition at, size_t bytes, std::span<uint8_t
     return segment.read(offset, bytes, scratch);
 }
 
-Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
+Result<Frame> LogReader::read_frame_at(LogPosition payload_at, Bytes& scratch) const {
     const LogPosition at = payload_at - sizeof(FrameHeader);
     const auto take = [&](size_t bytes) -> Result<ByteView> {
         scratch.resize(bytes);
@@ -482,13 +482,14 @@ Result<Frame> EntryLog::read_frame_at(LogPosition payload_at, Bytes& scratch) co
     MILLRACE_TRY(const ByteView head, take(sizeof(FrameHeader)));
     FrameHeader header;
     if (head.size() == sizeof header) { std::memcpy(&header, head.data(), sizeof header); }
-    MILLRACE_TRY(const ByteView data,
-                 take(frame_bytes(std::min(header.payload_bytes, payload_bytes_max()))));
+    MILLRACE_TRY(
+        const ByteView data,
+        take(frame_bytes(std::min(header.payload_bytes, payload_bytes_max_in(segment_bytes_)))));
     const Frame frame = read_frame(data);
     if (frame.state != FrameState::valid || frame.header.log_id != log_id_) {
         MILLRACE_CHECK(mappings());
-        return damaged_log(path_of(segment_name(at / options_.segment_bytes)),
-                           at % options_.segment_bytes,
+        const Place place = split(at);
+        return damaged_log(segments_[place.number - first_segment_]->file().path(), place.offset,
                            "a frame that was read before fails its checks");
     }
     return frame;

@@ -72,6 +72,9 @@ public:
     /// `scratch`, which has room for them. `ErrorCode::not_found` when the place is pruned or was
     /// never written, `ErrorCode::corrupt` in a segment that was rewritten.
     Result<ByteView> read(LogPosition at, size_t bytes, std::span<uint8_t> scratch) const;
+    /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
+    /// points into a mapping or into `scratch`. Errors as read().
+    Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
     /// The segment of a place; null when it is not there. Lives as long as this object has it.
     const SegmentFile* segment_at(LogPosition at) const noexcept {
         const uint64_t slot = split(at).number - first_segment_;
@@ -110,6 +113,7 @@ protected:
     std::deque<std::shared_ptr<const SegmentFile>> segments_;  ///< the last one is being written
     uint64_t first_segment_ = 0;                               ///< number of segments_.front()
     bool mapped_ = true;
+    uint64_t log_id_ = 0;
 };
 
 /// One owning thread appends and prunes; other threads read with copies of its LogReader.
@@ -181,9 +185,6 @@ public:
     /// then append() must not be.
     Result<void> cut(std::optional<LogPosition> last);
 
-    /// The whole frame whose payload is at a place that append() gave, verified anew. Its view
-    /// points into a mapping or into `scratch`.
-    Result<Frame> read_frame_at(LogPosition payload_at, Bytes& scratch) const;
     /// File and offset of a place, for people.
     std::string describe(LogPosition at) const;
     /// Removes the segments that lie wholly below `at`, but never the last one; returns how many.
@@ -241,7 +242,6 @@ private:
     const std::unique_ptr<LogWriter> writer_;
     EntryLogRecovery recovery_;
     uint64_t offset_ = 0;  ///< in the last segment, where the next frame goes
-    uint64_t log_id_ = 0;
     uint64_t generation_ = 1;
     uint64_t last_sequence_ = 0;
     uint64_t last_height_ = 0;

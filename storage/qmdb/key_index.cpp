@@ -288,6 +288,34 @@ Result<std::optional<uint32_t>> IndexView::predecessor(const Hash256& key,
     return std::nullopt;
 }
 
+Result<std::optional<uint32_t>>
+IndexView::predecessor_if(const Hash256& key, KeySource& source,
+                          const std::function<bool(uint32_t)>& counts) const {
+    MILLRACE_TRY(const Place place, locate(key, source));
+    const auto in_array = [&](const Page& page, uint32_t end) -> std::optional<uint32_t> {
+        for (uint32_t at = end; at-- != 0;) {
+            if (counts(page.serials()[at])) { return page.serials()[at]; }
+        }
+        return std::nullopt;
+    };
+    const auto in_crowd = [&](const detail::CrowdedKeys::Item* item,
+                              const detail::CrowdedKeys& crowd) -> std::optional<uint32_t> {
+        for (; item != nullptr; item = crowd.below(item->key)) {
+            if (counts(item->serial)) { return item->serial; }
+        }
+        return std::nullopt;
+    };
+    const Page* page = slots_[place.slot];
+    auto found = page->crowded != nullptr ? in_crowd(page->crowded->below(key), *page->crowded)
+                                          : in_array(*page, place.at);
+    for (size_t slot = first_slot(place.slot); !found && slot != 0; slot = first_slot(slot - 1)) {
+        page = slots_[slot - 1];
+        found = page->crowded != nullptr ? in_crowd(&page->crowded->last(), *page->crowded)
+                                         : in_array(*page, page->count);
+    }
+    return found;
+}
+
 Result<std::optional<uint32_t>> IndexView::successor(const Hash256& key, KeySource& source) const {
     MILLRACE_TRY(const Place place, locate(key, source));
     const Page* page = slots_[place.slot];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -35,6 +36,10 @@ public:
     Result<std::optional<uint32_t>> find(const Hash256& key, KeySource& source) const;
     /// That of the largest key below `key`, which need not be there itself.
     Result<std::optional<uint32_t>> predecessor(const Hash256& key, KeySource& source) const;
+    /// As predecessor(), among those whose serial number `counts`. Looks at all between.
+    Result<std::optional<uint32_t>>
+    predecessor_if(const Hash256& key, KeySource& source,
+                   const std::function<bool(uint32_t)>& counts) const;
     /// That of the smallest key above `key`.
     Result<std::optional<uint32_t>> successor(const Hash256& key, KeySource& source) const;
 

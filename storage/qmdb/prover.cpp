@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns reading values and making proofs: the chunks' leaves come from the log, everything above
-// from memory.
+// Owns how proofs are put together.
 #include <algorithm>
 #include <string>
 
 #include "storage/qmdb/detail/chunk_nodes.hpp"
-#include "storage/qmdb/detail/state_reader.hpp"
+#include "storage/qmdb/detail/prover.hpp"
 
 namespace millrace::storage::qmdb::detail {
 namespace {
@@ -23,62 +22,29 @@ void halve(std::vector<uint64_t>& places) {
 
 }  // namespace
 
-/// The entry that answers a key. It is a view into the log until the reader's release().
-Result<StateReader::Neighbour> StateReader::neighbour(const Hash256& key) {
-    const unsigned shard = shard_of(key);
-    ShardKeys keys{reader_, forest_, shard};
-    MILLRACE_TRY(auto low, indexes_[shard]->find(key, keys));
-    const bool found = low.has_value();
-    if (!found) { MILLRACE_TRY(low, indexes_[shard]->predecessor(key, keys)); }
-    // The sentinel lies before every key, unless entries are not those that the index knows: a
-    // reader of a snapshot meets that when its block is being taken back.
-    if (!low) {
-        return fail(ErrorCode::corrupt,
-                    "no entry of shard " + std::to_string(shard) +
-                        " lies before a key; check the disk, then restore the data directory from "
-                        "a backup or a replica");
-    }
-    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *low)));
-    return Neighbour{entry, found};
-}
-
-Result<std::optional<Bytes>> StateReader::get(const Hash256& key) {
-    if (is_reserved_key(key)) { return std::nullopt; }
-    const unsigned shard = shard_of(key);
-    ShardKeys keys{reader_, forest_, shard};
-    MILLRACE_TRY(const auto serial, indexes_[shard]->find(key, keys));
-    if (!serial) { return std::nullopt; }
-    MILLRACE_TRY(const StateEntry entry, reader_.read(shard, widen(shard, *serial)));
-    Bytes value{entry.value.begin(), entry.value.end()};
-    reader_.release();
-    return std::optional{std::move(value)};
-}
-
-/// Fills proof_nodes_ with the nodes of chunks. The leaves of a chunk are not kept; its entries in
+/// Fills nodes_ with the nodes of chunks. The leaves of a chunk are not kept; its entries in
 /// the log give them again.
-Result<void> StateReader::load_chunks(unsigned shard, std::span<const uint64_t> chunks) {
-    proof_nodes_.assign(chunks.size() * chunk_nodes, {});
-    proof_trees_.clear();
-    proof_dirty_.clear();
+Result<void> Prover::load_chunks(unsigned shard, std::span<const uint64_t> chunks) {
+    nodes_.assign(chunks.size() * chunk_nodes, {});
+    trees_.clear();
+    dirty_.clear();
     for (uint32_t tree = 0; tree < chunks.size(); ++tree) {
         const uint64_t first = chunks[tree] * chunk_entries;
-        const uint64_t count = std::min(chunk_entries, forest_.serial_count(shard) - first);
-        const std::span nodes = std::span{proof_nodes_}.subspan(tree * chunk_nodes, chunk_nodes);
-        proof_trees_.push_back(nodes.data());
+        const uint64_t count = std::min(chunk_entries, state_.serial_count(shard) - first);
+        const std::span nodes = std::span{nodes_}.subspan(tree * chunk_nodes, chunk_nodes);
+        trees_.push_back(nodes.data());
         MILLRACE_TRY(const bool whole, load_leaves(shard, first, count, nodes));
         if (!whole) { continue; }
-        for (uint32_t leaf = 0; leaf < chunk_entries; ++leaf) {
-            proof_dirty_.push_back({tree, leaf});
-        }
+        for (uint32_t leaf = 0; leaf < chunk_entries; ++leaf) { dirty_.push_back({tree, leaf}); }
     }
-    kernels::TreeHasher hasher{forest_.hash(), chunk_height};
-    return hasher.rehash(backend_, proof_trees_, proof_dirty_);
+    kernels::TreeHasher hasher{hash_, chunk_height};
+    return hasher.rehash(backend_, trees_, dirty_);
 }
 
 /// Sets the leaves of a chunk; returns whether all of them were there. Where some were dropped it
 /// sets all nodes that can be needed too.
-Result<bool> StateReader::load_leaves(unsigned shard, uint64_t first, uint64_t count,
-                                      std::span<Hash256> nodes) {
+Result<bool> Prover::load_leaves(unsigned shard, uint64_t first, uint64_t count,
+                                 std::span<Hash256> nodes) {
     messages_.clear();
     leaf_places_.clear();
     KnownNodes known;
@@ -104,7 +70,7 @@ Result<bool> StateReader::load_leaves(unsigned shard, uint64_t first, uint64_t c
         ++dropped;
     }
     leaves_.resize(messages_.size());
-    MILLRACE_CHECK(hash_leaves(forest_.hash(), backend_, messages_, leaves_));
+    MILLRACE_CHECK(hash_leaves(hash_, backend_, messages_, leaves_));
     reader_.release();
     for (size_t i = 0; i < leaves_.size(); ++i) { nodes[leaf_places_[i]] = leaves_[i]; }
     if (dropped == 0) { return true; }
@@ -113,8 +79,7 @@ Result<bool> StateReader::load_leaves(unsigned shard, uint64_t first, uint64_t c
     for (uint64_t i = count; i < chunk_entries; ++i) {
         known.set(kernels::tree_leaf(chunk_height, i));
     }
-    MILLRACE_CHECK(
-        hash_known_nodes(forest_.hash(), backend_, nodes.first<chunk_node_count>(), known));
+    MILLRACE_CHECK(hash_known_nodes(hash_, backend_, nodes.first<chunk_node_count>(), known));
     if (!known.test(1)) {
         return fail(ErrorCode::corrupt, "nodes of entries " + std::to_string(first) + " to " +
                                             std::to_string(first + count - 1) + " of shard " +
@@ -124,21 +89,23 @@ Result<bool> StateReader::load_leaves(unsigned shard, uint64_t first, uint64_t c
     return false;
 }
 
-Result<StateProof> StateReader::prove(const Hash256& key) {
+Result<StateProof> Prover::prove(const Hash256& key) {
     if (is_reserved_key(key)) {
         return fail(ErrorCode::invalid_input, "no value can have this key, so nothing is proven");
     }
-    if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
+    if (!state_.has_block()) {
+        return fail(ErrorCode::not_found, "there is no state before a block");
+    }
     const unsigned shard = shard_of(key);
-    MILLRACE_TRY(const Neighbour low, neighbour(key));
+    MILLRACE_TRY(const ProvenState::Neighbour low, state_.neighbour(key));
     const uint64_t serial = low.entry.serial;
     const uint64_t chunk = serial / chunk_entries;
 
     StateProof proof;
     proof.entry.resize(entry_bytes_bound(low.entry.value.size()));
     proof.entry.resize(encode_entry(low.entry, proof.entry.data()));
-    proof.serial_count = forest_.serial_count(shard);
-    proof.active_bits = forest_.bits(shard, chunk);
+    proof.serial_count = state_.serial_count(shard);
+    proof.active_bits = state_.bits(shard, chunk);
     unsigned level = 0;
     const auto add = [&](const Hash256& sibling, const Hash256& null) {
         if (sibling == null) {
@@ -149,27 +116,26 @@ Result<StateProof> StateReader::prove(const Hash256& key) {
         ++level;
     };
     MILLRACE_CHECK(load_chunks(shard, std::span{&chunk, 1}));
-    const NullNodes& nulls = forest_.nulls();
     size_t node = kernels::tree_leaf(chunk_height, serial % chunk_entries);
-    for (; node > 1; node /= 2) { add(proof_nodes_[node ^ 1], nulls.plain[level]); }
+    for (; node > 1; node /= 2) { add(nodes_[node ^ 1], nulls_.plain[level]); }
     const unsigned height = grafted_height(proof.serial_count);
     for (unsigned h = 0; h < height; ++h) {
-        add(forest_.grafted_node(shard, h, (chunk >> h) ^ 1), nulls.grafted[h]);
+        add(state_.grafted_node(shard, h, (chunk >> h) ^ 1), nulls_.grafted[h]);
     }
     for (unsigned h = 0; h < shard_bits; ++h) {
-        proof.siblings.push_back(forest_.top_node(h, (shard >> h) ^ 1));
+        proof.siblings.push_back(state_.top_node(h, (shard >> h) ^ 1));
     }
     return proof;
 }
 
 /// Adds the entries, bits and siblings of one shard; `keys` are those of this shard.
-Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> keys,
-                                    StateMultiproof& proof) {
+Result<void> Prover::add_shard(unsigned shard, std::span<const Hash256> keys,
+                               StateMultiproof& proof) {
     StateMultiproof::Shard& out = proof.shards.emplace_back();
     out.index = static_cast<uint8_t>(shard);
-    out.serial_count = forest_.serial_count(shard);
+    out.serial_count = state_.serial_count(shard);
     for (const Hash256& key : keys) {
-        MILLRACE_TRY(const Neighbour low, neighbour(key));
+        MILLRACE_TRY(const ProvenState::Neighbour low, state_.neighbour(key));
         const StateEntry& entry = low.entry;
         if (low.found || out.entries.empty() || out.entries.back().serial != entry.serial) {
             StateMultiproof::Entry& added = out.entries.emplace_back();
@@ -194,7 +160,6 @@ Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> key
         if (chunks.empty() || chunks.back() != chunk) { chunks.push_back(chunk); }
     }
 
-    const NullNodes& nulls = forest_.nulls();
     std::array<std::vector<Hash256>, chunk_height> inner;  // the siblings inside of chunks
     auto serial = serials.begin();
     for (size_t from = 0; from < chunks.size(); from += chunks_at_once) {
@@ -202,8 +167,8 @@ Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> key
             std::span{chunks}.subspan(from, std::min(chunks_at_once, chunks.size() - from));
         MILLRACE_CHECK(load_chunks(shard, some));
         for (size_t i = 0; i < some.size(); ++i) {
-            out.active_bits.push_back(forest_.bits(shard, some[i]));
-            const Hash256* const nodes = proof_trees_[i];
+            out.active_bits.push_back(state_.bits(shard, some[i]));
+            const Hash256* const nodes = trees_[i];
             std::vector<uint64_t> places;
             for (; serial != serials.end() && *serial / chunk_entries == some[i]; ++serial) {
                 places.push_back(*serial % chunk_entries);
@@ -224,21 +189,23 @@ Result<void> StateReader::add_shard(unsigned shard, std::span<const Hash256> key
         }
     };
     for (unsigned level = 0; level < chunk_height; ++level) {
-        for (const Hash256& sibling : inner[level]) { add(sibling, nulls.plain[level]); }
+        for (const Hash256& sibling : inner[level]) { add(sibling, nulls_.plain[level]); }
     }
     const unsigned height = grafted_height(out.serial_count);
     for (unsigned h = 0; h < height; ++h) {
         for_each_sibling(chunks, [&](uint64_t place) {
-            add(forest_.grafted_node(shard, h, place), nulls.grafted[h]);
+            add(state_.grafted_node(shard, h, place), nulls_.grafted[h]);
         });
         halve(chunks);
     }
     return {};
 }
 
-Result<StateMultiproof> StateReader::prove(std::span<const Hash256> keys) {
+Result<StateMultiproof> Prover::prove(std::span<const Hash256> keys) {
     MILLRACE_CHECK(check_multiproof_keys(keys));
-    if (height_ == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
+    if (!state_.has_block()) {
+        return fail(ErrorCode::not_found, "there is no state before a block");
+    }
     StateMultiproof proof;
     std::vector<uint64_t> places;
     for (size_t from = 0; from < keys.size();) {
@@ -251,20 +218,16 @@ Result<StateMultiproof> StateReader::prove(std::span<const Hash256> keys) {
     }
     for (unsigned h = 0; h < shard_bits; ++h) {
         for_each_sibling(places, [&](uint64_t place) {
-            proof.siblings.push_back(forest_.top_node(h, static_cast<unsigned>(place)));
+            proof.siblings.push_back(state_.top_node(h, static_cast<unsigned>(place)));
         });
         halve(places);
     }
     return proof;
 }
 
-Result<void> StateReader::verify_chunk(unsigned shard, uint64_t chunk) {
+Result<Hash256> Prover::chunk_root(unsigned shard, uint64_t chunk) {
     MILLRACE_CHECK(load_chunks(shard, std::span{&chunk, 1}));
-    const Hash256 node = pair_hash(forest_.hash(), proof_nodes_[1], forest_.bits(shard, chunk));
-    if (node != forest_.grafted_node(shard, 0, chunk)) {
-        return fail(ErrorCode::corrupt, "they do not have the hash that the tree has for them");
-    }
-    return {};
+    return nodes_[1];
 }
 
 }  // namespace millrace::storage::qmdb::detail

@@ -42,8 +42,8 @@ Result<bool> EngineImpl::begin_task() {
     if (!options_.care.rewrite) { return false; }
     while (!plans_.empty() && plans_.front().number < log_->first_segment()) { plans_.pop_front(); }
     if (!plans_.empty()) {
-        // What the last blocks need is kept, so that they can be gone back to.
-        const size_t passed = list_.blocks.size() - list_.count_up_to(plans_height_);
+        // What the last blocks need is kept, so that they can be read, proven and gone back to.
+        const uint64_t passed = (height_ - plans_height_) / options_.heights_per_block;
         if (passed < options_.history_blocks) { return false; }
         list_.horizon_height = std::max(list_.horizon_height, plans_height_);
         rewritten_segment_ = plans_.front().number;

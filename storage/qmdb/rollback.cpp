@@ -2,10 +2,10 @@
 // Owns taking blocks back: the frames of the log are undone from the last one on, each entry by the
 // previous one of its key, then the log is cut.
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "storage/qmdb/detail/engine_impl.hpp"
+#include "storage/qmdb/detail/past_tree.hpp"
 
 namespace millrace::storage::qmdb::detail {
 namespace {
@@ -25,12 +25,7 @@ uint64_t EngineImpl::oldest_height() const noexcept { return list_.oldest_height
 
 Result<Hash256> EngineImpl::root_at(uint64_t height) const {
     if (failed_) { return std::unexpected(*failed_); }
-    if (height == height_) { return root_; }
-    const size_t count = list_.count_up_to(height);
-    if (height > height_ || (count == 0 && list_.first_sequence != 1)) {
-        return fail(ErrorCode::not_found, "the log has no block " + std::to_string(height));
-    }
-    return count == 0 ? Hash256{} : list_.blocks[count - 1].root;
+    return list_.root_at(height, height_, root_);
 }
 
 Result<void> EngineImpl::rollback(uint64_t height) {
@@ -88,7 +83,7 @@ Result<void> EngineImpl::take_back(size_t count) {
     }
     for (const auto& [shard, chunk] : revived_chunks_) {
         if ((chunk + 1) * chunk_entries > forest_.serial_count(shard)) { continue; }
-        MILLRACE_TRY(const Hash256 root, logged_chunk_root(shard, chunk));
+        MILLRACE_TRY(const Hash256 root, logged_chunk_root(*log_, directory_, list_, shard, chunk));
         forest_.restore_chunk(shard, chunk, root);
     }
     for (unsigned shard = 0; shard < shard_count; ++shard) {
@@ -175,35 +170,6 @@ Result<void> EngineImpl::revive(unsigned shard, uint64_t serial) {
         revived_chunks_.emplace_back(shard, serial / chunk_entries);
     }
     return {};
-}
-
-/// The root of a full chunk as the frame of the block has it that filled the chunk.
-Result<Hash256> EngineImpl::logged_chunk_root(unsigned shard, uint64_t chunk) const {
-    const auto run = directory_.find(shard, (chunk + 1) * chunk_entries - 1);
-    if (!run) { return corrupt("a full chunk has no place"); }
-    if (const SegmentFile* const file = log_->segment_at(run->table_at);
-        file != nullptr && file->rewritten() != nullptr) {
-        BlockBuffer buffer;
-        if (!file->rewritten()->has(shard, (chunk + 1) * chunk_entries - 1)) {
-            return corrupt("a full chunk is not where it should be");
-        }
-        MILLRACE_TRY(const ChunkBlock block, file->rewritten()->chunk(*file, shard, chunk, buffer));
-        return block.root.value();
-    }
-    const LogPosition payload_at = list_.blocks[list_.index_at(run->table_at)].payload_at;
-    std::array<uint8_t, sizeof(FrameHeader) + section_headers_bytes> memory;
-    MILLRACE_TRY(const ByteView head,
-                 log_->read(payload_at - sizeof(FrameHeader), memory.size(), memory));
-    if (head.size() != memory.size()) { return corrupt("a frame is cut off"); }
-    FrameHeader header;
-    std::memcpy(&header, head.data(), sizeof header);
-    MILLRACE_TRY(const uint64_t place,
-                 chunk_root_place(head.subspan(sizeof header), header.payload_bytes, shard, chunk));
-    std::array<uint8_t, Hash256::size_bytes> root;
-    MILLRACE_TRY(const ByteView found, log_->read(payload_at + place, root.size(), root));
-    if (found.size() != root.size()) { return corrupt("a frame is cut off"); }
-    // A wrong one is found out by the root of the state.
-    return Hash256::from(found);
 }
 
 }  // namespace millrace::storage::qmdb::detail

@@ -9,7 +9,8 @@
 namespace millrace::storage::qmdb::detail {
 
 template <class Read>
-auto SnapshotImpl::answer(Read&& read) const -> std::invoke_result_t<Read, StateReader&> {
+auto SnapshotImpl::answer(Read&& read) const
+    -> std::invoke_result_t<Read, StateReader&, EntryReader&> {
     const auto revoked = [this] {
         return fail(ErrorCode::conflict, "block " + std::to_string(pin_->height) +
                                              " of the snapshot was taken back; take another one");
@@ -17,30 +18,83 @@ auto SnapshotImpl::answer(Read&& read) const -> std::invoke_result_t<Read, State
     // Spares the reads; the look that counts is the one after them.
     if (pin_->revoked.load(std::memory_order_seq_cst)) { return revoked(); }
     EntryReader entries{parts_.log, parts_.directory, nullptr};
-    StateReader::Indexes indexes;
-    for (unsigned shard = 0; shard < shard_count; ++shard) {
-        indexes[shard] = &parts_.indexes[shard];
-    }
-    StateReader reader{indexes, parts_.forest, entries, parts_.backend, pin_->height};
-    auto out = read(reader);
+    StateReader reader{indexes(), parts_.forest, entries, parts_.backend, pin_->height};
+    auto out = read(reader, entries);
     if (pin_->revoked.load(std::memory_order_seq_cst)) { return revoked(); }
     return out;
 }
 
+StateReader::Indexes SnapshotImpl::indexes() const noexcept {
+    StateReader::Indexes out;
+    for (unsigned shard = 0; shard < shard_count; ++shard) { out[shard] = &parts_.indexes[shard]; }
+    return out;
+}
+
 Result<std::optional<Bytes>> SnapshotImpl::get(const Hash256& key) const {
-    return answer([&](StateReader& reader) { return reader.get(key); });
+    return answer([&](StateReader& reader, EntryReader&) { return reader.get(key); });
 }
 
 Result<std::optional<Bytes>> SnapshotImpl::get_at(const Hash256& key, uint64_t height) const {
-    return answer([&](StateReader& reader) { return reader.get_at(parts_.list, key, height); });
+    uint64_t unlimited = ~uint64_t{0};
+    return get_at(key, height, unlimited);
+}
+
+Result<std::optional<Bytes>> SnapshotImpl::get_at(const Hash256& key, uint64_t height,
+                                                  uint64_t& budget) const {
+    return answer([&](StateReader& reader, EntryReader&) {
+        return reader.get_at(parts_.list, key, height, budget);
+    });
 }
 
 Result<StateProof> SnapshotImpl::prove(const Hash256& key) const {
-    return answer([&](StateReader& reader) { return reader.prove(key); });
+    return answer([&](StateReader& reader, EntryReader&) { return reader.prove(key); });
 }
 
 Result<StateMultiproof> SnapshotImpl::prove(std::span<const Hash256> keys) const {
-    return answer([&](StateReader& reader) { return reader.prove(keys); });
+    return answer([&](StateReader& reader, EntryReader&) { return reader.prove(keys); });
+}
+
+Result<StateProof> SnapshotImpl::prove_at(const Hash256& key, uint64_t height) const {
+    return prove_past<StateProof>(key, height);
+}
+
+Result<StateMultiproof> SnapshotImpl::prove_at(std::span<const Hash256> keys,
+                                               uint64_t height) const {
+    return prove_past<StateMultiproof>(keys, height);
+}
+
+template <class Proof, class Asked>
+Result<Proof> SnapshotImpl::prove_past(const Asked& asked, uint64_t height) const {
+    return answer([&](StateReader& reader, EntryReader& entries) -> Result<Proof> {
+        MILLRACE_TRY(const size_t count, parts_.list.count_kept(height, pin_->height));
+        if (count == parts_.list.blocks.size()) { return reader.prove(asked); }
+        if (count == 0) { return fail(ErrorCode::not_found, "there is no state before a block"); }
+        MILLRACE_TRY(const auto tree, past_tree(count));
+        PastReader past{*tree, indexes(), parts_.forest, entries};
+        const ForestView& forest = parts_.forest;
+        return Prover{past, entries, forest.hash(), forest.nulls(), parts_.backend}.prove(asked);
+    });
+}
+
+/// The tree after the first `count` blocks, made at most once as long as few others are asked for.
+Result<std::shared_ptr<const PastTree>> SnapshotImpl::past_tree(size_t count) const {
+    if (PastTree::log_bytes(parts_.list, count) > parts_.past_proof_bytes_max) {
+        return fail(ErrorCode::limit, "too much has changed since for a proof: more than " +
+                                          std::to_string(parts_.past_proof_bytes_max >> 20) +
+                                          " MiB of the log lie between; ask for a newer state");
+    }
+    const std::scoped_lock lock{past_mutex_};
+    const auto known = std::ranges::find(past_, count, &Past::count);
+    if (known != past_.end()) {
+        std::rotate(past_.begin(), known, known + 1);
+        return past_.front().tree;
+    }
+    if (past_.size() == past_trees_max) { past_.pop_back(); }
+    MILLRACE_TRY(auto tree, PastTree::make({parts_.forest, parts_.directory, parts_.log,
+                                            parts_.list, parts_.backend},
+                                           count));
+    past_.insert(past_.begin(), {count, tree});
+    return tree;
 }
 
 Result<std::shared_ptr<const StateSnapshot>> EngineImpl::snapshot() {
@@ -60,7 +114,8 @@ Result<std::shared_ptr<const StateSnapshot>> EngineImpl::snapshot() {
     // Readers do not wait for their turn on a device, nor make the engine wait for its own.
     const kernels::Backend backend =
         options_.backend == kernels::Backend::cuda ? kernels::Backend::simd : options_.backend;
-    SnapshotImpl::Parts parts{{}, forest_, directory_, *log_, list_, backend, root_};
+    SnapshotImpl::Parts parts{
+        {}, forest_, directory_, *log_, list_, backend, options_.past_proof_bytes_max, root_};
     pin->view_bytes = forest_.view_bytes();
     for (const auto& index : indexes_) {
         parts.indexes.push_back(*index);

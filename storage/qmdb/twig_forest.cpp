@@ -327,7 +327,7 @@ void TwigForest::set_full_chunk(unsigned shard, const Hash256& root) {
     s.leaf_count += chunk_entries;
 }
 
-Hash256 TwigForest::chunk_root(unsigned shard, uint64_t chunk) const noexcept {
+Hash256 ForestView::chunk_root(unsigned shard, uint64_t chunk) const noexcept {
     const auto& tiles = trees_[shard].tiles;
     const uint64_t index = chunk / tile_chunks;
     if (index >= tiles.size() || tiles[index] == nullptr) { return nulls_->plain[chunk_height]; }

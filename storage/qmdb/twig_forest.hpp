@@ -31,6 +31,8 @@ public:
     // Valid between root() and the next change.
     /// A node of the shard's grafted tree.
     Hash256 grafted_node(unsigned shard, unsigned height, uint64_t index) const noexcept;
+    /// The root of a full chunk; that of zero leaves when nothing of it is live.
+    Hash256 chunk_root(unsigned shard, uint64_t chunk) const noexcept;
     /// A node of the tree over the shards: height 0 has the shards.
     Hash256 top_node(unsigned height, unsigned index) const noexcept;
 
@@ -105,9 +107,6 @@ public:
     void skip_dead_chunk(unsigned shard) noexcept;
     /// For a start from a log: the next leaves to be set are those of a full chunk with this root.
     void set_full_chunk(unsigned shard, const Hash256& root);
-    /// The root of a full chunk, after root(); that of zero leaves when nothing of it is live.
-    Hash256 chunk_root(unsigned shard, uint64_t chunk) const noexcept;
-
     /// From now on copies nodes of pinned views before it changes them, and frees those that no
     /// view needs any more. Only right after root().
     void set_epochs(const detail::Epochs& epochs);

@@ -23,6 +23,9 @@ public:
     bool durable() const noexcept override { return false; }
     std::optional<CommittedBlock> committed() const noexcept override { return std::nullopt; }
     uint64_t oldest_block() const noexcept override { return 0; }
+    Result<CommittedStatesPtr> states() override {
+        return fail(ErrorCode::unavailable, "this commitment has the newest state only");
+    }
     Result<void> prune() override { return {}; }
 
 private:

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "storage/state/commitment.hpp"
+#include "storage/state/committed_states.hpp"
 
 namespace millrace::storage {
 
@@ -60,8 +61,11 @@ public:
     /// The last block that was committed; nothing while there is none, and never for what is not
     /// durable.
     virtual std::optional<CommittedBlock> committed() const noexcept = 0;
-    /// The first block that roll_back() can go to. Any thread.
+    /// The first block that roll_back() can go to, and that states() have. Any thread.
     virtual uint64_t oldest_block() const noexcept = 0;
+    /// The states after the blocks that are committed, for other threads. `ErrorCode::conflict`
+    /// from close() until commit(); `ErrorCode::unavailable` where there are no such states.
+    virtual Result<CommittedStatesPtr> states() = 0;
     /// What it takes now; nothing where no account is kept. The owning thread.
     virtual CommitmentMemory memory() const noexcept { return {}; }
     /// Gives back disk space that nothing needs any more. Errors as commit().

@@ -102,6 +102,8 @@ public:
     WatchId next_watch = 1;
     std::vector<double> seen_percentiles;
     std::optional<AccountProof> account_proof;
+    std::optional<EngineProof> engine_answer;
+    bool asked_together = false;
 
     // --- NodeApi ---
     uint64_t chain_id() const override { return 1337; }
@@ -172,6 +174,12 @@ public:
     ApiResult<AccountProof> proof(const Address& address, const std::vector<U256>& wanted,
                                   const BlockRef& ref) override {
         return account_proof ? *account_proof : NodeApi::proof(address, wanted, ref);
+    }
+    ApiResult<EngineProof> engine_proof(const Address& address, const std::vector<U256>& wanted,
+                                        const BlockRef& ref, bool together) override {
+        asked_together = together;
+        return engine_answer ? *engine_answer
+                             : NodeApi::engine_proof(address, wanted, ref, together);
     }
     ApiResult<CallResult> call(const CallRequest& request, const BlockRef& ref,
                                const StateOverrides& state, const BlockOverrides& block) override {

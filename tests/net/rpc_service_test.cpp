@@ -343,6 +343,60 @@ TEST_F(RpcServiceTest, ProofsNameTheKeysAsTheyWereAskedFor) {
     EXPECT_EQ(json_at(answer, "/result/storageProof/1/key"), word);
 }
 
+TEST_F(RpcServiceTest, ProofsOfTheStateEngineSayWhatTheyProve) {
+    const std::string a = std::string(address_1);
+    EXPECT_EQ(code("millrace_getProof", "[" + a + ",[]]"), "-32601");
+    EngineProof proof;
+    proof.address = address_of(1);
+    proof.block_number = 0x12;
+    proof.node_hash = "keccak256";
+    proof.account.value = Bytes{0x01, 0x07};
+    proof.account.proof = {0xab};
+    proof.nonce = 7;
+    proof.balance = U256{9};
+    proof.ordinal = 3;
+    proof.incarnation = 0;
+    proof.storage.resize(1);
+    proof.storage[0].slot = U256{5};
+    proof.storage[0].leaf.proof = {0xcd};
+    node.engine_answer = proof;
+    const std::string zero = "0x" + std::string(64, '0');
+    std::string answer = ask("millrace_getProof", "[" + a + R"(,["0x5"],"0x12"])");
+    EXPECT_FALSE(node.asked_together);
+    EXPECT_EQ(json_at(answer, "/result/blockNumber"), "\"0x12\"");
+    EXPECT_EQ(json_at(answer, "/result/nodeHash"), "\"keccak256\"");
+    EXPECT_EQ(json_at(answer, "/result/account"),
+              R"({"key":")" + zero + R"(","leaf":"0x0107","proof":"0xab","nonce":"0x7",)" +
+                  R"("balance":"0x9","codeHash":")" + zero +
+                  R"(","ordinal":"0x3","incarnation":"0x0"})");
+    EXPECT_EQ(json_at(answer, "/result/storage/0"), R"({"slot":"0x)" + std::string(63, '0') +
+                                                        R"(5","value":")" + zero + R"(","key":")" +
+                                                        zero + R"(","leaf":null,"proof":"0xcd"})");
+    EXPECT_EQ(json_at(answer, "/result/multiproof"), "<absent>");
+
+    proof.ordinal.reset();
+    proof.keys = {Hash256{}};
+    proof.multiproof = {0xef};
+    node.engine_answer = proof;
+    answer = ask("millrace_getProof", "[" + a + R"(,["0x5"],"latest","multi"])");
+    EXPECT_TRUE(node.asked_together);
+    EXPECT_EQ(json_at(answer, "/result/account/proof"), "<absent>");
+    EXPECT_EQ(json_at(answer, "/result/account/ordinal"), "null");
+    EXPECT_EQ(json_at(answer, "/result/storage/0/proof"), "<absent>");
+    EXPECT_EQ(json_at(answer, "/result/multiproof"),
+              R"({"keys":[")" + zero + R"("],"proof":"0xef"})");
+    EXPECT_EQ(code("millrace_getProof", "[" + a + R"(,[],"latest","single"])"), "<absent>");
+    for (const std::string& wrong :
+         {std::string(R"([])"), std::string(R"(["0x12"])"), "[" + a + R"(,"0x5"])",
+          "[" + a + R"(,[5]])", "[" + a + R"(,["0x"]])", "[" + a + R"(,[],"newest"])",
+          "[" + a + R"(,[],"latest","both"])", "[" + a + R"(,[],"latest",true])"}) {
+        EXPECT_EQ(code("millrace_getProof", wrong), "-32602") << wrong;
+    }
+    std::string slots;
+    for (int i = 0; i < 1025; ++i) { slots += i == 0 ? "\"0x1\"" : ",\"0x1\""; }
+    EXPECT_EQ(code("millrace_getProof", "[" + a + ",[" + slots + "]]"), "-32602");
+}
+
 TEST_F(RpcServiceTest, Fees) {
     EXPECT_EQ(result("eth_gasPrice"), "\"0x3b9aca07\"");
     EXPECT_EQ(result("eth_maxPriorityFeePerGas"), "\"0x7\"");

@@ -270,6 +270,7 @@ net::ApiError to_api_error(const Error& error) {
         case ErrorCode::not_found:
         case ErrorCode::unavailable: e.kind = net::ApiErrorKind::not_found; break;
         case ErrorCode::limit: e.kind = net::ApiErrorKind::limit; break;
+        case ErrorCode::conflict:
         case ErrorCode::timeout: e.kind = net::ApiErrorKind::not_ready; break;
         default: e.kind = net::ApiErrorKind::internal; break;
     }

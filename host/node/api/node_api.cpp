@@ -9,8 +9,8 @@
 #include "evm/core/block_rules.hpp"
 #include "host/base/hex.hpp"
 #include "host/node/api/convert.hpp"
+#include "host/node/api/engine_proof.hpp"
 #include "host/node/api/simulation.hpp"
-#include "host/node/snapshot_view.hpp"
 
 namespace millrace::node {
 
@@ -22,6 +22,10 @@ namespace {
 
 /// How long a simulation waits for the hash of a closed block; a root takes a tenth of it.
 constexpr int64_t seal_wait_max_us = 2'000'000;
+
+/// How often something is read whose blocks are being taken back meanwhile.
+constexpr unsigned read_attempts_max = 3;
+bool is_taken_back(const Error& error) noexcept { return error.code == ErrorCode::conflict; }
 
 }  // namespace
 
@@ -86,27 +90,65 @@ ApiResult<SequencerNode::Resolved> SequencerNode::resolve(const BlockRef& ref) c
     return r;
 }
 
-ApiResult<std::shared_ptr<const storage::StateSnapshot>>
-SequencerNode::state_at(const BlockRef& ref) const {
+Result<void> SequencerNode::open_state(const BlockRef& ref, const Resolved& resolved,
+                                       State& state) {
+    const auto hashes = [this](uint64_t n) { return hash_of(n); };
     if (ref.kind == BlockRef::Kind::latest || ref.kind == BlockRef::Kind::pending) {
-        return view_.latest_state();
+        state.now.emplace(view_.latest_state(), hashes);
+        return {};
     }
-    auto r = resolve(ref);
-    if (!r) { return std::unexpected(r.error()); }
-    return state_at(ref, *r);
+    if (resolved.sealed == nullptr) { return fail(ErrorCode::not_found, "header not found"); }
+    if (auto in_memory = view_.state_after(resolved.sealed->header.number)) {
+        state.now.emplace(*std::move(in_memory), hashes);
+        return {};
+    }
+    MILLRACE_TRY(auto source, past_state(*resolved.sealed));
+    state.past.emplace(std::move(source), hashes);
+    return {};
 }
 
-ApiResult<std::shared_ptr<const storage::StateSnapshot>>
-SequencerNode::state_at(const BlockRef& ref, const Resolved& resolved) const {
-    if (ref.kind == BlockRef::Kind::latest || ref.kind == BlockRef::Kind::pending) {
-        return view_.latest_state();
+/// Out of the state engine, for what the memory has no more. The words are those that clients of
+/// geth look for.
+Result<PastView::Source> SequencerNode::past_state(const sequencer::SealedBlock& block) const {
+    const uint64_t number = block.header.number;
+    const auto missing = [number](const std::string& why) {
+        return fail(ErrorCode::not_found, "missing trie node (the state of block " +
+                                              std::to_string(number) + " is not kept: " + why +
+                                              ")");
+    };
+    if (sequencer_.commitment_kind().type != sequencer::CommitmentKind::Type::qmdb) {
+        return missing("the memory has no state that old, see --history-records");
     }
-    if (resolved.sealed == nullptr) {
-        return net::api_fail(ApiErrorKind::not_found, "header not found");
+    MILLRACE_TRY(auto states, sequencer_.committed_states(number));
+    if (number < states->oldest_block()) {
+        return missing("those of blocks " + std::to_string(states->oldest_block()) + " to " +
+                       std::to_string(states->newest_block()) + " are, see --history");
     }
-    auto state = view_.state_after(resolved.sealed->header.number);
-    if (!state) { return net::api_fail(ApiErrorKind::not_found, state.error().message); }
-    return *state;
+    MILLRACE_TRY(const Hash256 root, states->root(number));
+    if (root != block.header.state_root) {
+        return fail(ErrorCode::conflict, "block " + std::to_string(number) + " was taken back");
+    }
+    return PastView::Source{std::move(states), number, view_.latest_state(),
+                            options_.past_reads_max};
+}
+
+template <class Read>
+auto SequencerNode::with_state(const BlockRef& ref, Read read)
+    -> ApiResult<std::invoke_result_t<Read, ReadView&>> {
+    for (unsigned attempt = 1;; ++attempt) {
+        const auto r = resolve(ref);
+        if (!r) { return std::unexpected(r.error()); }
+        State state;
+        Result<void> done = open_state(ref, *r, state);
+        if (done) {
+            auto out = read(state.view());
+            done = state.view().status();
+            if (done) { return out; }
+        }
+        if (!is_taken_back(done.error()) || attempt == read_attempts_max) {
+            return std::unexpected(to_api_error(done.error()));
+        }
+    }
 }
 
 Hash256 SequencerNode::hash_of(uint64_t number) const {
@@ -248,10 +290,7 @@ ApiResult<std::vector<net::LogData>> SequencerNode::logs(const net::LogQuery& qu
 // --- State ---
 
 ApiResult<U256> SequencerNode::balance(const Address& address, const BlockRef& ref) {
-    auto s = state_at(ref);
-    if (!s) { return std::unexpected(s.error()); }
-    const auto a = (*s)->account(address);
-    return a ? a->balance : U256{};
+    return with_state(ref, [&](ReadView& state) { return state.balance(address); });
 }
 
 ApiResult<uint64_t> SequencerNode::nonce(const Address& address, const BlockRef& ref) {
@@ -259,39 +298,42 @@ ApiResult<uint64_t> SequencerNode::nonce(const Address& address, const BlockRef&
     const auto pooled = ref.kind == BlockRef::Kind::pending
                             ? sequencer_.pool_index().next_nonce(address)
                             : std::nullopt;
-    auto s = state_at(ref);
-    if (!s) { return std::unexpected(s.error()); }
-    const auto a = (*s)->account(address);
-    return std::max(a ? a->nonce : 0, pooled.value_or(0));
+    return with_state(
+        ref, [&](ReadView& state) { return std::max(state.nonce(address), pooled.value_or(0)); });
 }
 
 ApiResult<Bytes> SequencerNode::code(const Address& address, const BlockRef& ref) {
-    auto s = state_at(ref);
-    if (!s) { return std::unexpected(s.error()); }
-    const auto a = (*s)->account(address);
-    if (!a || a->code_hash == evm::empty_code_hash) { return Bytes{}; }
-    const auto code = (*s)->code(a->code_hash);
-    return code == nullptr ? Bytes{} : *code;
+    return with_state(
+        ref, [&](ReadView& state) -> Bytes { return *state.code(state.code_hash(address)); });
 }
 
 ApiResult<U256> SequencerNode::storage(const Address& address, const U256& slot,
                                        const BlockRef& ref) {
-    auto s = state_at(ref);
-    if (!s) { return std::unexpected(s.error()); }
-    return (*s)->slot(address, slot);
+    return with_state(ref, [&](ReadView& state) { return state.storage(address, slot); });
 }
 
-ApiResult<net::AccountProof>
-SequencerNode::proof(const Address& address, const std::vector<U256>& slots, const BlockRef& ref) {
-    if (!sequencer_.proves_accounts()) { return NodeApi::proof(address, slots, ref); }
+ApiResult<sequencer::SealedPtr> SequencerNode::proven_block(const BlockRef& ref) const {
     if (ref.kind == BlockRef::Kind::pending) {
         return net::api_fail(ApiErrorKind::not_found,
                              "the pending block has no state root yet; ask for \"latest\"");
     }
-    const auto r = resolve(ref);
+    auto r = resolve(ref);
     if (!r) { return std::unexpected(r.error()); }
     if (r->sealed == nullptr) { return net::api_fail(ApiErrorKind::not_found, "header not found"); }
-    auto proof = sequencer_.prove_account(*r->sealed, address, slots);
+    return std::move(r->sealed);
+}
+
+ApiResult<net::AccountProof>
+SequencerNode::proof(const Address& address, const std::vector<U256>& slots, const BlockRef& ref) {
+    if (sequencer_.commitment_kind().type == sequencer::CommitmentKind::Type::qmdb) {
+        return net::api_fail(ApiErrorKind::unsupported,
+                             "the state commitment of this chain is qmdb, which has no Merkle "
+                             "Patricia proofs; call millrace_getProof");
+    }
+    if (!sequencer_.proves_accounts()) { return NodeApi::proof(address, slots, ref); }
+    const auto block = proven_block(ref);
+    if (!block) { return std::unexpected(block.error()); }
+    auto proof = sequencer_.prove_account(**block, address, slots);
     if (!proof) { return std::unexpected(to_api_error(proof.error())); }
     net::AccountProof out{address,
                           proof->account.balance,
@@ -306,15 +348,45 @@ SequencerNode::proof(const Address& address, const std::vector<U256>& slots, con
     return out;
 }
 
+ApiResult<net::EngineProof> SequencerNode::engine_proof(const Address& address,
+                                                        const std::vector<U256>& slots,
+                                                        const BlockRef& ref, bool together) {
+    const auto& kind = sequencer_.commitment_kind();
+    if (sequencer_.proves_accounts()) {
+        return net::api_fail(ApiErrorKind::unsupported,
+                             "the state commitment of this chain is mpt, whose proofs are those of "
+                             "Merkle Patricia tries; call eth_getProof");
+    }
+    if (kind.type != sequencer::CommitmentKind::Type::qmdb) {
+        return NodeApi::engine_proof(address, slots, ref, together);
+    }
+    for (unsigned attempt = 1;; ++attempt) {
+        const auto block = proven_block(ref);
+        if (!block) { return std::unexpected(block.error()); }
+        const auto proof = [&]() -> Result<net::EngineProof> {
+            MILLRACE_TRY(const auto source, past_state(**block));
+            return prove_by_engine(*source.states, kind.hash, (*block)->header, (*block)->hash,
+                                   address, slots, together);
+        }();
+        if (proof) { return *proof; }
+        if (!is_taken_back(proof.error()) || attempt == read_attempts_max) {
+            return std::unexpected(to_api_error(proof.error()));
+        }
+    }
+}
+
 // --- Simulation ---
 
 template <class F>
 auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides& overrides, F f) {
     using R = decltype(f(std::declval<const SimulationContext&>()));
     // Who asks for a hash that is not known yet waits for it, and nobody else does.
+    unsigned attempt = 1;
     for (const int64_t give_up_us = clock_.steady_us() + seal_wait_max_us;;) {
         std::optional<uint64_t> awaited;
-        R result = try_context(ref, overrides, f, awaited);
+        bool taken_back = false;
+        R result = try_context(ref, overrides, f, awaited, taken_back);
+        if (taken_back && attempt++ < read_attempts_max) { continue; }
         if (!awaited) { return result; }
         for (;;) {
             if (clock_.steady_us() > give_up_us) {
@@ -328,10 +400,11 @@ auto SequencerNode::with_context(const BlockRef& ref, const net::BlockOverrides&
     }
 }
 
-/// Once; `awaited` gets the block whose hash was asked for and is not known.
+/// Once; `awaited` gets the block whose hash was asked for and is not known, `taken_back` whether
+/// the block was undone meanwhile.
 template <class F>
 auto SequencerNode::try_context(const BlockRef& ref, const net::BlockOverrides& overrides, F& f,
-                                std::optional<uint64_t>& awaited) {
+                                std::optional<uint64_t>& awaited, bool& taken_back) {
     using R = decltype(f(std::declval<const SimulationContext&>()));
     // Looked up once: between two looks a block may be undone.
     auto r = resolve(ref);
@@ -340,8 +413,11 @@ auto SequencerNode::try_context(const BlockRef& ref, const net::BlockOverrides& 
     // one. Looked up before the state: what a seal brings is in the state before the block shows
     // it.
     if (ref.kind == BlockRef::Kind::latest && !r->open) { r->open = view_.open_block(); }
-    auto state = state_at(ref, *r);
-    if (!state) { return R(std::unexpected(state.error())); }
+    State state;
+    if (const auto opened = open_state(ref, *r, state); !opened) {
+        taken_back = is_taken_back(opened.error());
+        return R(std::unexpected(to_api_error(opened.error())));
+    }
     evm::BlockEnvironment env;
     auto from_open = [&](const sequencer::OpenBlock& o) {
         env.number = o.number;
@@ -367,17 +443,22 @@ auto SequencerNode::try_context(const BlockRef& ref, const net::BlockOverrides& 
     }
     const evm::Rules rules = genesis_.spec.rules_at(env.number, env.timestamp);
     apply_overrides(env, overrides);
-    SnapshotView view{*state, [this](uint64_t n) { return hash_of(n); }};
-    if (r->open && r->open->open.parent_promised) {
+    // Who asks for the open block has the state of the memory.
+    if (state.now && r->open && r->open->open.parent_promised) {
         const uint64_t parent = r->open->open.number - 1;
         SnapshotView::Promised promised{parent, {}, U256{parent % evm::history_serve_window}};
         for (const evm::OpeningCall& c : evm::opening_calls(rules, {}, {})) {
             if (c.takes_parent_hash) { promised.contract = c.target; }
         }
-        view.promise(promised);
+        state.now->promise(promised);
     }
-    R result = f(SimulationContext{view, rules, precompiles_, env, options_.call_gas_cap, &code_});
-    if (view.awaits_parent()) { awaited = r->open->open.number - 1; }
+    R result =
+        f(SimulationContext{state.view(), rules, precompiles_, env, options_.call_gas_cap, &code_});
+    if (const auto status = state.view().status(); !status) {
+        taken_back = is_taken_back(status.error());
+        return R(std::unexpected(to_api_error(status.error())));
+    }
+    if (state.now && state.now->awaits_parent()) { awaited = r->open->open.number - 1; }
     return result;
 }
 

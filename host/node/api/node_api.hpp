@@ -3,13 +3,17 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <set>
 #include <shared_mutex>
+#include <type_traits>
 #include <unordered_map>
 
 #include "evm/core/overlay.hpp"
 #include "host/base/metrics.hpp"
+#include "host/node/api/past_view.hpp"
 #include "host/node/genesis.hpp"
+#include "host/node/snapshot_view.hpp"
 #include "host/sequencer/sequencer.hpp"
 #include "net/node_api.hpp"
 
@@ -18,6 +22,9 @@ namespace millrace::node {
 struct NodeApiOptions {
     std::string client_version;
     uint64_t call_gas_cap = 200'000'000;
+    /// What one request may read of old states, in entries of the state engine's log (a microsecond
+    /// each, when they are in memory).
+    uint64_t past_reads_max = uint64_t{1} << 16;
     bool dev = false;
 };
 
@@ -58,6 +65,9 @@ public:
 
     net::ApiResult<net::AccountProof> proof(const Address& address, const std::vector<U256>& slots,
                                             const net::BlockRef& ref) override;
+    net::ApiResult<net::EngineProof> engine_proof(const Address& address,
+                                                  const std::vector<U256>& slots,
+                                                  const net::BlockRef& ref, bool together) override;
 
     net::ApiResult<net::CallResult> call(const net::CallRequest& request, const net::BlockRef& ref,
                                          const net::StateOverrides& state,
@@ -117,18 +127,27 @@ private:
         std::optional<sequencer::OpenBlockView> open;
     };
     net::ApiResult<Resolved> resolve(const net::BlockRef& ref) const;
-    net::ApiResult<std::shared_ptr<const storage::StateSnapshot>>
-    state_at(const net::BlockRef& ref) const;
-    /// The state that belongs to an already resolved reference.
-    net::ApiResult<std::shared_ptr<const storage::StateSnapshot>>
-    state_at(const net::BlockRef& ref, const Resolved& resolved) const;
+    /// The sealed block of a reference that is to be proven.
+    net::ApiResult<sequencer::SealedPtr> proven_block(const net::BlockRef& ref) const;
+    /// The state that belongs to an already resolved reference: in memory, or out of the engine.
+    struct State {
+        std::optional<SnapshotView> now;
+        std::optional<PastView> past;
+        ReadView& view() noexcept { return now ? static_cast<ReadView&>(*now) : *past; }
+    };
+    Result<void> open_state(const net::BlockRef& ref, const Resolved& resolved, State& state);
+    Result<PastView::Source> past_state(const sequencer::SealedBlock& block) const;
+    /// Gives `read` the state at a reference.
+    template <class Read>
+    auto with_state(const net::BlockRef& ref, Read read)
+        -> net::ApiResult<std::invoke_result_t<Read, ReadView&>>;
     Hash256 hash_of(uint64_t number) const;
     /// Runs `f` with a simulation context at `ref`.
     template <class F>
     auto with_context(const net::BlockRef& ref, const net::BlockOverrides& overrides, F f);
     template <class F>
     auto try_context(const net::BlockRef& ref, const net::BlockOverrides& overrides, F& f,
-                     std::optional<uint64_t>& awaited);
+                     std::optional<uint64_t>& awaited, bool& taken_back);
 
     NodeApiOptions options_;
     const sequencer::Genesis& genesis_;

@@ -182,8 +182,10 @@ int run_node(const Settings& s) {
     ledger_options.memory_guard = &memory_guard;
     ledger_options.path = datadir;
     ledger_options.commitment = *chosen;
-    // A development chain goes back as far as its state reaches.
-    if (s.dev) { ledger_options.state_history_blocks = s.history_records; }
+    const auto history_blocks = history_blocks_of(s, *chosen);
+    if (!history_blocks) { return cannot_start(history_blocks.error(), exit_config); }
+    ledger_options.state_history_blocks = *history_blocks;
+    ledger_options.past_proof_bytes_max = s.past_proof_mib << 20;
     ledger_options.state_compaction = s.disk_compact == "on";
     ledger_options.state_scrub_bytes_per_s = s.disk_scrub_mib_per_s << 20;
     ledger_options.durable = s.durability == "fsync";

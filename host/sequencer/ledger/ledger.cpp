@@ -380,6 +380,11 @@ Result<evm::Proof> Ledger::prove_account(const SealedBlock& block, const Address
         return fail(ErrorCode::unavailable, "the node is stopping");
     }
 }
+
+const CommitmentKind& Ledger::commitment_kind() const noexcept { return impl_->commitment_kind; }
+Result<storage::CommittedStatesPtr> Ledger::committed_states(uint64_t block) {
+    return impl_->sealer->states(block);
+}
 void Ledger::end_waiting() noexcept { impl_->ending.store(true, std::memory_order_relaxed); }
 
 std::vector<std::pair<uint64_t, Hash256>> Ledger::recent_block_hashes() const {

@@ -40,9 +40,13 @@ struct LedgerOptions {
     uint64_t stored_block_bytes_max = uint64_t{256} << 20;  ///< of a sealed block in the chain data
     /// Of the state engine's files. Part of the directory.
     uint64_t state_segment_bytes = uint64_t{64} << 20;
-    /// That many blocks can be reverted at least where the state engine makes the roots; blocks of
-    /// more than state_step_writes_max changes count as several.
+    /// The states after the last so many blocks stay on the disk, where the state engine makes the
+    /// roots: they can be read, proven and gone back to. All bits set keeps everything for ever.
     uint64_t state_history_blocks = 1024;
+    /// How much of the state engine's log a proof at an old block may go back over.
+    uint64_t past_proof_bytes_max = uint64_t{256} << 20;
+    /// How long committed_states() are kept for the next callers (Sealer::Options).
+    int64_t states_kept_us = 10'000'000;
     /// Whether the state engine's sealed files are rewritten without what ended before those
     /// blocks, and how fast they are read to be checked, 0 for never. Both only with housekeeping.
     bool state_compaction = true;
@@ -116,6 +120,11 @@ public:
     /// `limit` when too many ask at a time, `timeout` when the roots of blocks take too long.
     Result<evm::Proof> prove_account(const SealedBlock& block, const Address& address,
                                      std::vector<U256> slots);
+
+    const CommitmentKind& commitment_kind() const noexcept;
+    /// The states after sealed blocks up to `block`, or a later one, where the state engine makes
+    /// the roots; as Sealer::states. Any thread; let go before the ledger.
+    Result<storage::CommittedStatesPtr> committed_states(uint64_t block);
 
     // --- Appending; nothing is visible before flush() ---
     Result<void> append_open(const OpenBlock& open, const storage::StateDelta& post_values);

@@ -84,12 +84,14 @@ struct Ledger::Impl {
     metrics::Histogram* flush_seconds = nullptr;
     metrics::Histogram* root_seconds = nullptr;
     metrics::Histogram* state_commit_seconds = nullptr;
+    metrics::Gauge* state_oldest_block = nullptr;
     std::shared_ptr<storage::qmdb::FileCareFigures> state_files;
 
     std::optional<storage::DataDir> datadir;
     std::unique_ptr<storage::StateStore> state;
     std::unique_ptr<storage::BlockCommitment> commitment;  ///< the sealer's after recovery
     std::unique_ptr<Sealer> sealer;
+    CommitmentKind commitment_kind;
     AccountProver* prover = nullptr;  ///< of the commitment, for the sealer's thread
     std::atomic<unsigned> proofs_under_way{0};
     std::unique_ptr<storage::ChainStore> chain;

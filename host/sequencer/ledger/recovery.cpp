@@ -345,6 +345,7 @@ Result<void> Ledger::Impl::open_commitment(const CommitmentKind& kind,
     engine.step_writes_max = options.state_step_writes_max;
     engine.segment_bytes = options.state_segment_bytes;
     engine.history_blocks = options.state_history_blocks;
+    engine.past_proof_bytes_max = options.past_proof_bytes_max;
     engine.chain = genesis.hash;
     if (options.housekeeping) {
         engine.care.rewrite = options.state_compaction;
@@ -387,6 +388,7 @@ void Ledger::Impl::load_block_hashes(BlockBuilder& builder, uint64_t last) const
 Result<void> Ledger::Impl::recover(Ledger& self) {
     MILLRACE_TRY(const CommitmentKind kind, parse_commitment(options.commitment));
     MILLRACE_CHECK(check_commitment(kind, genesis.spec));
+    commitment_kind = kind;
     MILLRACE_TRY(storage::DataDir directory,
                  storage::DataDir::open(fs, options.path,
                                         {genesis.spec.rules.chain_id, genesis.hash,
@@ -473,9 +475,11 @@ Result<void> Ledger::Impl::recover(Ledger& self) {
         MILLRACE_TRY(const SealedPtr head, from_stored(**stored));
         view->restore_head(head);
     }
-    Sealer::Options sealing{options.before_root, root_seconds, state_commit_seconds,
-                            [this] { return ending.load(std::memory_order_relaxed); },
-                            options.memory_guard};
+    Sealer::Options sealing{
+        options.before_root,    root_seconds,
+        state_commit_seconds,   state_oldest_block,
+        options.states_kept_us, [this] { return ending.load(std::memory_order_relaxed); },
+        options.memory_guard};
     sealer = std::make_unique<Sealer>(std::move(commitment), trie_hash, std::move(sealing));
     MILLRACE_TRY(const FinishedPtr finished, replay.finish_closed());
     if (finished != nullptr) {
@@ -501,6 +505,8 @@ Result<std::unique_ptr<Ledger>> Ledger::open(storage::FileSystem& fs, const Ledg
                                             "Time to compute the state root of a block");
     impl->state_commit_seconds = &metrics.histogram(
         "millrace_state_commit_seconds", "Time to make a block durable in the state engine");
+    impl->state_oldest_block = &metrics.gauge("millrace_state_oldest_block",
+                                              "First block whose state the state engine keeps");
     impl->state_files = std::make_shared<storage::qmdb::FileCareFigures>(metrics);
     std::unique_ptr<Ledger> ledger{new Ledger(std::move(impl))};
     MILLRACE_CHECK(ledger->impl_->recover(*ledger));

@@ -3,6 +3,9 @@
 #include "host/sequencer/ledger/sealer.hpp"
 
 #include <chrono>
+#include <limits>
+#include <string>
+#include <utility>
 
 #include "host/base/clock.hpp"
 #include "host/base/thread.hpp"
@@ -13,6 +16,7 @@ namespace millrace::sequencer {
 namespace {
 
 constexpr int64_t wait_forever_us = int64_t{1} << 60;
+constexpr auto states_wait_max = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -73,6 +77,33 @@ Result<void> Sealer::roll_back(uint64_t number, std::shared_ptr<const storage::S
 
 bool Sealer::try_run(std::function<void()> work) { return inbox_.try_push(std::move(work)); }
 
+Result<storage::CommittedStatesPtr> Sealer::states(uint64_t block) {
+    std::shared_future<States> answer;
+    {
+        const std::lock_guard lock(states_mutex_);
+        if (states_ != nullptr && states_->newest_block() >= block) { return states_; }
+        if (!asked_.valid()) {
+            AskStates ask;
+            auto future = ask.promise.get_future().share();
+            if (!inbox_.try_push(std::move(ask))) {
+                return fail(ErrorCode::limit, "too many changes of the state are under way");
+            }
+            asked_ = std::move(future);
+        }
+        answer = asked_;
+    }
+    if (answer.wait_for(states_wait_max) != std::future_status::ready) {
+        return fail(ErrorCode::timeout, "the state engine is busy for long; try again");
+    }
+    try {
+        MILLRACE_TRY(const auto states, answer.get());
+        if (states->newest_block() >= block) { return states; }
+    } catch (const std::future_error&) {
+        return fail(ErrorCode::unavailable, "the node is stopping");
+    }
+    return fail(ErrorCode::conflict, "block " + std::to_string(block) + " was taken back");
+}
+
 void Sealer::settle() {
     std::promise<void> reached;
     std::future<void> future = reached.get_future();
@@ -97,6 +128,9 @@ void Sealer::note_committed() {
                        : committed             ? committed->number + 1
                                                : 0,
                        std::memory_order_release);
+    if (options_.oldest_block != nullptr) {
+        options_.oldest_block->set(static_cast<int64_t>(commitment_->oldest_block()));
+    }
 }
 
 Result<void> Sealer::keep(Result<void> r) {
@@ -139,10 +173,12 @@ void Sealer::handle(Commit&) {
         options_.commit_seconds->observe_us(static_cast<uint64_t>(clock.steady_us() - start));
     }
     note_committed();
+    drop_states(clock.steady_us() - options_.states_kept_us);
 }
 
 void Sealer::handle(Prune&) {
     if (status()) { (void)keep(commitment_->prune()); }
+    note_committed();
 }
 
 void Sealer::handle(RollBack& back) {
@@ -151,6 +187,7 @@ void Sealer::handle(RollBack& back) {
         r = keep(room_.repeat("go back in the state engine",
                               [&] { return commitment_->roll_back(back.number, *back.delta); }));
         note_committed();
+        drop_states(std::numeric_limits<int64_t>::max());
     }
     back.done.set_value(std::move(r));
 }
@@ -159,12 +196,44 @@ void Sealer::handle(std::promise<void>& reached) { reached.set_value(); }
 
 void Sealer::handle(std::function<void()>& work) { work(); }
 
+void Sealer::handle(AskStates& ask) { asks_.push_back(std::move(ask)); }
+
+void Sealer::answer_asks() {
+    if (asks_.empty()) { return; }
+    auto states = [&]() -> States {
+        MILLRACE_CHECK(status());
+        return commitment_->states();
+    }();
+    // Between close and commit there is nothing to give; after the commit there is.
+    if (!states && states.error().code == ErrorCode::conflict) { return; }
+    storage::CommittedStatesPtr before;  // destroyed after the lock
+    {
+        const SystemClock clock;
+        const std::lock_guard lock(states_mutex_);
+        asked_ = {};
+        if (states) {
+            before = std::exchange(states_, *states);
+            states_since_us_ = clock.steady_us();
+        }
+    }
+    for (AskStates& ask : asks_) { ask.promise.set_value(states); }
+    asks_.clear();
+}
+
+/// Those taken before that time.
+void Sealer::drop_states(int64_t older_than_us) {
+    storage::CommittedStatesPtr dropped;  // destroyed after the lock
+    const std::lock_guard lock(states_mutex_);
+    if (states_ != nullptr && states_since_us_ < older_than_us) { dropped.swap(states_); }
+}
+
 void Sealer::run() {
     set_thread_name("mr-root");
     while (!stopping_.load(std::memory_order_acquire)) {
         auto message = inbox_.pop_wait_until(wait_forever_us);
         if (!message) { continue; }
         std::visit([this](auto& m) { handle(m); }, *message);
+        answer_asks();
     }
 }
 

@@ -6,8 +6,10 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "evm/trie/hash_batch.hpp"
 #include "host/base/metrics.hpp"
@@ -46,6 +48,11 @@ public:
         std::function<void()> before_root;
         metrics::Histogram* root_seconds = nullptr;
         metrics::Histogram* commit_seconds = nullptr;
+        /// The first block whose state is kept.
+        metrics::Gauge* oldest_block = nullptr;
+        /// How long states() are kept for the next callers while blocks come: the commitment copies
+        /// what it changes meanwhile.
+        int64_t states_kept_us = 10'000'000;
         /// Whether the node ends: room on the disk is not waited for then. Any thread.
         std::function<bool()> ending;
         /// Is told what the commitment keeps in memory; may be null.
@@ -87,6 +94,11 @@ public:
     /// The first block that roll_back() can go to, as of the last settle().
     uint64_t oldest_block() const noexcept { return commitment_->oldest_block(); }
     bool disk_full() const noexcept { return room_.full(); }
+    /// States that go up to `block`, which is sealed, or beyond; waits until it is committed, at
+    /// most some seconds. `ErrorCode::unavailable` where there are none or the sealer goes,
+    /// `timeout`, `limit` when the ring is full, `conflict` when the block was taken back; and what
+    /// went wrong for good.
+    Result<storage::CommittedStatesPtr> states(uint64_t block);
     /// Runs `work` on the sealer's thread after what was given before; false when the ring is full.
     /// It is destroyed without having run when the sealer goes first.
     [[nodiscard]] bool try_run(std::function<void()> work);
@@ -106,8 +118,12 @@ private:
         std::shared_ptr<const storage::StateDelta> delta;
         std::promise<Result<void>> done;
     };
+    using States = Result<storage::CommittedStatesPtr>;
+    struct AskStates {
+        std::promise<States> promise;
+    };
     using Message = std::variant<std::shared_ptr<const storage::StateDelta>, Close, Commit, Prune,
-                                 RollBack, std::promise<void>, std::function<void()>>;
+                                 RollBack, std::promise<void>, std::function<void()>, AskStates>;
     void push(Message message);
     void run();
     void handle(std::shared_ptr<const storage::StateDelta>& delta);
@@ -117,6 +133,9 @@ private:
     void handle(RollBack& back);
     void handle(std::promise<void>& reached);
     void handle(std::function<void()>& work);
+    void handle(AskStates& ask);
+    void answer_asks();
+    void drop_states(int64_t older_than_us);
     void note_committed();
     /// Keeps the first failure.
     Result<void> keep(Result<void> r);
@@ -128,7 +147,12 @@ private:
     /// All blocks below it survive the end of the process; all bits set where none needs to.
     std::atomic<uint64_t> durable_end_{0};
     std::atomic<bool> failed_{false};
-    Error error_;  ///< written before failed_ is set
+    Error error_;                  ///< written before failed_ is set
+    std::vector<AskStates> asks_;  ///< wait for a commit; of the sealer's thread
+    std::mutex states_mutex_;      // guards the three below
+    storage::CommittedStatesPtr states_;
+    int64_t states_since_us_ = 0;
+    std::shared_future<States> asked_;  ///< valid while an ask is under way
     Mailbox<Message> inbox_;
     std::atomic<bool> stopping_{false};
     std::jthread thread_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct BlockList {
     uint64_t first_sequence = 1;  ///< of the first one
     /// States before the block with this height have lost entries to rewritten segments.
     uint64_t horizon_height = 0;
-    uint64_t removed_count = 0;   ///< over all of them
+    uint64_t removed_count = 0;  ///< over all of them
 
     void push_back(CommittedBlock block) {
         removed_count += removals_of(block);
@@ -62,6 +63,26 @@ struct BlockList {
         return count == 0 ? first_sequence == 1 && horizon_height == 0
                           : blocks[count - 1].oldest_sequence >= first_sequence &&
                                 blocks[count - 1].height >= horizon_height;
+    }
+    /// How many blocks lead to the state at `height`, of a log whose newest state is that at
+    /// `newest`. `ErrorCode::not_found` where the log has not all that it needs.
+    Result<size_t> count_kept(uint64_t height, uint64_t newest) const {
+        const size_t count = count_up_to(height);
+        if (height <= newest && is_kept(count)) { return count; }
+        return fail(ErrorCode::not_found, "the state at height " + std::to_string(height) +
+                                              " is not there; the log has those from " +
+                                              std::to_string(oldest_height()) + " to " +
+                                              std::to_string(newest));
+    }
+    /// The root of the state at `height`, of a log whose newest state has the root `root` at
+    /// `newest`. `ErrorCode::not_found` for blocks that are not in the log.
+    Result<Hash256> root_at(uint64_t height, uint64_t newest, const Hash256& root) const {
+        if (height == newest) { return root; }
+        const size_t count = count_up_to(height);
+        if (height > newest || (count == 0 && first_sequence != 1)) {
+            return fail(ErrorCode::not_found, "the log has no block " + std::to_string(height));
+        }
+        return count == 0 ? Hash256{} : blocks[count - 1].root;
     }
     /// The lowest height whose state the log has.
     uint64_t oldest_height() const noexcept {

@@ -95,7 +95,6 @@ private:
     Result<void> undo(ByteView payload);
     Result<void> undo_section(unsigned shard, const Section& section);
     Result<void> revive(unsigned shard, uint64_t serial);
-    Result<Hash256> logged_chunk_root(unsigned shard, uint64_t chunk) const;
     Result<void> cut_log();
 
     // snapshot.cpp

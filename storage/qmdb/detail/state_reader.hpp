@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns reading values and making proofs from an index, a tree and the log, be they those of the tip
-// or of a snapshot.
+// Owns reading values, and what proofs need, from an index, a tree and the log, be they those of
+// the tip or of a snapshot.
 #pragma once
 
 #include <array>
@@ -8,18 +8,13 @@
 #include <span>
 #include <vector>
 
-#include "storage/proof/state_multiproof.hpp"
-#include "storage/proof/state_proof.hpp"
 #include "storage/qmdb/detail/block_list.hpp"
 #include "storage/qmdb/detail/entry_reader.hpp"
+#include "storage/qmdb/detail/prover.hpp"
 #include "storage/qmdb/key_index.hpp"
 #include "storage/qmdb/twig_forest.hpp"
 
 namespace millrace::storage::qmdb::detail {
-
-/// The hashes of messages, as leaves have them.
-Result<void> hash_leaves(kernels::NodeHash hash, kernels::Backend backend,
-                         std::span<const ByteView> messages, std::span<Hash256> digests);
 
 /// The serial number whose lower half is in the index of a shard that has given out
 /// `serial_count`: what lives spans less than 2^32.
@@ -45,8 +40,12 @@ private:
     unsigned shard_;
 };
 
+/// What lies before every key is its shard's sentinel, unless entries are not those that the index
+/// knows: a reader of a snapshot meets that when its block is being taken back.
+std::unexpected<Error> no_predecessor(unsigned shard);
+
 /// One state, that of block `height`; one thread.
-class StateReader {
+class StateReader final : public ProvenState {
 public:
     using Indexes = std::array<const IndexView*, shard_count>;
     StateReader(const Indexes& indexes, const ForestView& forest, EntryReader& reader,
@@ -55,40 +54,49 @@ public:
 
     // As those of Engine.
     Result<std::optional<Bytes>> get(const Hash256& key);
-    /// `list` has all blocks of the log up to this state's.
-    Result<std::optional<Bytes>> get_at(const BlockList& list, const Hash256& key, uint64_t height);
-    Result<StateProof> prove(const Hash256& key);
-    Result<StateMultiproof> prove(std::span<const Hash256> keys);
+    /// `list` has all blocks of the log up to this state's. Takes from `budget` as
+    /// StateSnapshot::get_at.
+    Result<std::optional<Bytes>> get_at(const BlockList& list, const Hash256& key, uint64_t height,
+                                        uint64_t& budget);
+    Result<StateProof> prove(const Hash256& key) { return prover().prove(key); }
+    Result<StateMultiproof> prove(std::span<const Hash256> keys) { return prover().prove(keys); }
     /// Reads and hashes the entries of a chunk that the tree has.
     Result<void> verify_chunk(unsigned shard, uint64_t chunk);
 
+    bool has_block() const noexcept override { return height_ != 0; }
+    uint64_t serial_count(unsigned shard) const noexcept override {
+        return forest_.serial_count(shard);
+    }
+    ActiveBits bits(unsigned shard, uint64_t chunk) const noexcept override {
+        return forest_.bits(shard, chunk);
+    }
+    Hash256 grafted_node(unsigned shard, unsigned height, uint64_t index) const noexcept override {
+        return forest_.grafted_node(shard, height, index);
+    }
+    Hash256 top_node(unsigned height, unsigned index) const noexcept override {
+        return forest_.top_node(height, index);
+    }
+    Result<Neighbour> neighbour(const Hash256& key) override;
+
 private:
-    struct Neighbour {
-        StateEntry entry;    ///< of the key, or of the largest key below it
-        bool found = false;  ///< the key is there
-    };
     uint64_t widen(unsigned shard, uint32_t low) const noexcept {
         return detail::widen(forest_.serial_count(shard), low);
     }
-    Result<std::optional<StateEntry>> version_at(unsigned shard, uint64_t serial, uint64_t height);
-    Result<Neighbour> neighbour(const Hash256& key);
-    Result<void> add_shard(unsigned shard, std::span<const Hash256> keys, StateMultiproof& proof);
-    Result<void> load_chunks(unsigned shard, std::span<const uint64_t> chunks);
-    Result<bool> load_leaves(unsigned shard, uint64_t first, uint64_t count,
-                             std::span<Hash256> nodes);
+    Prover prover() { return {*this, reader_, forest_.hash(), forest_.nulls(), backend_}; }
+    Result<StateEntry> read_version(unsigned shard, uint64_t serial, uint64_t& budget);
+    struct Version {
+        std::optional<StateEntry> entry;  ///< the last one at or below the height
+        uint64_t born = 0;                ///< height of the oldest one that was looked at
+    };
+    Result<Version> version_at(unsigned shard, uint64_t serial, uint64_t height, uint64_t& budget);
+    Result<bool> was_passed_over(const Hash256& key, uint64_t from, uint64_t until,
+                                 uint64_t& budget);
 
     const Indexes indexes_;
     const ForestView& forest_;
     EntryReader& reader_;
     const kernels::Backend backend_;
     const uint64_t height_;
-
-    std::vector<ByteView> messages_;
-    std::vector<size_t> leaf_places_;  ///< of the messages' leaves, in heap order
-    std::vector<Hash256> leaves_;
-    std::vector<Hash256> proof_nodes_;  ///< of the chunks that load_chunks() read, heap by heap
-    std::vector<Hash256*> proof_trees_;
-    std::vector<kernels::DirtyLeaf> proof_dirty_;
 };
 
 }  // namespace millrace::storage::qmdb::detail

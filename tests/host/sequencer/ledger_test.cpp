@@ -341,6 +341,7 @@ TEST_P(LedgerTest, LogThatEndsBeforeTheChainDataDecides) {
     for (const std::string& name : names) { log[name] = disk_.content("/node/wal/" + name); }
     ASSERT_OK(n->seal());
     ASSERT_OK(n->ledger->checkpoint(false));
+    n->ledger->settle();  // else the state engine may end before it has the block
     n.reset();
     for (const auto& [name, content] : log) {
         const auto f = disk_.open("/node/wal/" + name, storage::OpenMode::create_or_wipe).value();
@@ -939,6 +940,119 @@ TEST_F(LedgerEngine, FailureOfItsDiskIsFinal) {
         EXPECT_EQ(check(n, oracle), "") << "operation " << at;
     }
     EXPECT_GT(failed_in_engine, 0u);
+}
+
+/// The balance that an account had after a block.
+Result<std::optional<U256>> balance_at(const storage::CommittedStates& states,
+                                       const Address& address, uint64_t block) {
+    uint64_t budget = 1'000;
+    MILLRACE_TRY(const auto value, states.value(storage::account_key(address), block, budget));
+    if (!value) { return std::nullopt; }
+    MILLRACE_TRY(const auto leaf, storage::decode_account_leaf(*value));
+    return leaf.balance;
+}
+
+TEST_F(LedgerEngine, ReadersGetTheStatesOfItsBlocks) {
+    auto n = node();
+    ASSERT_OK(n->start());
+    EXPECT_EQ(n->ledger->commitment_kind().type, CommitmentKind::Type::qmdb);
+    run_blocks(*n, 4);
+    const auto expect_blocks = [&](uint64_t newest) {
+        const auto states = n->ledger->committed_states(newest);
+        ASSERT_OK(states);
+        ASSERT_EQ((*states)->newest_block(), newest);
+        EXPECT_EQ((*states)->oldest_block(), 0u);
+        EXPECT_EQ(balance_at(**states, stranger(1), 0).value(), std::nullopt);
+        for (uint64_t b = 1; b <= newest; ++b) {
+            EXPECT_EQ(balance_at(**states, stranger(1), b).value(), U256{5 * b});
+            const auto header = n->ledger->view().sealed(b).value()->header;
+            ASSERT_EQ((*states)->root(b).value(), header.state_root);
+            const auto key = storage::account_key(stranger(1));
+            const auto proof = (*states)->prove(key, b);
+            ASSERT_OK(proof);
+            ASSERT_OK(storage::StateVerifier{kernels::NodeHash::keccak256}.verify(header.state_root,
+                                                                                  key, *proof));
+        }
+    };
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(4));
+    // Nobody reads what will be sealed; and older states serve who asks for older blocks.
+    EXPECT_EQ(n->ledger->committed_states(5).error().code, ErrorCode::conflict);
+    auto kept = n->ledger->committed_states(2).value();
+    run_blocks(*n, 1);
+    EXPECT_EQ(n->ledger->committed_states(3).value(), kept);
+    EXPECT_NE(n->ledger->committed_states(5).value(), kept);
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(5));
+    // Who asks while a block is closed and not committed waits for it.
+    ASSERT_OK(n->open_block());
+    ASSERT_OK(
+        n->mini_block({admitted(0, transfer_transaction(n->nonce(0), stranger(1), U256{5}))}));
+    ASSERT_OK(n->close());
+    auto asked = std::async(std::launch::async, [&] { return n->ledger->committed_states(6); });
+    ASSERT_OK(n->finish());
+    ASSERT_OK(asked.get());
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(6));
+    // A revert takes the states with the blocks, and leaves what was before.
+    kept.reset();
+    auto gone = n->ledger->committed_states(6).value();
+    ASSERT_OK(n->revert(3));
+    EXPECT_EQ(balance_at(*gone, stranger(1), 2).error().code, ErrorCode::conflict);
+    gone.reset();
+    EXPECT_EQ(n->ledger->committed_states(6).error().code, ErrorCode::conflict);
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(3));
+    run_blocks(*n, 2);
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(5));
+    n.reset();
+    n = reopened();
+    ASSERT_NE(n, nullptr);
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(5));
+    ASSERT_OK(n->ledger->checkpoint(true));
+    n.reset();
+    n = reopened();
+    ASSERT_NE(n, nullptr);
+    // The memory begins at the checkpoint.
+    EXPECT_EQ(n->ledger->view().state_after(4).error().code, ErrorCode::unavailable);
+    ASSERT_NO_FATAL_FAILURE(expect_blocks(5));
+}
+
+TEST_F(LedgerEngine, StatesAreKeptForSomeTimeOnly) {
+    LedgerOptions o = options();
+    o.states_kept_us = 0;
+    auto n = node(o);
+    ASSERT_OK(n->start());
+    run_blocks(*n, 2);
+    const std::weak_ptr<const storage::CommittedStates> states =
+        n->ledger->committed_states(2).value();
+    n->ledger->settle();
+    EXPECT_FALSE(states.expired()) << "nothing has changed since";
+    run_blocks(*n, 1);
+    EXPECT_TRUE(states.expired());
+}
+
+TEST_F(LedgerEngine, ReadersLearnThatItsDiskFailed) {
+    uint64_t told = 0;
+    for (uint64_t at = 1; at <= 12; ++at) {
+        SimulatedDisk disk;
+        ScriptedNode n{disk, genesis_, options()};
+        ASSERT_OK(n.start());
+        run_blocks(n, 2);
+        disk.arm(DiskFault::write_error, at);
+        Result<void> r;
+        for (int i = 0; i < 4 && r; ++i) {
+            r = n.open_block();
+            if (!r) { break; }
+            const auto sealed = n.seal();
+            if (!sealed) { r = std::unexpected(sealed.error()); }
+            n.ledger->settle();
+        }
+        ASSERT_FALSE(r.has_value());
+        // Where it is the log alone that failed, nobody has to be told.
+        if (r.error().message.find("entry log") == std::string::npos) { continue; }
+        const auto states = n.ledger->committed_states(2);
+        ASSERT_FALSE(states.has_value());
+        EXPECT_EQ(states.error().code, ErrorCode::io) << states.error().message;
+        ++told;
+    }
+    EXPECT_GT(told, 0u);
 }
 
 TEST_F(LedgerEngine, BlocksOfManyStepsSurviveACrashAtEveryOperation) {

@@ -284,6 +284,132 @@ TEST(BlockCommitment, RollbackLeadsToTheRootsOfAChainThatNeverWentOn) {
     }
 }
 
+/// What the states of a commitment say about a block, beside the leaves of the model.
+void expect_states(const CommittedStates& states, uint64_t block, const Hash256& root,
+                   const std::map<Hash256, Bytes>& leaves, std::mt19937_64& random) {
+    ASSERT_EQ(states.root(block).value(), root);
+    std::vector<Hash256> keys{random_key(random), account_key(model_address(random() % 12)),
+                              birth_counter_key()};
+    for (int i = 0; i < 4 && !leaves.empty(); ++i) {
+        keys.push_back(
+            std::next(leaves.begin(), static_cast<ptrdiff_t>(random() % leaves.size()))->first);
+    }
+    std::ranges::sort(keys);
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    const auto together = states.prove(keys, block);
+    ASSERT_OK(together);
+    const auto proven_together =
+        StateMultiproofVerifier{NodeHash::keccak256}.verify(root, keys, *together);
+    ASSERT_OK(proven_together);
+    for (size_t i = 0; i < keys.size(); ++i) {
+        const auto leaf = leaves.find(keys[i]);
+        const auto expected =
+            leaf == leaves.end() ? std::nullopt : std::optional<Bytes>{leaf->second};
+        uint64_t budget = 1'000;
+        const auto value = states.value(keys[i], block, budget);
+        ASSERT_OK(value);
+        ASSERT_EQ(*value, expected);
+        const auto proof = states.prove(keys[i], block);
+        ASSERT_OK(proof);
+        const auto proven = StateVerifier{NodeHash::keccak256}.verify(root, keys[i], *proof);
+        ASSERT_OK(proven);
+        for (const auto& answer : {*proven, (*proven_together)[i]}) {
+            ASSERT_EQ(answer.has_value(), expected.has_value());
+            if (expected) { ASSERT_TRUE(std::ranges::equal(*answer, *expected)); }
+        }
+    }
+}
+
+TEST(BlockCommitment, StatesAreThoseOfTheModelAfterEveryBlock) {
+    for (const uint64_t steps_of : {uint64_t{40}, uint64_t{3}}) {
+        SCOPED_TRACE(steps_of);
+        std::mt19937_64 random{steps_of};
+        const Chain chain(27, 24);
+        BlockCommitmentOptions o = small_options();
+        o.step_writes_max = steps_of;
+        SimulatedDisk disk;
+        Node node(disk, o);
+        ASSERT_OK(node.open());
+        EXPECT_EQ(node.commitment->states().error().code, ErrorCode::not_found);
+        CommitmentModel model(NodeHash::keccak256, steps_of);
+        std::vector<std::map<Hash256, Bytes>> leaves;
+        std::vector<Hash256> roots;
+        CommittedStatesPtr held;
+        uint64_t held_at = 0;
+        const auto expect_all = [&](const CommittedStates& states, uint64_t newest) {
+            ASSERT_EQ(states.newest_block(), newest);
+            ASSERT_EQ(states.oldest_block(), 0u);
+            EXPECT_EQ(states.root(newest + 1).error().code, ErrorCode::not_found);
+            uint64_t budget = 10;
+            EXPECT_EQ(states.value(birth_counter_key(), newest + 1, budget).error().code,
+                      ErrorCode::not_found);
+            EXPECT_EQ(states.prove(birth_counter_key(), newest + 1).error().code,
+                      ErrorCode::not_found);
+            EXPECT_EQ(states.root(~uint64_t{0}).error().code, ErrorCode::not_found);
+            for (uint64_t b = 0; b <= newest; ++b) {
+                ASSERT_NO_FATAL_FAILURE(expect_states(states, b, roots[b], leaves[b], random))
+                    << "block " << b;
+            }
+        };
+        for (uint64_t b = 0; b < 24; ++b) {
+            ASSERT_EQ(node.close(b, chain.blocks_[b]).value(), model.close(b, chain.states_[b]));
+            EXPECT_EQ(node.commitment->states().error().code, ErrorCode::conflict)
+                << "there is no such state before the commit";
+            ASSERT_OK(node.commitment->commit());
+            leaves.push_back(model.leaves());
+            roots.push_back(node.commitment->committed()->root);
+            if (b % 4 == 0) {
+                held = node.commitment->states().value();
+                held_at = b;
+            }
+            ASSERT_NO_FATAL_FAILURE(expect_all(*held, held_at));
+            if (b % 6 == 5 && b != 23) {
+                held.reset();
+                disk.restart(b);
+                ASSERT_OK(node.open());
+                held = node.commitment->states().value();
+                held_at = b;
+                ASSERT_NO_FATAL_FAILURE(expect_all(*held, b));
+            }
+        }
+        const auto newest = node.commitment->states().value();
+        ASSERT_OK(node.commitment->roll_back(22, {}));
+        EXPECT_EQ(newest->prove(birth_counter_key(), 3).error().code, ErrorCode::conflict);
+        uint64_t budget = 10;
+        EXPECT_EQ(newest->value(birth_counter_key(), 3, budget).error().code, ErrorCode::conflict);
+        ASSERT_NO_FATAL_FAILURE(expect_all(*held, held_at));
+        ASSERT_NO_FATAL_FAILURE(expect_all(*node.commitment->states().value(), 22));
+    }
+}
+
+/// What a commitment whose files were rewritten says of every block up to now, beside one that
+/// rewrites and prunes nothing: the same value and the same proof, or that it is too old.
+void expect_same_states(BlockCommitment& rewritten, BlockCommitment& whole,
+                        std::mt19937_64& random) {
+    const auto states = rewritten.states();
+    const auto expected = whole.states();
+    ASSERT_OK(states);
+    ASSERT_OK(expected);
+    ASSERT_EQ((*states)->oldest_block(), rewritten.oldest_block());
+    for (uint64_t b = 0; b <= (*expected)->newest_block(); ++b) {
+        const Hash256 key = account_key(model_address(random() % 70));
+        uint64_t budget = 10'000;
+        const auto value = (*states)->value(key, b, budget);
+        const auto proof = (*states)->prove(key, b);
+        if (b < rewritten.oldest_block()) {
+            ASSERT_EQ(value.error().code, ErrorCode::not_found) << "block " << b;
+            ASSERT_EQ(proof.error().code, ErrorCode::not_found) << "block " << b;
+            continue;
+        }
+        ASSERT_TRUE(value) << "block " << b << ": " << value.error().message;
+        ASSERT_TRUE(proof) << "block " << b << ": " << proof.error().message;
+        budget = 10'000;
+        ASSERT_EQ(*value, (*expected)->value(key, b, budget).value()) << "block " << b;
+        ASSERT_EQ(*proof, (*expected)->prove(key, b).value()) << "block " << b;
+        ASSERT_EQ((*states)->root(b).value(), (*expected)->root(b).value());
+    }
+}
+
 TEST(BlockCommitment, RewrittenFilesChangeNoRootAndKeepTheHistory) {
     constexpr uint64_t blocks = 400;
     constexpr uint64_t history = 10;
@@ -291,6 +417,7 @@ TEST(BlockCommitment, RewrittenFilesChangeNoRootAndKeepTheHistory) {
     const auto plain_fs = make_memory_file_system();
     BlockCommitmentOptions o = small_options();
     o.history_blocks = history;
+    o.step_writes_max = 8;  // so that a block has several frames
     Node plain(*plain_fs, o);
     metrics::Registry registry;
     o.care.rewrite = true;
@@ -312,6 +439,10 @@ TEST(BlockCommitment, RewrittenFilesChangeNoRootAndKeepTheHistory) {
         roots.push_back(*root);
         ASSERT_LE(node.commitment->oldest_block() + history, std::max(b, history));
         if (b % 100 == 99) { ASSERT_OK(node.open()); }
+        if (b % 40 == 0 || b + 1 == blocks) {
+            ASSERT_NO_FATAL_FAILURE(
+                expect_same_states(*node.commitment, *plain.commitment, random));
+        }
     }
     EXPECT_GT(o.care.figures->rewritten.value(), 2u);
     EXPECT_EQ(o.care.figures->errors.value(), 0u);

@@ -11,6 +11,7 @@
 #include "storage/qmdb/segment_name.hpp"
 #include "tests/storage/qmdb/crash_sweep.hpp"
 #include "tests/storage/qmdb/engine_model.hpp"
+#include "tests/storage/qmdb/rewriting.hpp"
 #include "tests/storage/scratch_directory.hpp"
 #include "tests/storage/simulated_disk.hpp"
 
@@ -21,57 +22,9 @@ using kernels::NodeHash;
 
 const std::string directory = "/db/state";
 
-/// With a registry of their own.
-std::shared_ptr<FileCareFigures> fresh_figures() {
-    struct Owned {
-        metrics::Registry registry;
-        FileCareFigures figures{registry};
-    };
-    const auto owned = std::make_shared<Owned>();
-    return {owned, &owned->figures};
-}
-
-EngineOptions rewriting_options(uint64_t segment_bytes, uint64_t history_blocks) {
-    EngineOptions o;
-    o.hash = NodeHash::blake3;
-    o.backend = kernels::Backend::scalar;
-    o.log.segment_bytes = segment_bytes;
-    o.log.log_id = 9;
-    o.history_blocks = history_blocks;
-    o.care.rewrite = true;
-    o.care.rewrite_gain_percent = 10;
-    o.care.background = false;
-    o.care.figures = fresh_figures();
-    return o;
-}
-
 Result<std::unique_ptr<Engine>> open(FileSystem& fs, const EngineOptions& options,
                                      const std::string& where = directory) {
     return Engine::open(fs, where, options, make_pwrite_log_writer("test"));
-}
-
-/// Writes to few shards, so that chunks become full and die. A quarter of the keys is written once
-/// and stays among what dies. `alike` gives values that compress.
-Block narrow_block(const EngineModel& model, size_t creates, size_t updates, bool alike,
-                   std::mt19937_64& random) {
-    Block block;
-    const auto value = [&] {
-        Bytes out(random() % 60 + (alike ? 200 : 0));
-        for (uint8_t& b : out) { b = static_cast<uint8_t>(alike ? 7 : random()); }
-        return out;
-    };
-    while (block.size() < creates) {
-        Hash256 key = random_key(random);
-        key[0] = key[0] % 4 == 0 ? 3 : 0x53;
-        block[key] = value();
-    }
-    for (size_t i = 0; i < updates; ++i) {
-        const auto key = model.any_key(random);
-        if (!key || (*key)[31] % 4 == 0) { continue; }
-        block[*key] = value();
-        if (random() % 30 == 0) { block[*key] = std::nullopt; }
-    }
-    return block;
 }
 
 struct State {
@@ -152,8 +105,11 @@ void run_random(FileSystem& fs, const std::string& where, bool alike, uint64_t s
             ASSERT_TRUE(engine->prune());
         } else {
             // As far as the history is promised, which rewriting must not change.
-            const size_t back = std::min<size_t>(random() % (history + 1), states.size() - 2);
-            states.resize(states.size() - back);
+            const uint64_t back = random() % (history + 1);
+            const uint64_t tip = states.back().height;
+            while (states.size() > 2 && states[states.size() - 2].height + back >= tip) {
+                states.pop_back();
+            }
             ASSERT_LE(engine->oldest_height(), states.back().height);
             const auto done = engine->rollback(states.back().height);
             ASSERT_TRUE(done) << done.error().message;

@@ -248,6 +248,22 @@ TEST(EngineRollback, GoesNoFurtherThanPruningKept) {
         engine = nullptr;
         engine = open(disk, options).value();
         ASSERT_EQ(engine->oldest_height(), oldest);
+        {
+            // For readers too.
+            const auto snapshot = engine->snapshot().value();
+            const StateVerifier verifier{NodeHash::blake3};
+            ASSERT_EQ(snapshot->oldest_height(), oldest);
+            ASSERT_EQ(snapshot->root_at(oldest).value(), roots[oldest]);
+            EXPECT_EQ(snapshot->prove_at(keys[0], oldest - 1).error().code, ErrorCode::not_found);
+            for (const auto& [key, value] : values) {
+                const auto proof = snapshot->prove_at(key, oldest);
+                ASSERT_TRUE(proof) << proof.error().message;
+                const auto proven = verifier.verify(roots[oldest], key, *proof);
+                ASSERT_TRUE(proven) << proven.error().message;
+                ASSERT_EQ(proven->has_value(), value.has_value());
+                if (value) { ASSERT_TRUE(std::ranges::equal(**proven, *value)); }
+            }
+        }
         ASSERT_TRUE(engine->rollback(oldest));
         EXPECT_EQ(engine->oldest_height(), oldest);
         ASSERT_EQ(engine->root(), roots[oldest]);
