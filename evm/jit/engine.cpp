@@ -295,7 +295,12 @@ NativeOutcome JitEngine::Impl::execute(Frame& frame, int64_t gas) {
     return run(*c, frame, gas);
 }
 
-NativeOutcome JitEngine::Impl::run(const Compiled& c, Frame& frame, int64_t gas) {
+// Compiled code has no mark of its type in front of it, where UBSan would look for one.
+#if defined(__clang__)
+__attribute__((no_sanitize("function")))
+#endif
+NativeOutcome
+JitEngine::Impl::run(const Compiled& c, Frame& frame, int64_t gas) {
     begin_native(frame);
     const int64_t end = c.code->entry(&frame, gas);
     NativeOutcome out;
