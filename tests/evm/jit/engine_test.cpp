@@ -265,6 +265,7 @@ TEST(JitEngine, ExecutionGoesOnWhileTheCompilerIsBusyAndTheQueueIsBounded) {
     Gate gate;
     JitOptions options;
     options.gas_per_byte = 0;
+    options.gas_min = 0;
     options.shadow_runs = 0;
     options.queue_max = 2;
     options.compiler = [&](ByteView code, Revision r) { return gate.compile(code, r); };
@@ -298,6 +299,7 @@ TEST(JitEngine, IsDestroyedWhileItsQueueIsFull) {
     Gate gate;
     JitOptions options;
     options.gas_per_byte = 0;
+    options.gas_min = 0;
     options.compiler = [&](ByteView code, Revision r) { return gate.compile(code, r); };
     auto engine = make(options);
     Shared shared;
@@ -317,6 +319,7 @@ TEST(JitEngine, ThreadsShareTheEngine) {
     constexpr unsigned rounds = 4;
     JitOptions options;
     options.gas_per_byte = 0;
+    options.gas_min = 0;
     options.shadow_runs = 2;
     options.queue_max = 3;
     options.machine_code_bytes_max = 60'000;

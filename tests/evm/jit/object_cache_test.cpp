@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <thread>
 
@@ -180,7 +181,12 @@ TEST(JitObjectCache, ProcessesShareItAndMayBeKilledAnywhere) {
             if (children[c] == 0) { write_forever(d, c); }
         }
         unsigned found = 0;
-        for (unsigned i = 0; i < 40 + 17 * round; ++i) {
+        // In the last rounds until there is something: the children may get no processor for long.
+        const auto enough = [&](unsigned i) {
+            return i >= 40 + 17 * round && (round <= 8 || found != 0);
+        };
+        for (unsigned i = 0; !enough(i); ++i) {
+            if (i >= 400) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
             const auto n = static_cast<uint8_t>(i % 8);
             const auto object = cache->find(numbered(n), latest_revision);
             if (!object) {
@@ -197,7 +203,6 @@ TEST(JitObjectCache, ProcessesShareItAndMayBeKilledAnywhere) {
             waitpid(child, &status, 0);
             EXPECT_TRUE(WIFSIGNALED(status)) << WEXITSTATUS(status);
         }
-        if (round > 8) { EXPECT_GT(found, 0u); }
     }
     // What they were killed in neither harms nor hides anything.
     for (uint8_t n = 0; n < 8; ++n) {
